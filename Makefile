@@ -1,0 +1,35 @@
+# Set-up, checks, tests and the demo; each target does all that it needs on a new machine.
+PYTHON ?= python3
+VENV ?= .venv
+SEED ?= 1
+DEMO ?= runs/demo-$(SEED)
+RUN = $(VENV)/bin
+
+.PHONY: setup check test demo clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml requirements.lock
+	@echo "== set-up: a virtual environment in $(VENV) with the locked libraries (torch first: about 2 minutes)"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet "$$(grep '^torch==' requirements.lock)"
+	$(RUN)/pip install --quiet -r requirements.lock
+	$(RUN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+check: setup
+	@echo "== format, lint, types"
+	$(RUN)/ruff format --check src tests bench
+	$(RUN)/ruff check src tests bench
+	$(RUN)/mypy
+
+test: check
+	@echo "== tests (import directions among them)"
+	$(RUN)/python -m pytest
+
+demo: setup
+	@echo "== demo: renders the plaza (seed $(SEED)), fits both streams on it, prints the table, writes a page"
+	$(RUN)/tsvad demo --seed $(SEED) --out $(DEMO)
+
+clean:
+	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache

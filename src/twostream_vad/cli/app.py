@@ -1,0 +1,50 @@
+"""Puts the commands together and turns mistakes into one line and exit code 2."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+
+from . import evaluate, fit, recipe, score, stages, weights
+
+app = App(
+    name="tsvad",
+    help="Two-stream video anomaly detection: learns what is normal from normal video, then says frame by frame "
+    "what is not. Start with: tsvad fit DATA --recipe small",
+    help_format="markdown",
+)
+
+fit.register(app)
+score.register(app)
+evaluate.register(app)
+stages.register(app)
+recipe.register(app)
+weights.register(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command. Bad input gives one line on standard error and exit code 2; Ctrl-C gives 130.
+
+    With ``TSVAD_DEBUG=1`` in the environment the whole traceback is shown.
+    """
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except (ValueError, OSError) as error:
+        _fail(error)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "cyclopts":
+            raise
+        _fail(error)
+
+
+def _fail(error: Exception) -> None:
+    if os.environ.get("TSVAD_DEBUG"):
+        raise error
+    print(f"tsvad: {str(error) or type(error).__name__}", file=sys.stderr)
+    sys.exit(2)

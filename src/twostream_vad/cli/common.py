@@ -1,0 +1,164 @@
+"""Options that long commands share, progress bars, and waiting for other processes."""
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+PLAIN_SECONDS = 15.0
+"""Time between two progress lines where standard error is no terminal."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Options:
+    """Options of every long command.
+
+    Parameters
+    ----------
+    set
+        Change a setting of the recipe: section.key=value, such as recovery.lr=0.001. May be repeated.
+    redo
+        Replace outputs that are there already or were made with other settings.
+    wait_for
+        Start when these processes (PIDs) have ended.
+    note
+        A line for the run's log, to tell runs apart later.
+    dry_run
+        Check everything, write nothing.
+    """
+
+    set: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    redo: Annotated[bool, Parameter(negative=())] = False
+    wait_for: Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative=())] = ()
+    note: str = ""
+    dry_run: Annotated[bool, Parameter(negative=())] = False
+
+
+@contextmanager
+def at_work(folder: Path, command: str, options: Options) -> Iterator[None]:
+    """Waits as asked, holds the run so that no second process writes there, and logs the command.
+
+    Raises:
+        ValueError: another process works in this run folder.
+    """
+    wait_for(options.wait_for)
+    logs = folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder}: another tsvad works there; wait for it with --wait-for PID") from None
+        entry = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "command": command, "note": options.note}
+        with (logs / "commands.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry | {"arguments": sys.argv[1:]}) + "\n")
+        yield
+
+
+def wait_for(pids: Sequence[int], every: float = 1.0) -> None:
+    """Returns when all these processes have ended."""
+    waiting = [pid for pid in pids if _alive(pid)]
+    if waiting:
+        console().print(f"waiting for {', '.join(map(str, waiting))} to end")
+    while waiting:
+        time.sleep(every)
+        waiting = [pid for pid in waiting if _alive(pid)]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def console() -> Console:
+    """Standard error, for everything that is no result."""
+    return Console(stderr=True, highlight=False)
+
+
+class _Speed(ProgressColumn):
+    """Units a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if not speed else f"{speed:.1f}/s")
+
+
+class Bar:
+    """A progress bar with speed and time left; plain lines now and then where there is no terminal.
+
+    Calling it as ``bar(done, total, note)`` makes it a `Progress` of the long jobs.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._console = console()
+        self._began = self._spoke = time.monotonic()
+        self._first: int | None = None
+        self._task = None
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Speed(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+
+    def __enter__(self) -> "Bar":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        if self._task is None:
+            self._task = self._bar.add_task(self.title, total=total, note=note)
+        self._bar.update(self._task, completed=done, total=total, note=note)
+        if self._first is None:
+            self._first = done
+        now = time.monotonic()
+        if not self._console.is_terminal and (done == total or now - self._spoke > PLAIN_SECONDS):
+            self._spoke = now
+            self._console.print(self._line(done, total, note, now - self._began), soft_wrap=True)
+
+    def _line(self, done: int, total: int, note: str, seconds: float) -> str:
+        speed = (done - (self._first or 0)) / max(seconds, 1e-9)
+        left = f", {clock((total - done) / speed)} left" if speed > 0 and done < total else ""
+        return f"{self.title}: {done}/{total}, {speed:.1f}/s, {clock(seconds)}{left}  {note}".rstrip()
+
+
+def clock(seconds: float) -> str:
+    """Seconds as ``m:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

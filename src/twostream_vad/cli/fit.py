@@ -1,0 +1,91 @@
+"""`tsvad fit`: all stages in order, going on where it was stopped; `tsvad plaza`: the demo's video."""
+
+import time
+from pathlib import Path
+
+from cyclopts import App
+
+from .common import Bar, Options, at_work, clock, console
+
+
+def register(app: App) -> None:
+    """Adds the commands."""
+    app.command(fit)
+    app.command(plaza)
+
+
+def fit(
+    data: Path,
+    *,
+    recipe: str | None = None,
+    out: Path | None = None,
+    labels: Path | None = None,
+    options: Options = Options(),  # noqa: B008  frozen
+) -> None:
+    """Learn what is normal in DATA: all six stages in order. The same command again goes on where it was stopped.
+
+    Parameters
+    ----------
+    data
+        The dataset: Ped2, Avenue, ShanghaiTech, Corridor, or any folder of videos (training/ and testing/).
+    recipe
+        A shipped recipe (tsvad recipe list) or a YAML file; small unless given, or that of the run in OUT.
+    out
+        The run folder; runs/<data>-<recipe>-seed<seed> unless given.
+    labels
+        Frame labels of the test videos, where they do not lie in the dataset.
+    """
+    from ..config import load_recipe, override_recipe
+    from ..run import STAGES, Run
+    from ..stages import FITTING
+
+    if recipe is None and out is not None and (out / "run.json").exists():
+        wanted = override_recipe(Run.open(out).recipe, options.set)
+    else:
+        wanted = load_recipe(recipe or "small", options.set)
+    folder = out or Path("runs") / f"{data.resolve().name}-{wanted.name}-seed{wanted.seed}"
+    if options.dry_run:
+        found = Run(folder, wanted, data, labels).source()
+        console().print(
+            f"{found.layout}: {len(found.training)} training and {len(found.testing)} test videos; would fit "
+            f"{wanted.name} into {folder}"
+        )
+        return
+    run = Run.create(folder, wanted, data, labels)
+    began = time.monotonic()
+    with at_work(folder, "fit", options):
+        for name, stage in FITTING.items():
+            if name in ("score-recovery", "score-retrieval", "fuse") and not run.dataset.testing:
+                continue  # an operator's folder of normal video: nothing to score yet
+            with Bar(STAGES[name].command) as bar:
+                stage(run, redo=options.redo and run.is_stale(name), progress=bar)
+    console().print(f"fitted in {clock(time.monotonic() - began)}: {folder}", soft_wrap=True)
+    console().print(f"next: tsvad evaluate {folder}   or   tsvad score {folder} VIDEO", soft_wrap=True)
+
+
+def plaza(
+    out: Path, *, seed: int = 1, training_videos: int | None = None, testing_videos: int | None = None, frames: int | None = None
+) -> None:
+    """Render the plaza: a synthetic camera's normal and anomalous video, with labels, masks and tracks.
+
+    Parameters
+    ----------
+    out
+        The dataset folder to make.
+    seed
+        Another seed, other people.
+    training_videos
+        Normal videos.
+    testing_videos
+        Videos with anomalies.
+    frames
+        Frames a video.
+    """
+    from dataclasses import replace
+
+    from ..datasets.plaza import PlazaSettings, render_plaza
+
+    given = {"training_videos": training_videos, "testing_videos": testing_videos, "frames": frames}
+    settings = replace(PlazaSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})
+    with Bar("plaza") as bar:
+        render_plaza(out, settings, progress=bar)

@@ -1,0 +1,48 @@
+"""`tsvad recipe`: what a run's settings are."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+
+def register(app: App) -> None:
+    """Adds the commands."""
+    group = App(name="recipe", help="Recipes: every setting of a run in one file.")
+    group.command(show)
+    group.command(names, name="list")
+    app.command(group)
+
+
+def show(name: str, *, set: Annotated[tuple[str, ...], Parameter(negative=())] = (), explain: bool = False) -> None:
+    """Print a recipe as YAML, whole: a file to start your own from.
+
+    Parameters
+    ----------
+    name
+        A shipped recipe or a YAML file.
+    set
+        Change a setting first: section.key=value.
+    explain
+        Say what each key means instead.
+    """
+    from ..config import Recipe, Section, load_recipe
+
+    recipe = load_recipe(name, set)
+    if not explain:
+        print(recipe.to_yaml(), end="")
+        return
+    for key, field in Recipe.model_fields.items():
+        value = getattr(recipe, key)
+        if isinstance(value, Section):
+            for inner, inner_field in type(value).model_fields.items():
+                print(f"{key}.{inner} = {getattr(value, inner)!r}\n    {inner_field.description}")
+        else:
+            print(f"{key} = {value!r}\n    {field.description or ''}")
+
+
+def names() -> None:
+    """Print the shipped recipes and what each is for."""
+    from ..config import load_recipe, recipe_names
+
+    for name in recipe_names():
+        print(f"{name:14} {load_recipe(name).about}")

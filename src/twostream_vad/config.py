@@ -1,0 +1,261 @@
+"""A recipe: every setting of a run in one frozen, typed, strict object; shipped ones lie in ``recipes/``."""
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Rate = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be read; the message names the key and what would do."""
+
+
+class Section(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ViewSettings(Section):
+    """What the nets see of a frame."""
+
+    size: int = Field(256, description="side of a crop in pixels; the frame's short side is resized to it")
+    regions: Literal["corridor"] | tuple[tuple[int, int, int, int], ...] = Field(
+        (), description="the camera's regions as [x, y, width, height]; none: the whole frame, in three crops"
+    )
+    training_crop: Literal["random", "fixed"] = Field(
+        "random", description="training crops: anywhere along the long side, or one of the test crops"
+    )
+
+    @model_validator(mode="after")
+    def size_fits_the_nets(self) -> "ViewSettings":
+        """The decoder doubles the pooled features twice, the encoder halves five times."""
+        if self.size % 128 or self.size < 128:
+            raise ValueError(f"size {self.size} must be a multiple of 128, such as 128 or 256")
+        return self
+
+
+class RecoverySettings(Section):
+    """Context recovery: STUNet predicts the next frame, the largest local error counts."""
+
+    length: Count = Field(9, description="frames of a snippet, the predicted one counted")
+    interval: Count = Field(2, description="frames from one to the next")
+    width: Rate = Field(1.0, description="multiplies the net's channel counts; 1 is the paper's")
+    pretrained: str | None = Field(None, description="encoder weights (.safetensors from `tsvad weights import`)")
+    encoder_rate: float = Field(0.0, ge=0, description="encoder's learning rate over lr; 0 freezes it (BN moves)")
+    encoder_reinit: bool = Field(False, description="train the encoder from scratch, without pretrained weights")
+    lr: Rate = Field(0.01, description="Adam's learning rate")
+    schedule: Literal["steps", "cosine"] = Field("steps", description="×0.1 at each decay epoch, or a half cosine")
+    decay_epochs: tuple[int, ...] = Field((40,), description="epochs at which lr falls tenfold (schedule: steps)")
+    warmup_steps: int = Field(0, ge=0, description="optimiser steps in which lr rises linearly from 0")
+    epochs: Count = Field(60, description="passes over the draws")
+    draws: Count = Field(32, description="snippets drawn a video and epoch")
+    batch: Annotated[int, Field(ge=2)] = Field(32, description="snippets a step")
+    l1: float = Field(1.0, ge=0, description="λ of the training loss, MSE + λ L1")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the training's forward pass")
+    windows: tuple[Count, ...] = Field(
+        (256, 128, 64, 32, 16), description="sides of the error windows tried, in crop pixels"
+    )
+    window: Literal["select"] | int = Field(
+        "select", description="the window of the score; select: by pseudo-anomalies from training video"
+    )
+    window_stride: Count = Field(8, description="step of the error window in crop pixels")
+    score_l1: float | Literal["select"] = Field(
+        1.0, description="λ of the score: the L1 error's maximum is added λ times; select: 0 or 1, as the window is"
+    )
+    channel_l2: bool | Literal["select"] = Field(
+        False, description="error map: norm over channels / 3 in place of their mean square"
+    )
+    crops: Literal["max", "mean", "select"] = Field("mean", description="a frame's score over its crops")
+    score_batch: Count = Field(4, description="snippets scored at once")
+
+    @property
+    def trains_encoder(self) -> bool:
+        """Whether the encoder gets gradients."""
+        return self.encoder_rate > 0
+
+    @model_validator(mode="after")
+    def window_is_among_windows(self) -> "RecoverySettings":
+        """A fixed window must be one of those computed."""
+        if self.window != "select" and self.window not in self.windows:
+            raise ValueError(f"window {self.window} is not among windows {list(self.windows)}; add it there")
+        if self.length != 9:
+            raise ValueError(f"length {self.length}: the decoder needs 8 frames in and 1 predicted, so length is 9")
+        return self
+
+
+class PseudoSettings(Section):
+    """Pseudo-anomalies of training video, which choose the error window."""
+
+    videos: Count = Field(5, description="training videos taken a scene (the name's part before `_`)")
+    angle: tuple[int, int] = Field((2, 5), description="whole degrees, least and most, that a video is turned")
+    ghosting: float = Field(0.5, gt=0, lt=1, description="share of the frames, centred, that become ghosts")
+    jumps: float = Field(0.4, gt=0, lt=1, description="share of the frames, centred, that jump")
+    reach: Count = Field(20, description="frames away, at most, that a jump takes its frame from")
+
+
+class RetrievalSettings(Section):
+    """Knowledge retrieval: hash codes of I3D features, looked up in tables of normal events."""
+
+    length: Count = Field(8, description="frames of a snippet")
+    interval: Count = Field(8, description="frames from one to the next")
+    encoder: Literal["pretrained", "recovery"] = Field(
+        "pretrained", description="the encoder: pretrained weights, or the one in the run's trained STUNet"
+    )
+    pretrained: str | None = Field(None, description="encoder weights; none: those of recovery.pretrained")
+    cells: Count = Field(2, description="the pooled features have cells × cells positions")
+    feature_dtype: Literal["float16", "float32"] = Field("float16", description="of the features on disk")
+    bits: Annotated[int, Field(ge=1, le=64)] = Field(32, description="r, bits of a hash code")
+    tables: Annotated[int, Field(ge=2)] = Field(8, description="b, hash layers and tables")
+    lr: Rate = Field(0.003125, description="SGD's learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD's momentum")
+    weight_decay: float = Field(1e-4, ge=0, description="SGD's weight decay")
+    epochs: Annotated[int, Field(ge=0)] = Field(10, description="passes over the draws; more overfit")
+    draws: Count = Field(32, description="pairs drawn a video and epoch")
+    batch: Count = Field(256, description="pairs a step")
+    gap: Annotated[int, Field(ge=0)] = Field(150, description="frames between a pair's snippets, at most")
+    mutual: float = Field(0.64, ge=0, description="λm, weight of the mutual loss between hash layers")
+    score_batch: Count = Field(4, description="snippets encoded at once")
+
+    @model_validator(mode="after")
+    def length_fits_the_encoder(self) -> "RetrievalSettings":
+        """The head pools four time steps: eight frames."""
+        if self.length != 8:
+            raise ValueError(f"length {self.length}: the encoder's head needs 8 frames")
+        return self
+
+
+class FusionSettings(Section):
+    """How the two streams become one score."""
+
+    recovery: float = Field(1.0, ge=0, description="weight of context recovery")
+    retrieval: float = Field(1.0, ge=0, description="weight of knowledge retrieval")
+
+
+class Recipe(Section):
+    """Every setting of a run."""
+
+    name: str = Field(description="of the recipe")
+    about: str = Field("", description="what the recipe is for, and where its values come from")
+    seed: int = Field(2021, ge=0, description="of every draw")
+    layout: Literal["auto", "ped2", "avenue", "shanghaitech", "corridor", "folder"] = Field(
+        "auto", description="how the dataset lies on the disk"
+    )
+    threads: int | None = Field(None, description="CPU threads; none: all cores. Scores repeat to the bit for one value")
+    view: ViewSettings = ViewSettings()  # type: ignore[call-arg]
+    recovery: RecoverySettings = RecoverySettings()  # type: ignore[call-arg]
+    pseudo: PseudoSettings = PseudoSettings()  # type: ignore[call-arg]
+    retrieval: RetrievalSettings = RetrievalSettings()  # type: ignore[call-arg]
+    fusion: FusionSettings = FusionSettings()  # type: ignore[call-arg]
+
+    @model_validator(mode="after")
+    def windows_fit_the_crop(self) -> "Recipe":
+        """An error window larger than the crop has no position."""
+        if max(self.recovery.windows) > self.view.size:
+            raise ValueError(f"recovery.windows {list(self.recovery.windows)} exceed view.size {self.view.size}")
+        return self
+
+    def to_yaml(self) -> str:
+        """The recipe as a file that `load_recipe` reads."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def recipe_names() -> list[str]:
+    """Names of the shipped recipes."""
+    folder = resources.files("twostream_vad") / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A shipped recipe by name, or one from a YAML file, with ``section.key=value`` overrides.
+
+    Raises:
+        RecipeError: no such recipe, an unknown key, or a value that does not fit; names what would do.
+    """
+    values = _read(name)
+    for override in overrides:
+        _apply(values, override)
+    return parse_recipe(values, source=str(name))
+
+
+def parse_recipe(values: Mapping[str, Any], source: str) -> Recipe:
+    """A recipe from plain values; ``source`` is named in errors."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError("; ".join(_explain(source, problem) for problem in error.errors())) from None
+
+
+def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """The recipe with ``section.key=value`` overrides."""
+    values = recipe.model_dump(mode="json")
+    for override in overrides:
+        _apply(values, override)
+    return parse_recipe(values, source="--set")
+
+
+def _read(name: str | Path) -> dict[str, Any]:
+    if str(name) in recipe_names():
+        text = (resources.files("twostream_vad") / "recipes" / f"{name}.yaml").read_text("utf-8")
+    elif Path(name).is_file():
+        text = Path(name).read_text("utf-8")
+    else:
+        raise RecipeError(f"no recipe {str(name)!r}: give a YAML file or one of {', '.join(recipe_names())}")
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{name}: a recipe is a mapping of sections; `tsvad recipe show small` prints one")
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise RecipeError(f"--set {override!r}: write section.key=value, such as recovery.lr=0.001")
+    place = values
+    for key in keys[:-1]:
+        inner = place.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"--set {override!r}: {key} is a value, not a section")
+        place = inner
+    try:
+        place[keys[-1]] = _number(yaml.safe_load(text))
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {override!r}: the value is not YAML") from None
+
+
+def _number(value: Any) -> Any:
+    # YAML 1.1 reads 1e-3 as a string: take it for the number that everybody means.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _explain(source: str, problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(_keys(problem["loc"][:-1]))
+        return f"{source}: unknown key {where}; known there: {known}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{source}: {where + ': ' if where else ''}{message} (got {problem['input']!r})"[:400]
+
+
+def _keys(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,256 @@
+"""Frame labels: every format that the datasets come with becomes video name -> 0/1 per frame."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twostream_vad.datasets.arrays import npz_names, read_mat, read_npy, read_npz
+from twostream_vad.datasets.layouts import (
+    Dataset,
+    DatasetError,
+    children,
+    find_home,
+    find_split,
+    match_names,
+    natural_key,
+)
+from twostream_vad.datasets.masks import MaskSource, find_masks, open_masks
+from twostream_vad.video.frames import count_frames
+
+Labels = dict[str, NDArray[np.uint8]]
+"""Video name -> (frames,) of 0 (normal) and 1 (anomalous)."""
+
+
+def read_labels(path: Path, counts: Mapping[str, int] | None = None) -> Labels:
+    """Labels from one file or folder.
+
+    - ``.npz``: video -> (frames,) of 0/1 in any number type (the authors'), or masks as in ``open_masks``.
+    - ``.npy``, or a folder of them: (frames,) of 0/1, or masks (frames, H, W); the video is the file's name.
+    - ``.mat``: ``volLabel``, one video's masks (Avenue); or ``gt``, a cell a video in natural order, each
+      2 x k first and last anomalous frames, counted from 1, both included.
+    - a folder of masks that ``open_masks`` reads.
+
+    Args:
+        counts: frames of each test video; only the intervals of ``gt`` need them.
+
+    Raises:
+        DatasetError: the file is unreadable, holds Python objects, or a value that is not 0 or 1.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        arrays = [child for child in children(path) if child.suffix.lower() == ".npy"]
+        labels = _from_npys(arrays) if arrays else _from_masks(open_masks(path))
+    elif not path.is_file():
+        raise DatasetError(f"label file {path} does not exist; give an .npz, .npy, .mat or a folder of masks")
+    elif suffix == ".npz":
+        labels = {name: _frame_labels(read_npz(path, name), path, name) for name in npz_names(path)}
+    elif suffix == ".npy":
+        labels = _from_npys([path])
+    elif suffix == ".mat":
+        labels = _from_mat(path, counts)
+    else:
+        raise DatasetError(f"{path} is no label file: give an .npz, .npy, .mat or a folder of masks")
+    if not labels:
+        raise DatasetError(f"{path} holds no labels; it must have an array for each test video")
+    return labels
+
+
+def find_labels(dataset: Dataset) -> Labels | None:
+    """The labels in the dataset's usual places, under its test videos' names; None where there are none.
+
+    Frame labels are taken before pixel masks, which say the same at a greater cost. Labels that fit no test
+    video keep their names, so that ``check_lengths`` can tell.
+
+    Raises DatasetError where two files could be the labels, or those found are damaged.
+    """
+    if not dataset.testing:
+        return None
+    names = [video.name for video in dataset.testing]
+    home = find_home(dataset.root, dataset.layout)
+    for place in dict.fromkeys((dataset.root, home)):
+        if (path := _frame_label_place(place)) is not None:
+            return _renamed(read_labels(path), names)
+        if dataset.layout == "corridor" and (nested := _nested_npys(place, names)):
+            return _renamed(_from_npys(nested), names)
+    if (masks := find_masks(dataset)) is not None:
+        return _from_masks(masks)
+    for place in dict.fromkeys((dataset.root, home)):
+        if (
+            path := _only([child for child in children(place) if child.suffix.lower() == ".mat"])
+        ) is not None:
+            return _renamed(read_labels(path, _Counted(dataset)), names)
+    return None
+
+
+def check_lengths(
+    labels: Mapping[str, NDArray[np.uint8]], counts: Mapping[str, int], source: Path | str
+) -> None:
+    """Every test video must have a label for every frame.
+
+    Args:
+        counts: frames of each test video, by decoding: what a container's header says is often wrong.
+        source: where the labels come from, for the message.
+
+    Raises:
+        DatasetError: naming each video whose numbers differ, that has no labels, or labels without a video.
+    """
+    faults = [
+        f"video {name} has {counts[name]} decoded frames but {len(labels[name])} labels"
+        for name in sorted(counts.keys() & labels.keys(), key=natural_key)
+        if counts[name] != len(labels[name])
+    ]
+    faults += [
+        f"video {name} has no labels" for name in sorted(counts.keys() - labels.keys(), key=natural_key)
+    ]
+    faults += [
+        f"labels {name} have no video" for name in sorted(labels.keys() - counts.keys(), key=natural_key)
+    ]
+    if faults:
+        shown = "; ".join(faults[:10]) + (f"; and {len(faults) - 10} more" if len(faults) > 10 else "")
+        raise DatasetError(
+            f"labels of {source} do not fit the test videos: {shown}."
+            " Take the labels that belong to these videos, or extract the videos again"
+        )
+
+
+def _frame_labels(values: NDArray[Any], path: Path, name: str) -> NDArray[np.uint8]:
+    """One video's array, labels or masks, as (frames,) of 0/1."""
+    what = f"{path}, video {name}"
+    if values.ndim == 2 and 1 in values.shape:
+        values = values.reshape(-1)  # MATLAB's and many a script's row or column
+    if values.dtype.kind not in "biuf" or values.ndim not in (1, 3):
+        raise DatasetError(
+            f"{what}: labels must be 0/1 of shape (frames,) or masks (frames, H, W),"
+            f" got {values.dtype} {values.shape}"
+        )
+    if len(values) == 0:
+        raise DatasetError(f"{what}: has no labels; every frame needs one")
+    if values.ndim == 3:  # packed bits too: their padding is 0
+        return np.fromiter((frame.any() for frame in values), dtype=np.uint8, count=len(values))
+    wrong = ~((values == 0) | (values == 1))  # NaN is neither
+    if wrong.any():
+        frame = int(np.argmax(wrong))
+        raise DatasetError(
+            f"{what}, frame {frame}: label {values[frame]} is neither 0 (normal) nor 1 (anomalous)"
+        )
+    return np.asarray(values, dtype=np.uint8)
+
+
+def _from_npys(paths: Iterable[Path]) -> Labels:
+    files: dict[str, Path] = {}
+    for path in paths:
+        if (other := files.setdefault(path.stem, path)) != path:
+            raise DatasetError(f"{other} and {path} are both labels of video {path.stem}; remove one")
+    return {name: _frame_labels(read_npy(path), path, name) for name, path in files.items()}
+
+
+def _from_masks(source: MaskSource) -> Labels:
+    return {name: source.frame_labels(name) for name in source.names}
+
+
+def _from_mat(path: Path, counts: Mapping[str, int] | None) -> Labels:
+    variables = read_mat(path)
+    if "volLabel" in variables:
+        name = path.stem.removesuffix("_label").zfill(2)
+        return {name: MaskSource(path, {name: (path, "")}).frame_labels(name)}
+    cells = variables.get("gt")
+    if cells is None or cells.dtype != object:
+        found = ", ".join(variables) or "nothing"
+        raise DatasetError(
+            f"{path} has neither volLabel (masks) nor a cell array gt (intervals); it has {found}"
+        )
+    if counts is None:
+        raise DatasetError(
+            f"{path} holds intervals, which do not say how long a video is; pass the frame counts"
+        )
+    names = sorted(counts, key=natural_key)
+    if cells.size != len(names):
+        raise DatasetError(
+            f"{path} has intervals of {cells.size} videos but there are {len(names)} test videos"
+        )
+    return {
+        name: _from_intervals(np.asarray(cell), counts[name], f"{path}, video {name}")
+        for name, cell in zip(names, cells.ravel(), strict=True)
+    }
+
+
+def _from_intervals(intervals: NDArray[Any], frames: int, what: str) -> NDArray[np.uint8]:
+    """(2, k) first and last frames, counted from 1, both included; empty where all is normal."""
+    labels = np.zeros(frames, dtype=np.uint8)
+    if intervals.size == 0:
+        return labels
+    if intervals.dtype.kind not in "biuf" or intervals.size % 2:
+        raise DatasetError(
+            f"{what}: intervals must be 2 x k numbers, got {intervals.dtype} {intervals.shape}"
+        )
+    # A single interval is often saved as a row of two.
+    pairs = intervals.reshape(2, -1) if intervals.shape[0] == 2 or intervals.size == 2 else None
+    if pairs is None:
+        raise DatasetError(
+            f"{what}: intervals must be 2 x k, first frames above last ones, got {intervals.shape}"
+        )
+    for first, last in pairs.T:
+        if not (1 <= first <= last <= frames) or first != int(first) or last != int(last):
+            raise DatasetError(f"{what}: interval {first}-{last} does not lie within the frames 1-{frames}")
+        labels[int(first) - 1 : int(last)] = 1
+    return labels
+
+
+def _frame_label_place(place: Path) -> Path | None:
+    """The file or folder of frame labels right in ``place`` or in its testing split."""
+    found = children(place)
+    named = [path for path in found if path.suffix.lower() == ".npz" and _names_labels(path.stem.lower())]
+    if (file := _only(named)) is not None:
+        return file
+    folders = [path for path in found if path.name.lower() == "labels"]
+    if (test := find_split(place, "testing")) is not None:
+        folders.append(test / "test_frame_mask")
+    return next((folder for folder in folders if folder.is_dir() and any(folder.glob("*.npy"))), None)
+
+
+def _names_labels(stem: str) -> bool:
+    return stem == "labels" or re.search(r"(?<![a-z])gt(?![a-z])", stem) is not None
+
+
+def _nested_npys(place: Path, names: Iterable[str]) -> list[Path]:
+    """Corridor's labels: NAME.npy somewhere in the archive's annotation folders, which differ by release."""
+    wanted = set(names)
+    files = sorted(path for path in place.rglob("*.npy") if not path.name.startswith("."))
+    matched = match_names([path.stem for path in files], wanted)
+    return [path for path in files if matched[path.stem] in wanted]
+
+
+def _only(paths: list[Path]) -> Path | None:
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths)
+        raise DatasetError(
+            f"{paths[0].parent} has several files that could be the labels: {names};"
+            " say which, or keep only one there"
+        )
+    return paths[0] if paths else None
+
+
+def _renamed(labels: Labels, names: Iterable[str]) -> Labels:
+    matched = match_names(labels, names)
+    return {matched[name]: values for name, values in labels.items()}
+
+
+class _Counted(Mapping[str, int]):
+    """Frames of the test videos, decoded only when asked for: few label files need them."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._videos = {video.name: video for video in dataset.testing}
+
+    def __getitem__(self, name: str) -> int:
+        return count_frames(self._videos[name].open())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._videos)
+
+    def __len__(self) -> int:
+        return len(self._videos)

@@ -1,0 +1,271 @@
+"""The datasets people have on disk, and any folder of videos: which videos there are, and in which split."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from twostream_vad.video.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, FrameSource, open_source
+
+PREPARED = "prepared.json"
+"""What ``prepare`` leaves in the folder it fills; it is read in preference to looking around."""
+
+SPLITS = {
+    "training": frozenset({"training", "train", "training_videos", "train_iitb-corridor"}),
+    "testing": frozenset({"testing", "test", "testing_videos", "test_iitb-corridor"}),
+}
+
+# Layout -> what to look for, in words. The words stand in the error of who finds nothing.
+LAYOUTS = {
+    "ped2": "Train/Train001/001.tif and Test/Test001/001.tif (UCSD's own), or training/frames/01/000.jpg",
+    "avenue": "training_videos/01.avi and testing_videos/01.avi, or training/frames/01/000.jpg",
+    "shanghaitech": "training/videos/01_001.avi or training/frames/01_001/, testing/frames/01_0014/000.jpg",
+    "corridor": "Train/000001/000001.avi and Test/000209/000209.avi, or training/frames/000001/000.jpg",
+    "folder": "training/ and testing/ with a video file or a folder of images for each video,"
+    " or video files with no split, which are all taken for training",
+}
+
+# The folder that an archive unpacks to, where the set itself lies one deeper than the folder given.
+WRAPPERS = {
+    "ped2": ("ucsdped2",),
+    "avenue": ("avenue dataset", "avenue_dataset", "avenue"),
+    "shanghaitech": ("shanghaitech",),
+    "corridor": ("iitb-corridor", "iitb_corridor", "corridor"),
+}
+
+SKIPPED = {"corridor": 1}
+"""First frames that are no picture: every Corridor video starts with a black one."""
+
+
+class DatasetError(ValueError):
+    """A dataset that cannot be used as it is; the message says what was looked for and what would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One video: a file, or a folder of numbered images.
+
+    Attributes:
+        skip: first frames left out; frame 0 is the one after them.
+        rate: frames per second where the source does not say (a folder of images); None for its own.
+    """
+
+    name: str
+    path: Path
+    skip: int = 0
+    rate: float | None = None
+
+    @property
+    def scene(self) -> str:
+        """The camera that took it: the name's part before the first ``_``, else the whole name."""
+        return self.name.partition("_")[0]
+
+    def open(self) -> FrameSource:
+        """Its frames. Raises VideoError where it cannot be read."""
+        return open_source(self.path, rate=self.rate, skip=self.skip)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Videos in natural order of their names. Either split may be empty, never both."""
+
+    root: Path
+    layout: str
+    training: tuple[Video, ...]
+    testing: tuple[Video, ...]
+
+
+def find_dataset(root: Path, layout: str = "auto") -> Dataset:
+    """The videos below ``root``, read as ``layout``: one of LAYOUTS, or ``auto`` to tell by the names.
+
+    Where a video is there as images and as a file, the images are taken. Hidden files are passed over.
+    A folder that ``prepare`` filled is known by its manifest, whatever ``layout`` says.
+
+    Raises:
+        DatasetError: nothing found, an empty split, two videos of one name, an unknown layout.
+    """
+    root = Path(root)
+    if layout != "auto" and layout not in LAYOUTS:
+        raise DatasetError(f"layout {layout!r} is unknown; use auto or one of {', '.join(LAYOUTS)}")
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise DatasetError(f"{root} {what}; give the folder that holds the dataset's videos")
+    if (root / PREPARED).is_file():
+        return read_prepared(root)
+    layout = guess_layout(root) if layout == "auto" else layout
+    home = find_home(root, layout)
+    found: dict[str, tuple[Video, ...]] = {"training": (), "testing": ()}
+    for split in SPLITS:
+        if (folder := find_split(home, split)) is not None:
+            found[split] = _videos(folder, layout)
+            if not found[split]:
+                raise _nothing_found(folder, layout)
+    if not any(found.values()) and layout == "folder":
+        found["training"] = _videos(home, layout)
+    if not any(found.values()):
+        raise _nothing_found(root, layout)
+    return Dataset(root, layout, found["training"], found["testing"])
+
+
+def read_prepared(root: Path) -> Dataset:
+    """The dataset whose frames ``prepare`` extracted to ``root``; its own root stays that of the source.
+
+    Raises DatasetError where the manifest is damaged or the extraction was not finished.
+    """
+    file = root / PREPARED
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        complete, source = bool(manifest["complete"]), Path(manifest["root"])
+        found: dict[str, list[Video]] = {"training": [], "testing": []}
+        for video in manifest["videos"]:
+            path = root / video["folder"]  # absolute for images that were only counted
+            known = video["prepared"]
+            found[known["split"]].append(Video(known["name"], path, video["left"], video["rate"]))
+        layout = str(manifest["layout"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{file} is damaged ({error!r}); delete {root} and prepare it again") from None
+    if not complete:
+        raise DatasetError(
+            f"{root} was not prepared to the end; run prepare again, it goes on where it stopped"
+        )
+    home = source if source.is_dir() else root
+    return Dataset(home, layout, tuple(found["training"]), tuple(found["testing"]))
+
+
+def guess_layout(root: Path) -> str:
+    """Which of LAYOUTS ``root`` follows; ``folder`` where no known dataset shows."""
+    if _any_child(root, "ped2", lambda path: ucsd_name(path.name) != path.name):
+        return "ped2"
+    if any(
+        p.name.lower() in {"training_videos", "testing_videos"} for p in children(find_home(root, "avenue"))
+    ):
+        return "avenue"
+    if _any_child(root, "corridor", lambda path: bool(re.fullmatch(r"\d{6}", path.name) and _nested(path))):
+        return "corridor"
+    home = find_home(root, "shanghaitech")
+    folders = [folder for split in SPLITS if (folder := find_split(home, split)) is not None]
+    names = [video.name for folder in folders for video in _videos(folder, "shanghaitech")]
+    if names and all(re.fullmatch(r"\d{2}_\d{3,4}", name) for name in names):
+        return "shanghaitech"
+    return "folder"
+
+
+def find_home(root: Path, layout: str) -> Path:
+    """``root``, or the folder in it that the archive unpacks to, if only that one has the splits."""
+    if any(find_split(root, split) for split in SPLITS):
+        return root
+    for wrapper in WRAPPERS.get(layout, ()):
+        for child in children(root):
+            if child.name.lower() == wrapper and any(find_split(child, split) for split in SPLITS):
+                return child
+    return root
+
+
+def find_split(home: Path, split: str) -> Path | None:
+    """The folder of a split, whatever the case of its name; None where there is none."""
+    fits = [child for child in children(home) if child.name.lower() in SPLITS[split] and child.is_dir()]
+    if len(fits) > 1:
+        names = " and ".join(path.name for path in fits)
+        raise DatasetError(f"{home} has {names}, which both name the {split} split; keep one of them")
+    # Corridor's archive: Train_IITB-Corridor/Train/000001/
+    return (find_split(fits[0], split) or fits[0]) if fits else None
+
+
+def children(folder: Path) -> list[Path]:
+    """What lies in a folder, in natural order, without hidden files."""
+    return sorted(
+        (p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: natural_key(p.name)
+    )
+
+
+def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+    """Orders names as people do: 2 before 10; names that differ only in zero padding by their text."""
+    return _numbers_read(name), name
+
+
+def ucsd_name(name: str) -> str:
+    """UCSD's folder name as the authors' label files have it: Test001 is 01. Other names stay."""
+    match = re.fullmatch(r"(?:train|test)(\d{3})", name, re.IGNORECASE)
+    return f"{int(match[1]):02d}" if match else name
+
+
+def match_names(found: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """Label file's name -> video's name: the same, or the same but for zero padding (209 is 000209).
+
+    A name that fits no video, or more than one, stays as it is: ``check_lengths`` then tells of it.
+    """
+    found, names = list(dict.fromkeys(found)), set(names)
+    free: dict[tuple[str | int, ...], list[str]] = {}
+    for name in names - set(found):
+        free.setdefault(_numbers_read(ucsd_name(name)), []).append(name)
+    matched = {}
+    for name in found:
+        fits = [] if name in names else free.get(_numbers_read(ucsd_name(name)), [])
+        matched[name] = fits.pop() if len(fits) == 1 else name
+    return matched
+
+
+def _videos(folder: Path, layout: str) -> tuple[Video, ...]:
+    """The videos of one split, from its ``frames/`` and ``videos/`` where it has them, else from itself."""
+    places = [p for p in children(folder) if p.name.lower() in {"frames", "videos"} and p.is_dir()]
+    images: dict[str, Path] = {}
+    files: dict[str, Path] = {}
+    for place in places or [folder]:
+        for path in (found for child in children(place) for found in _video_paths(child)):
+            kind = images if path.is_dir() else files
+            name = path.name if path.is_dir() else path.stem
+            name = ucsd_name(name) if layout == "ped2" else name
+            if name in kind:
+                raise DatasetError(f"{kind[name]} and {path} are both video {name!r}; remove or rename one")
+            kind[name] = path
+    skip = SKIPPED.get(layout, 0)
+    videos = (Video(name, path, skip) for name, path in {**files, **images}.items())
+    return tuple(sorted(videos, key=lambda video: natural_key(video.name)))
+
+
+def _video_paths(child: Path) -> Iterator[Path]:
+    """What of ``child`` is a video: itself (a file, a folder of images), or the file of its name in it."""
+    if not child.is_dir():
+        if child.suffix.lower() in VIDEO_SUFFIXES:
+            yield child
+    elif child.name.endswith("_gt"):
+        return  # UCSD's masks lie among its videos
+    elif child.parent.name.lower() == "frames" or _holds_images(child):
+        yield child  # an empty folder among the frames too: opening it says what is wrong
+    else:
+        yield from _nested(child)
+
+
+def _nested(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [
+        path
+        for path in children(folder)
+        if path.suffix.lower() in VIDEO_SUFFIXES and _numbers_read(path.stem) == _numbers_read(folder.name)
+    ]
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") for p in folder.iterdir())
+
+
+def _any_child(root: Path, layout: str, fits: Callable[[Path], bool]) -> bool:
+    home = find_home(root, layout)
+    folders = [folder for split in SPLITS if (folder := find_split(home, split)) is not None]
+    return any(fits(child) for folder in folders for child in children(folder) if child.is_dir())
+
+
+def _numbers_read(name: str) -> tuple[str | int, ...]:
+    """Text and numbers in turn, so that keys compare part by part."""
+    return tuple(int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name))
+
+
+def _nothing_found(folder: Path, layout: str) -> DatasetError:
+    hint = "give the folder above these, or use layout folder for videos of your own"
+    if _holds_images(folder):
+        hint = "it holds images itself: put each video's images into a folder of their own"
+    return DatasetError(
+        f"{folder} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}"
+    )

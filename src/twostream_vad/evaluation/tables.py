@@ -1,0 +1,79 @@
+"""Tables for the terminal."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from rich.console import Console
+from rich.table import Table
+
+
+class Rated(Protocol):
+    """A candidate way to score and what it reaches on pseudo-anomalies."""
+
+    @property
+    def window(self) -> int: ...
+    @property
+    def score_l1(self) -> float: ...
+    @property
+    def channel_l2(self) -> bool: ...
+    @property
+    def crops(self) -> str: ...
+    @property
+    def ghosts(self) -> float: ...
+    @property
+    def jumps(self) -> float: ...
+    @property
+    def mean(self) -> float: ...
+
+
+def print_selection(candidates: Sequence[Rated]) -> None:
+    """Every window with its best settings; the chosen one first and marked."""
+    best: dict[int, Rated] = {}
+    for candidate in candidates:
+        best.setdefault(candidate.window, candidate)
+    table = Table("window", "λ", "channel-L2", "crops", "ghosts", "jumps", "mean", "")
+    for place, row in enumerate(best.values()):
+        mark = "chosen" if place == 0 else ""
+        aucs = (f"{value:.4f}" for value in (row.ghosts, row.jumps, row.mean))
+        table.add_row(str(row.window), f"{row.score_l1:g}", "yes" if row.channel_l2 else "no", row.crops, *aucs, mark)
+    print_table(table, f"micro-AUC on pseudo-anomalies of training video; {len(candidates)} candidates")
+
+
+def print_aucs(runs: Mapping[str, Mapping[str, tuple[float, float]]], chosen: str) -> None:
+    """Micro and macro AUC of every row, one pair of columns a run; mean and standard deviation for several runs.
+
+    Args:
+        runs: run name → row → (micro, macro).
+        chosen: the row to be marked.
+    """
+    table = Table("score")
+    for name in runs:
+        table.add_column(f"{name}\nmicro", justify="right")
+        table.add_column("\nmacro", justify="right")
+    several = len(runs) > 1
+    if several:
+        table.add_column("all\nmicro", justify="right")
+        table.add_column("\nmacro", justify="right")
+    rows = list(dict.fromkeys(row for values in runs.values() for row in values))
+    for row in rows:
+        pairs = [values[row] for values in runs.values() if row in values]
+        cells = [f"{100 * value:.2f}" for values in runs.values() for value in values.get(row, ())]
+        if several:
+            cells += [spread([pair[column] for pair in pairs]) for column in (0, 1)]
+        table.add_row(f"{row} *" if row == chosen else row, *cells, style="bold" if row == "fused" else "")
+    print_table(table, "AUC, %, paper's protocol; * the window chosen by pseudo-anomalies")
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± sample standard deviation in %."""
+    if len(values) < 2:
+        return f"{100 * values[0]:.2f}"
+    return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}"
+
+
+def print_table(table: Table, title: str) -> None:
+    """On standard output; wide enough when it is no terminal."""
+    out = Console() if Console().is_terminal else Console(width=160)
+    table.title = title
+    out.print(table)

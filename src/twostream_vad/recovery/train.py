@@ -1,0 +1,206 @@
+"""Trains STUNet to predict the next frame of normal video."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..config import RecoverySettings
+from ..nets.stunet import STUNet
+from ..nets.weights import load_encoder
+from ..training import (
+    Progress,
+    TrainingLog,
+    deterministic,
+    learning_rate,
+    load_checkpoint,
+    pick_device,
+    prefetch,
+    save_checkpoint,
+    save_tensors,
+    seeded,
+    silent,
+)
+from ..video.frames import ImageFolder
+from ..video.views import Views
+
+CHECKPOINT_SECONDS = 120.0
+"""A kill loses this much work at most; the result does not depend on it."""
+
+
+def train_recovery(
+    videos: Sequence[ImageFolder],
+    settings: RecoverySettings,
+    views: Views,
+    folder: Path,
+    *,
+    seed: int,
+    fixed_crops: bool = False,
+    progress: Progress = silent,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Path:
+    """Trains, or goes on where a killed training stopped, to the same weights.
+
+    Args:
+        videos: frames of the training videos.
+        settings: of the recipe's recovery section.
+        views: resize and crops.
+        folder: for ``checkpoint.safetensors``, ``model.safetensors`` and ``logs/``.
+        seed: of the initial weights and of every draw.
+        fixed_crops: draw among the test crops, not anywhere.
+        progress: told after every step.
+        checkpoint_seconds: time from one checkpoint to the next.
+
+    Returns:
+        The model file.
+
+    Raises:
+        ValueError: no video is long enough, or pretrained weights are missing.
+    """
+    long_enough = [video for video in videos if len(video) > (settings.length - 1) * settings.interval]
+    if not long_enough:
+        raise ValueError(f"no training video has the {(settings.length - 1) * settings.interval + 1} frames of a snippet")
+    device = pick_device()
+    with deterministic(seed):
+        net = build(settings, views.size).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        optimizer = torch.optim.Adam(parameter_groups(net, settings), lr=settings.lr)
+        first = _resume(folder / "checkpoint.safetensors", net, optimizer)
+        log = TrainingLog(folder / "logs", resumed_at=first)
+        plan = Plan(len(long_enough), settings)
+        net.train()
+        saved = time.monotonic()
+        jobs = draw_batches(long_enough, settings, views, seed, fixed_crops, range(first, plan.steps))
+        for step, clips in enumerate(prefetch(jobs, workers=2), start=first):
+            rate = plan.rate(step)
+            mse, l1 = optimise(net, optimizer, clips.to(device), settings, rate)
+            log.write(step, mse=mse, l1=l1, lr=rate)
+            if time.monotonic() - saved > checkpoint_seconds and step + 1 < plan.steps:
+                save_checkpoint(folder / "checkpoint.safetensors", step + 1, net, optimizer)
+                saved = time.monotonic()
+            progress(step + 1, plan.steps, f"loss {mse + settings.l1 * l1:.4f}")
+        log.close()
+        save_tensors(folder / "model.safetensors", net.state_dict(), {"kind": "stunet", "steps": str(plan.steps)})
+        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    return folder / "model.safetensors"
+
+
+class Plan:
+    """How many steps a training has, and the rate at each."""
+
+    def __init__(self, videos: int, settings: RecoverySettings) -> None:
+        self.settings = settings
+        self.a_epoch = max(1, videos * settings.draws // settings.batch)
+        self.steps = settings.epochs * self.a_epoch
+
+    def rate(self, step: int) -> float:
+        """Learning rate of one step."""
+        return learning_rate(
+            step,
+            lr=self.settings.lr,
+            total=self.steps,
+            schedule=self.settings.schedule,
+            decay_steps=[epoch * self.a_epoch for epoch in self.settings.decay_epochs],
+            warmup=self.settings.warmup_steps,
+        )
+
+
+def build(settings: RecoverySettings, size: int) -> STUNet:
+    """A new STUNet with its encoder's weights: pretrained, or from scratch.
+
+    Raises:
+        ValueError: neither pretrained weights nor ``encoder_reinit``.
+    """
+    net = STUNet(settings.width, size)
+    if settings.pretrained is not None and not settings.encoder_reinit:
+        net.encoder.load_state_dict(load_encoder(Path(settings.pretrained)))
+    elif not settings.encoder_reinit:
+        raise ValueError(
+            "the recipe wants a pretrained encoder: import one (`tsvad weights import`) and give it with `--set "
+            "recovery.pretrained=FILE.safetensors`, or train it from scratch with `--set recovery.encoder_reinit=true "
+            "--set recovery.encoder_rate=1`"
+        )
+    return net
+
+
+def parameter_groups(net: STUNet, settings: RecoverySettings) -> list[dict[str, object]]:
+    """The encoder at its own rate, or without gradients; its BatchNorm statistics move either way."""
+    encoder = list(net.encoder.parameters())
+    inside = {id(parameter) for parameter in encoder}
+    groups: list[dict[str, object]] = [
+        {"params": [parameter for parameter in net.parameters() if id(parameter) not in inside], "scale": 1.0}
+    ]
+    if settings.trains_encoder:
+        groups.append({"params": encoder, "scale": settings.encoder_rate})
+    else:
+        net.encoder.requires_grad_(False)
+    return groups
+
+
+def optimise(
+    net: STUNet, optimizer: torch.optim.Optimizer, clips: Tensor, settings: RecoverySettings, rate: float
+) -> tuple[float, float]:
+    """One step on clips (B, 3, 9, S, S); returns MSE and L1."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
+    seen = clips[:, :, :-1].contiguous(memory_format=torch.channels_last_3d)
+    with torch.autocast(clips.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        predicted = net(seen)
+    mse, l1 = recovery_loss(predicted.float(), clips[:, :, -1:])
+    optimizer.zero_grad(set_to_none=True)
+    (mse + settings.l1 * l1).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return mse.item(), l1.item()
+
+
+def recovery_loss(predicted: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
+    """MSE and L1 over all values; the loss is their sum, L1 weighted by λ."""
+    return F.mse_loss(predicted, true), F.l1_loss(predicted, true)
+
+
+def draw_batches(
+    videos: Sequence[ImageFolder],
+    settings: RecoverySettings,
+    views: Views,
+    seed: int,
+    fixed_crops: bool,
+    steps: range,
+) -> Iterator[Callable[[], Tensor]]:
+    """A job a step that reads its clips, (batch, 3, 9, S, S); the draw depends on seed and step alone."""
+    for step in steps:
+        yield partial(_batch, videos, settings, views, seed, fixed_crops, step)
+
+
+def _batch(
+    videos: Sequence[ImageFolder],
+    settings: RecoverySettings,
+    views: Views,
+    seed: int,
+    fixed_crops: bool,
+    step: int,
+) -> Tensor:
+    a_epoch = max(1, len(videos) * settings.draws // settings.batch)
+    epoch, place = divmod(step, a_epoch)
+    # Every video is drawn `draws` times an epoch, in one shuffled order that all steps of the epoch share.
+    order = seeded(seed, 0, epoch).permutation(len(videos) * settings.draws) % len(videos)
+    span = (settings.length - 1) * settings.interval
+    clips = []
+    for place_in_epoch in range(place * settings.batch, (place + 1) * settings.batch):
+        rng = seeded(seed, 1, epoch, place_in_epoch)
+        video = videos[order[place_in_epoch % len(order)]]
+        start = int(rng.integers(len(video) - span))
+        images = [video.read(index) for index in range(start, start + span + 1, settings.interval)]
+        clips.append(views.drawn(images, rng.random(), fixed=fixed_crops))
+    return torch.stack(clips)
+
+
+def _resume(checkpoint: Path, net: STUNet, optimizer: torch.optim.Optimizer) -> int:
+    if not checkpoint.exists():
+        return 0
+    saved = load_checkpoint(checkpoint)
+    net.load_state_dict(saved.model)
+    optimizer.load_state_dict(saved.optimizer)
+    return saved.step

@@ -1,0 +1,157 @@
+"""Chooses the error window, and what else of the score is left open, by pseudo-anomalies; no test label is read."""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..config import PseudoSettings, RecoverySettings
+from ..evaluation.auc import micro_auc
+from ..scores.stream import ClipBuffer
+from ..scores.timeline import paper_timeline
+from ..storage import write_text
+from ..training import Progress, silent
+from ..video.frames import ImageFolder
+from ..video.views import Views
+from .error import maximum_local_error, over_crops
+from .pseudo import KINDS, PseudoVideo, pick_videos
+from .stream import RecoveryStream
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to score, and the micro-AUC that it reaches on pseudo-anomalies."""
+
+    window: int
+    score_l1: float
+    channel_l2: bool
+    crops: Literal["max", "mean"]
+    ghosts: float
+    jumps: float
+
+    @property
+    def mean(self) -> float:
+        """Mean of both kinds' micro-AUC: what is compared."""
+        return (self.ghosts + self.jumps) / 2
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The chosen way to score, and every candidate, best first."""
+
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate with the best mean; the larger window where two are equal."""
+        return self.candidates[0]
+
+    def apply(self, settings: RecoverySettings) -> RecoverySettings:
+        """Settings with the chosen values."""
+        best = self.best
+        chosen = {key: getattr(best, key) for key in ("window", "score_l1", "channel_l2", "crops")}
+        return settings.model_copy(update=chosen)
+
+    def save(self, path: Path) -> None:
+        """As JSON."""
+        write_text(path, json.dumps([asdict(candidate) for candidate in self.candidates], indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Selection":
+        """What `save` wrote.
+
+        Raises:
+            ValueError: no such file, or a broken one.
+        """
+        try:
+            return cls(tuple(Candidate(**entry) for entry in json.loads(path.read_text("utf-8"))))
+        except FileNotFoundError:
+            raise ValueError(f"{path}: no window is chosen yet; run `tsvad recovery select-window` first") from None
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: not a selection ({error}); delete it and select again") from None
+
+
+def select_window(
+    videos: Mapping[str, ImageFolder],
+    stream: RecoveryStream,
+    pseudo: PseudoSettings,
+    views: Views,
+    *,
+    seed: int,
+    progress: Progress = silent,
+) -> Selection:
+    """Scores pseudo-anomalies of training videos and ranks every window (and open setting) by micro-AUC.
+
+    Args:
+        videos: training videos by name.
+        stream: the trained stream.
+        pseudo: how pseudo-anomalies are made, and of how many videos a scene.
+        views: resize and crops.
+        seed: of angles and jumps.
+        progress: told after every video.
+
+    Returns:
+        All candidates, the best first.
+
+    Raises:
+        ValueError: no training video is long enough to be scored.
+    """
+    usable = [name for name, video in videos.items() if stream.snippet.count(len(video)) > 1]
+    if not usable:
+        raise ValueError(f"no training video is longer than a snippet's {stream.snippet.span + 1} frames")
+    names = pick_videos(usable, pseudo.videos)
+    jobs = [
+        PseudoVideo(videos[name], kind, pseudo, seed + number)
+        for kind in KINDS
+        for number, name in enumerate(names)
+    ]
+    maxima: dict[str, Tensor] = {}
+    for done, video in enumerate(jobs):
+        progress(done, len(jobs), video.name)
+        maxima[video.name] = _maxima(stream, video, views)
+    progress(len(jobs), len(jobs))
+    candidates = [_rate(stream, jobs, maxima, *options) for options in _options(stream.settings)]
+    return Selection(tuple(sorted(candidates, key=lambda c: (-c.mean, -c.window))))
+
+
+def _maxima(stream: RecoveryStream, video: PseudoVideo, views: Views) -> Tensor:
+    buffer = ClipBuffer(stream.snippet, stream.settings.score_batch)
+    batches = [buffer.push(views.scored(frame.image)) for frame in video]
+    return torch.cat([stream.maxima(clips)[0] for clips in (*batches, buffer.flush()) if clips is not None])
+
+
+def _options(settings: RecoverySettings) -> list[tuple[int, float, bool, Literal["max", "mean"]]]:
+    windows = range(len(settings.windows))
+    l1s: Sequence[float] = (0.0, 1.0) if settings.score_l1 == "select" else (settings.score_l1,)
+    l2s: Sequence[bool] = (False, True) if settings.channel_l2 == "select" else (settings.channel_l2,)
+    crops: Sequence[Literal["max", "mean"]] = ("mean", "max") if settings.crops == "select" else (settings.crops,)
+    return list(itertools.product(windows, l1s, l2s, crops))
+
+
+def _rate(
+    stream: RecoveryStream,
+    videos: Sequence[PseudoVideo],
+    maxima: Mapping[str, Tensor],
+    column: int,
+    l1: float,
+    channel_l2: bool,
+    crops: Literal["max", "mean"],
+) -> Candidate:
+    aucs = {}
+    for kind in KINDS:
+        curves: dict[str, NDArray[np.float64]] = {}
+        labels: dict[str, NDArray[np.uint8]] = {}
+        for video in (video for video in videos if video.kind == kind):
+            errors = maximum_local_error(maxima[video.name], l1=l1, channel_l2=channel_l2)
+            scores = over_crops(errors, crops)[:, column].double().numpy()
+            curves[video.name] = paper_timeline(scores, stream.snippet, len(video))
+            labels[video.name] = video.labels()
+        aucs[kind] = micro_auc(curves, labels)
+    return Candidate(stream.settings.windows[column], l1, channel_l2, crops, aucs["ghosts"], aucs["jumps"])

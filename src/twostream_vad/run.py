@@ -1,0 +1,292 @@
+"""A run folder: the recipe, the data, and what each stage made; a stage is done once, and resumes when it was not."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .config import Recipe, override_recipe, parse_recipe
+from .datasets.layouts import Dataset, find_dataset, read_prepared
+from .datasets.manifest import Prepared
+from .storage import write_text
+
+RECORDS = "stages.json"
+
+TRAINING_KEYS = frozenset(
+    "length interval width pretrained encoder_rate encoder_reinit lr schedule decay_epochs warmup_steps epochs draws "
+    "batch l1 precision".split()
+)
+ENCODING_KEYS = frozenset("length interval encoder pretrained cells feature_dtype".split())
+HASHING_KEYS = frozenset("bits tables lr momentum weight_decay epochs draws batch gap mutual".split())
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used as asked; the message says what to do next."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: where its outputs lie, what it depends on, and which settings it reads."""
+
+    name: str
+    command: str
+    outputs: tuple[str, ...]
+    after: tuple[str, ...]
+    settings: Callable[[Recipe], Mapping[str, Any]]
+
+
+def _recovery(recipe: Recipe, keys: frozenset[str] | None) -> dict[str, Any]:
+    values = recipe.recovery.model_dump(mode="json")
+    return {f"recovery.{key}": value for key, value in values.items() if (key in TRAINING_KEYS) == (keys is not None)}
+
+
+def _retrieval(recipe: Recipe, keys: frozenset[str]) -> dict[str, Any]:
+    values = recipe.retrieval.model_dump(mode="json")
+    return {f"retrieval.{key}": value for key, value in values.items() if key in keys}
+
+
+def _shared(recipe: Recipe) -> dict[str, Any]:
+    view = {f"view.{key}": value for key, value in recipe.view.model_dump(mode="json").items()}
+    return {"seed": recipe.seed, "threads": recipe.threads, **view}
+
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("prepare", "prepare", ("frames",), (), lambda r: {"layout": r.layout}),
+        Stage(
+            "train-recovery",
+            "train recovery",
+            ("recovery/model.safetensors", "recovery/checkpoint.safetensors", "recovery/logs"),
+            ("prepare",),
+            lambda r: {**_shared(r), **_recovery(r, TRAINING_KEYS)},
+        ),
+        Stage(
+            "select-window",
+            "recovery select-window",
+            ("recovery/selection.json",),
+            ("train-recovery",),
+            lambda r: {**_recovery(r, None), **{f"pseudo.{k}": v for k, v in r.pseudo.model_dump(mode="json").items()}},
+        ),
+        Stage(
+            "score-recovery",
+            "score recovery",
+            ("recovery/scores", "recovery/scores.npz", "recovery/fle.npz"),
+            ("select-window",),
+            lambda r: _recovery(r, None),
+        ),
+        Stage(
+            "features",
+            "features",
+            ("retrieval/features",),
+            ("prepare", "train-recovery"),
+            lambda r: {**_shared(r), **_retrieval(r, ENCODING_KEYS), "recovery.width": r.recovery.width},
+        ),
+        Stage(
+            "train-retrieval",
+            "train retrieval",
+            ("retrieval/model.safetensors", "retrieval/checkpoint.safetensors", "retrieval/logs"),
+            ("features",),
+            lambda r: _retrieval(r, HASHING_KEYS),
+        ),
+        Stage("index", "index", ("retrieval/tables.safetensors",), ("train-retrieval",), lambda _: {}),
+        Stage("score-retrieval", "score retrieval", ("retrieval/scores.npz",), ("index",), lambda _: {}),
+        Stage(
+            "fuse",
+            "fuse",
+            ("results/fused.npz",),
+            ("score-recovery", "score-retrieval"),
+            lambda r: {f"fusion.{key}": value for key, value in r.fusion.model_dump(mode="json").items()},
+        ),
+    )
+}
+
+
+class Run:
+    """A run folder and its recipe.
+
+    Args:
+        folder: may be a symbolic link to a big disk.
+        recipe: every setting.
+        data: the dataset's root.
+        labels: a label file or folder given by hand; None: looked for in the dataset.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe, data: Path, labels: Path | None = None) -> None:
+        self.folder, self.recipe, self.data, self.labels = folder, recipe, data, labels
+
+    @classmethod
+    def create(cls, folder: Path, recipe: Recipe, data: Path, labels: Path | None = None) -> "Run":
+        """A new run, or the one already there if it is of the same data; its recipe becomes ``recipe``.
+
+        Raises:
+            RunError: the folder holds a run of other data, or something that is no run.
+        """
+        data = data.resolve()
+        labels = None if labels is None else labels.resolve()
+        if (folder / "run.json").exists():
+            old = cls.open(folder)
+            if old.data != data:
+                raise RunError(f"{folder} is a run on {old.data}, not on {data}; choose another --out")
+            labels = labels or old.labels
+        elif folder.exists() and any(folder.iterdir()):
+            raise RunError(f"{folder} is not empty and no run; choose another --out")
+        run = cls(folder, recipe, data, labels)
+        run.save()
+        return run
+
+    @classmethod
+    def open(cls, folder: Path, overrides: Sequence[str] = ()) -> "Run":
+        """The run in ``folder``; ``overrides`` (section.key=value) change its recipe from now on.
+
+        Raises:
+            RunError: no run there, or a damaged one.
+            RecipeError: an override that does not fit.
+        """
+        try:
+            facts = json.loads((folder / "run.json").read_text("utf-8"))
+            values = yaml.safe_load((folder / "recipe.yaml").read_text("utf-8"))
+            data, labels = Path(facts["data"]), facts["labels"]
+        except (FileNotFoundError, NotADirectoryError):
+            raise RunError(f"{folder} is no run; `tsvad fit DATA --recipe NAME --out {folder}` makes one") from None
+        except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+            raise RunError(f"{folder}/run.json or recipe.yaml is damaged ({error}); fit again into a new folder") from None
+        recipe = parse_recipe(values, str(folder / "recipe.yaml"))
+        run = cls(folder, recipe, data, None if labels is None else Path(labels))
+        if overrides:
+            run.recipe = override_recipe(recipe, overrides)
+            run.save()
+        return run
+
+    def save(self) -> None:
+        """Writes ``run.json`` and ``recipe.yaml``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.folder / "recipe.yaml", self.recipe.to_yaml())
+        facts = {"data": str(self.data), "labels": None if self.labels is None else str(self.labels)}
+        write_text(self.folder / "run.json", json.dumps(facts, indent=1) + "\n")
+
+    def source(self) -> Dataset:
+        """The dataset as it lies on the disk."""
+        return find_dataset(self.data, self.recipe.layout)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The dataset with its frames ready to be read."""
+        return read_prepared(self.path("frames"))
+
+    @cached_property
+    def prepared(self) -> dict[str, dict[str, Prepared]]:
+        """Frame count and size of every video, by split and name."""
+        videos = json.loads((self.path("frames") / "prepared.json").read_text("utf-8"))["videos"]
+        found: dict[str, dict[str, Prepared]] = {"training": {}, "testing": {}}
+        for video in videos:
+            record = Prepared(**video["prepared"])
+            found[record.split][record.name] = record
+        return found
+
+    def path(self, name: str) -> Path:
+        """A file or folder of the run."""
+        return self.folder / name
+
+    def identity(self, name: str) -> str:
+        """Hash of a stage's settings and of the stages that it stands on, as recorded."""
+        records = self._records()
+        if name not in records:
+            raise RunError(f"{self.folder}: `tsvad {STAGES[name].command} {self.folder}` has not been run yet")
+        return str(records[name]["identity"])
+
+    def is_done(self, name: str) -> bool:
+        """Whether the stage has ended with the present settings."""
+        record = self._records().get(name)
+        return bool(record and record["done"] and record["identity"] == self._expected(name)[0])
+
+    def begin(self, name: str, *, redo: bool = False) -> bool:
+        """Starts or resumes a stage; False where it is done already.
+
+        Raises:
+            RunError: an earlier stage is not done, or the outputs there come of other settings.
+        """
+        identity, settings = self._ready(name, redo=redo)
+        record = self._records().get(name)
+        if redo:
+            self._delete_outputs(name)
+        elif record and record["done"]:
+            return False
+        self._record(name, {"identity": identity, "settings": settings, "done": False, "began": time.time()})
+        return True
+
+    def check(self, name: str, overrides: Sequence[str] = (), *, redo: bool = False) -> None:
+        """Whether `begin` would start the stage with ``overrides``; writes nothing.
+
+        Raises:
+            RunError: as `begin`.
+            RecipeError: an override that does not fit.
+        """
+        changed = Run(self.folder, override_recipe(self.recipe, overrides), self.data, self.labels)
+        changed._ready(name, redo=redo)
+
+    def is_stale(self, name: str) -> bool:
+        """Whether the stage's outputs come of other settings than the present ones."""
+        record = self._records().get(name)
+        return record is not None and record["identity"] != self._expected(name)[0]
+
+    def end(self, name: str) -> None:
+        """Marks a stage as done."""
+        record = self._records()[name]
+        self._record(name, {**record, "done": True, "seconds": round(time.time() - record["began"], 1)})
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """What is known of every stage begun: identity, settings, done, seconds."""
+        return self._records()
+
+    def _ready(self, name: str, *, redo: bool) -> tuple[str, dict[str, Any]]:
+        for earlier in STAGES[name].after:
+            if not self.is_done(earlier):
+                raise RunError(f"{self.folder}: run `tsvad {STAGES[earlier].command} {self.folder}` first (or again)")
+        identity, settings = self._expected(name)
+        record = self._records().get(name)
+        if record and record["identity"] != identity and not redo:
+            raise RunError(self._stale(name, record["settings"], settings))
+        return identity, settings
+
+    def _expected(self, name: str) -> tuple[str, dict[str, Any]]:
+        stage = STAGES[name]
+        settings = dict(stage.settings(self.recipe))
+        if name == "prepare":
+            settings["data"] = str(self.data)
+        below = {earlier: self._records().get(earlier, {}).get("identity") for earlier in stage.after}
+        text = json.dumps([settings, below], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16], settings
+
+    def _stale(self, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+        changed = [f"{key} {old.get(key)} → {new.get(key)}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+        why = ", ".join(changed) if changed else "an earlier stage was done anew"
+        command = STAGES[name].command
+        return f"{self.folder}: `{command}` was run with other settings ({why}); --redo replaces its outputs"
+
+    def _delete_outputs(self, name: str) -> None:
+        for output in STAGES[name].outputs:
+            path = self.path(output)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _records(self) -> dict[str, dict[str, Any]]:
+        try:
+            records: dict[str, dict[str, Any]] = json.loads(self.path(RECORDS).read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise RunError(f"{self.path(RECORDS)} is damaged ({error}); delete it and use --redo") from None
+        return records
+
+    def _record(self, name: str, record: dict[str, Any]) -> None:
+        write_text(self.path(RECORDS), json.dumps({**self._records(), name: record}, indent=1) + "\n")

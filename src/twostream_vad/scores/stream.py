@@ -1,0 +1,69 @@
+"""What a stream is, and how frames become its clips: the same code for files and for live cameras."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..video.snippets import Snippet
+
+
+class Stream(Protocol):
+    """One of the two streams: its geometry, and a pure function from clips to scores."""
+
+    @property
+    def snippet(self) -> Snippet:
+        """Which frames make a clip, and which frame its score belongs to."""
+
+    def score(self, clips: Tensor) -> NDArray[np.float64]:
+        """(B, crops, 3, T, S, S) → (B, …): one score, or one a window, for each clip."""
+
+
+class ClipBuffer:
+    """Gathers the views of consecutive frames into batches of clips, holding span + batch frames at most.
+
+    Args:
+        snippet: geometry of a clip.
+        batch: clips given out at once.
+    """
+
+    def __init__(self, snippet: Snippet, batch: int) -> None:
+        self.snippet, self.batch = snippet, batch
+        self._views: deque[Tensor] = deque(maxlen=snippet.span + batch)
+        self._ready = 0
+
+    def push(self, view: Tensor) -> Tensor | None:
+        """Takes a frame's crops (crops, 3, S, S); gives (batch, crops, 3, T, S, S) when a batch is full."""
+        self._views.append(view)
+        if len(self._views) > self.snippet.span:
+            self._ready += 1
+        return self._take() if self._ready == self.batch else None
+
+    def flush(self) -> Tensor | None:
+        """The clips of a last, smaller batch."""
+        return self._take() if self._ready else None
+
+    def _take(self) -> Tensor:
+        first = len(self._views) - self.snippet.span - self._ready
+        clips = [
+            torch.stack([self._views[index] for index in self.snippet.frames(first + clip)], dim=2)
+            for clip in range(self._ready)
+        ]
+        self._ready = 0
+        return torch.stack(clips)
+
+
+def score_views(stream: Stream, views: Iterable[Tensor], batch: int) -> Iterator[NDArray[np.float64]]:
+    """Scores of a video's snippets, batch by batch, from the crops of its frames."""
+    buffer = ClipBuffer(stream.snippet, batch)
+    for view in views:
+        clips = buffer.push(view)
+        if clips is not None:
+            yield stream.score(clips)
+    clips = buffer.flush()
+    if clips is not None:
+        yield stream.score(clips)

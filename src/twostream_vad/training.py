@@ -1,0 +1,201 @@
+"""What both trainings share: device, seeds, draws, checkpoints, logs; plain functions."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .storage import whole_file, write_text
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """Told how far a long job is: ``done`` of ``total`` units, and what to show beside the bar."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
+def silent(done: int, total: int, note: str = "") -> None:
+    """A Progress that shows nothing."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a training needs to go on as if never stopped: draws depend on seed and step alone."""
+
+    step: int
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+
+
+def pick_device() -> torch.device:
+    """CUDA where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def seeded(seed: int, *path: int) -> np.random.Generator:
+    """A generator for one draw: the same seed and path, the same numbers, whatever was drawn before."""
+    return np.random.default_rng([seed, *path])
+
+
+def set_threads(threads: int | None) -> None:
+    """CPU threads of torch; sums over threads round differently, so a run keeps one number."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[None]:
+    """Seeds torch and asks for kernels that repeat to the bit; the caller's state comes back."""
+    state, before = torch.get_rng_state(), torch.are_deterministic_algorithms_enabled()
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+        torch.use_deterministic_algorithms(before)
+
+
+def learning_rate(
+    step: int, *, lr: float, total: int, schedule: str, decay_steps: Iterable[int] = (), warmup: int = 0
+) -> float:
+    """The rate of one optimiser step: ×0.1 at each of ``decay_steps``, or half a cosine to 0, after a warm-up."""
+    if step < warmup:
+        return lr * (step + 1) / warmup
+    if schedule == "cosine":
+        return lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+    return lr * 0.1 ** sum(step >= decay for decay in decay_steps)
+
+
+def prefetch(jobs: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
+    """Results of the jobs, in order, made by threads that work up to ``2 * workers`` jobs ahead."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: list[Future[T]] = []
+        try:
+            for job in jobs:
+                waiting.append(pool.submit(job))
+                if len(waiting) > 2 * workers:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def save_checkpoint(path: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Model, optimiser and step as one safetensors file, written whole."""
+    state = optimizer.state_dict()
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, slots in state["state"].items():
+        for name, value in slots.items():
+            tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+    metadata = {"step": str(step), "param_groups": json.dumps(state["param_groups"])}
+    save_tensors(path, tensors, metadata)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """What `save_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: the file is broken or something else.
+    """
+    tensors, metadata = load_tensors(path)
+    if "step" not in metadata or "param_groups" not in metadata:
+        raise CheckpointError(f"{path}: not a training checkpoint; delete it to train from the start")
+    slots: dict[int, dict[str, Tensor]] = {}
+    model: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "model":
+            model[rest] = tensor
+        else:
+            index, _, slot = rest.partition(".")
+            slots.setdefault(int(index), {})[slot] = tensor
+    optimizer = {"state": slots, "param_groups": json.loads(metadata["param_groups"])}
+    return Checkpoint(int(metadata["step"]), model, optimizer)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """A safetensors file, written under a temporary name and renamed."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with whole_file(path) as temporary:
+        save_file(plain, temporary, dict(metadata))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file.
+
+    Raises:
+        CheckpointError: no such file, or a broken one.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; run the stage that writes it") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error}); delete it and run the stage again") from None
+
+
+@dataclass
+class TrainingLog:
+    """Scalars a step, as JSON lines and for TensorBoard; lines past a resumed step are dropped."""
+
+    folder: Path
+    resumed_at: int = 0
+    _writer: Any = field(default=None, init=False, repr=False)
+    _last: float = field(default_factory=time.monotonic, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept = []
+        if self.lines.exists():
+            for line in self.lines.read_text("utf-8").splitlines():
+                try:
+                    if json.loads(line)["step"] < self.resumed_at:
+                        kept.append(line + "\n")
+                except (ValueError, KeyError):
+                    continue  # a line cut short by a kill
+        write_text(self.lines, "".join(kept))
+
+    @property
+    def lines(self) -> Path:
+        """The JSON lines."""
+        return self.folder / "steps.jsonl"
+
+    def write(self, step: int, **values: float) -> None:
+        """One line, and one point a value."""
+        with self.lines.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "time": round(time.time(), 3), **values}) + "\n")
+        for name, value in values.items():
+            self._board().add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flushes TensorBoard's events."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _board(self) -> Any:
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter  # 1 s to import: only when something is logged
+
+            self._writer = SummaryWriter(str(self.folder), purge_step=self.resumed_at)  # type: ignore[no-untyped-call]
+        return self._writer

@@ -1,0 +1,116 @@
+"""A folder of numbered images as a source of frames."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twostream_vad.video.images import IMAGE_SUFFIXES, read_image
+from twostream_vad.video.source import DEFAULT_RATE, Frame, VideoError, check_rate, check_skip
+
+_NUMBER = re.compile(r"([0-9]+)[^0-9]*$")
+
+
+class ImageFolder:
+    """Images in the order of the last number in their names, whatever its padding and whatever it starts at.
+
+    The numbers must follow one another. Hidden files, other files and folders inside are passed over.
+    ``read`` keeps nothing between calls, so threads may share one folder.
+
+    Args:
+        path: the folder.
+        rate: frames a second.
+        skip: first frames left out; the frame after them has index 0.
+
+    Raises:
+        VideoError: no folder, no images, a name without a number, a number missing or there twice.
+    """
+
+    def __init__(self, path: Path, *, rate: float = DEFAULT_RATE, skip: int = 0) -> None:
+        self.path = Path(path)
+        self.name = self.path.absolute().name
+        self.rate = check_rate(float(rate))
+        self.skip = check_skip(skip)
+        files = _numbered_images(self.path)
+        if skip >= len(files):
+            raise VideoError(f"{path} has {len(files)} frames, none after the first {skip}; lower skip")
+        self.files = tuple(files[skip:])
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """The image of frame ``index``, (H, W, 3) uint8 RGB; VideoError where it cannot be read."""
+        if not 0 <= index < len(self.files):
+            raise VideoError(
+                f"{self.path} has frames 0 to {len(self.files) - 1}, frame {index} was asked for"
+            )
+        try:
+            return read_image(self.files[index])
+        except VideoError as error:
+            raise VideoError(f"frame {index}: {error}") from error
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Raises VideoError at a frame that cannot be read or is not as large as the first."""
+        shape: tuple[int, ...] | None = None
+        for index, file in enumerate(self.files):
+            image = self.read(index)
+            shape = shape or image.shape
+            if image.shape != shape:
+                raise VideoError(
+                    f"frame {index}: {file} is {image.shape[1]} x {image.shape[0]} pixels, "
+                    f"the frames before it {shape[1]} x {shape[0]}; "
+                    f"put each size into a folder of its own, or resize"
+                )
+            yield Frame(index, (index + self.skip) / self.rate, image)
+
+
+def _numbered_images(folder: Path) -> list[Path]:
+    """The folder's images by number; VideoError where the numbering has a fault."""
+    if not folder.exists():
+        raise VideoError(f"{folder} does not exist; check the path")
+    if not folder.is_dir():
+        raise VideoError(f"{folder} is not a folder; give the folder that holds the frames")
+    numbered = sorted((_number(file), file) for file in folder.iterdir() if _is_image(file))
+    if not numbered:
+        kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise VideoError(f"{folder} holds no images ({kinds}); give the folder that holds one video's frames")
+    for (number, file), (next_number, next_file) in pairwise(numbered):
+        if next_number == number:
+            raise VideoError(
+                f"{folder}: {file.name} and {next_file.name} are both frame {number}; "
+                f"remove one, or give each video a folder of its own"
+            )
+        if next_number > number + 1:
+            raise VideoError(_gap(folder, file, next_file, next_number - number - 1))
+    return [file for _, file in numbered]
+
+
+def _is_image(file: Path) -> bool:
+    # macOS leaves "._001.jpg" beside 001.jpg: not an image, whatever its suffix says.
+    return not file.name.startswith(".") and file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
+
+
+def _number(file: Path) -> int:
+    match = _NUMBER.search(file.stem)
+    if match is None:
+        raise VideoError(
+            f"{file} has no number in its name; name frames by number (000.jpg) or remove the file"
+        )
+    return int(match[1])
+
+
+def _gap(folder: Path, before: Path, after: Path, missing: int) -> str:
+    """The message for a gap, the missing frame written as its neighbours are."""
+    match = _NUMBER.search(before.stem)
+    assert match is not None
+    name = f"{int(match[1]) + 1:0{len(match[1])}d}"
+    more = f" and {missing - 1} more" if missing > 1 else ""
+    verb = "are" if missing > 1 else "is"
+    return (
+        f"{folder}: frame {name}{more} {verb} missing between {before.name} and {after.name}; "
+        f"extract the video again, or renumber the frames"
+    )

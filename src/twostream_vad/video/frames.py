@@ -1,0 +1,46 @@
+"""Frames from what lies on a disk: a folder of images or a video file, behind one interface."""
+
+from pathlib import Path
+
+from twostream_vad.video.files import VIDEO_SUFFIXES, VideoFile
+from twostream_vad.video.folders import ImageFolder
+from twostream_vad.video.images import IMAGE_SUFFIXES, read_image
+from twostream_vad.video.source import DEFAULT_RATE, Frame, FrameSource, VideoError
+
+__all__ = [
+    "DEFAULT_RATE",
+    "IMAGE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Frame",
+    "FrameSource",
+    "ImageFolder",
+    "VideoError",
+    "VideoFile",
+    "count_frames",
+    "open_source",
+    "read_image",
+]
+
+
+def open_source(path: Path, *, rate: float | None = None, skip: int = 0) -> ImageFolder | VideoFile:
+    """A folder as images, a file as video.
+
+    Args:
+        path: folder or file.
+        rate: frames a second; by default what the video file says, and 25 for images.
+        skip: first frames left out.
+
+    Raises:
+        VideoError: nothing there, or nothing that can be read as a video.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return ImageFolder(path, rate=DEFAULT_RATE if rate is None else rate, skip=skip)
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        raise VideoError(f"{path} is one image, not a video; give the folder that holds it")
+    return VideoFile(path, skip=skip, rate=rate)
+
+
+def count_frames(source: FrameSource) -> int:
+    """How many frames the source gives, by decoding them all: what a header says may be wrong."""
+    return sum(1 for _ in source)

@@ -1,0 +1,61 @@
+"""Snippets: which frames of a video go into the net together, and which frame their score is for."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """``length`` frames, ``interval`` apart; their score is for the frame ``offset`` after the first.
+
+    >>> RECOVERY.frames(start=100)
+    range(100, 117, 2)
+    >>> RETRIEVAL.count(video_frames=1000)
+    944
+    """
+
+    length: int
+    interval: int
+    offset: int
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise ValueError(f"length must be 1 frame or more, got {self.length}")
+        if self.interval < 1:
+            raise ValueError(f"interval must be 1 frame or more, got {self.interval}")
+        if not 0 <= self.offset <= self.span:
+            raise ValueError(f"offset must lie within the snippet, 0 to {self.span}, got {self.offset}")
+
+    @property
+    def span(self) -> int:
+        """How many frames after its first the snippet's last frame comes."""
+        return self.interval * (self.length - 1)
+
+    def frames(self, start: int) -> range:
+        """The video's frames in the snippet that begins at frame ``start``."""
+        return range(start, start + self.span + 1, self.interval)
+
+    def count(self, video_frames: int) -> int:
+        """Snippets in a video, one starting at every frame that leaves room; 0 for a short video."""
+        return max(video_frames - self.span, 0)
+
+
+RECOVERY = Snippet(length=9, interval=2, offset=16)
+RETRIEVAL = Snippet(length=8, interval=8, offset=32)
+
+
+def sliding(frames: Iterable[T], snippet: Snippet) -> Iterator[tuple[int, list[T]]]:
+    """Every snippet of a stream of frames, as soon as its last frame is there: (start, its ``length`` items).
+
+    Holds the last ``span + 1`` items, so the stream may be endless.
+    """
+    held: deque[T] = deque(maxlen=snippet.span + 1)
+    for index, frame in enumerate(frames):
+        held.append(frame)
+        if index >= snippet.span:
+            yield index - snippet.span, list(islice(held, 0, None, snippet.interval))

@@ -1,0 +1,64 @@
+"""What every source of frames gives, and the error that names what is wrong with one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+DEFAULT_RATE = 25.0
+
+
+class VideoError(ValueError):
+    """A video that cannot be read: one line with the file, the frame at which it breaks, and a remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a video.
+
+    Args:
+        index: 0 for the first frame that the source gives.
+        time: seconds since the video began; frames that were skipped count.
+        image: (H, W, 3) uint8, RGB.
+    """
+
+    index: int
+    time: float
+    image: NDArray[np.uint8]
+
+
+class FrameSource(Protocol):
+    """Frames in order of display. Iterating again begins anew; no more than a few frames are held."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def name(self) -> str:
+        """The video's name: a folder's name, a file's name without its suffix."""
+        ...
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+def check_rate(rate: float) -> float:
+    """``rate`` itself; ValueError where it is no number of frames a second."""
+    if not (isfinite(rate) and rate > 0):
+        raise ValueError(f"rate must be above 0 frames a second, got {rate}")
+    return rate
+
+
+def check_skip(skip: int) -> int:
+    """``skip`` itself; ValueError where it is no number of frames."""
+    if skip < 0:
+        raise ValueError(f"skip must be 0 or more frames, got {skip}")
+    return skip

@@ -1,0 +1,237 @@
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from twostream_vad.datasets.layouts import Dataset, DatasetError, Video, find_dataset
+from twostream_vad.datasets.manifest import Prepared
+from twostream_vad.datasets.prepare import PrepareError, prepare
+from twostream_vad.video.frames import read_image
+
+
+def pictures(count: int, seed: int = 0) -> NDArray[np.uint8]:
+    """(count, 32, 48, 3): smooth, so that a codec keeps them."""
+    small = np.random.default_rng(seed).integers(0, 256, (count, 2, 3, 3), dtype=np.uint8)
+    return np.stack([cv2.resize(image, (48, 32)) for image in small]).astype(np.uint8)
+
+
+def write_video(path: Path, images: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = images.shape[2], images.shape[1], "bgr0"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Dataset:
+    root = tmp_path / "set"
+    write_video(root / "training" / "a.avi", pictures(5, 1))
+    write_video(root / "training" / "b.avi", pictures(4, 2))
+    write_video(root / "testing" / "c.avi", pictures(3, 3))
+    return find_dataset(root)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_frames_lie_where_the_frames_layout_has_them(videos: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepared, _ = prepare(videos, out, workers=1)
+    assert prepared == [
+        Prepared("a", "training", 5, 32, 48),
+        Prepared("b", "training", 4, 32, 48),
+        Prepared("c", "testing", 3, 32, 48),
+    ]
+    assert files(out / "training" / "frames") == ["a", "b"]
+    assert files(out / "testing" / "frames" / "c") == ["000000.jpg", "000001.jpg", "000002.jpg"]
+
+
+def test_png_keeps_every_value(videos: Dataset, tmp_path: Path) -> None:
+    _, dataset = prepare(videos, tmp_path / "out", suffix=".png", workers=1)
+    images = [frame.image for frame in dataset.training[0].open()]
+    np.testing.assert_array_equal(images, pictures(5, 1))
+
+
+def test_jpg_is_close(videos: Dataset, tmp_path: Path) -> None:
+    _, dataset = prepare(videos, tmp_path / "out", workers=1)
+    image = read_image(dataset.training[0].path / "000004.jpg")
+    assert np.abs(image.astype(int) - pictures(5, 1)[4]).mean() < 3
+
+
+def test_two_processes_give_the_same_as_one(videos: Dataset, tmp_path: Path) -> None:
+    one, _ = prepare(videos, tmp_path / "one", workers=1)
+    two, dataset = prepare(videos, tmp_path / "two", workers=2)
+    assert one == two
+    for split, video in [("training", dataset.training[0]), ("testing", dataset.testing[0])]:
+        for file in video.path.iterdir():
+            assert (
+                file.read_bytes()
+                == (tmp_path / "one" / split / "frames" / video.name / file.name).read_bytes()
+            )
+
+
+def test_skipped_frames_are_left_out_once(videos: Dataset, tmp_path: Path) -> None:
+    black = Dataset(videos.root, "corridor", (Video("a", videos.training[0].path, skip=1),), ())
+    prepared, dataset = prepare(black, tmp_path / "out", suffix=".png", workers=1)
+    assert (prepared[0].frames, dataset.training[0].skip) == (4, 0)
+    first = next(iter(dataset.training[0].open()))
+    np.testing.assert_array_equal(first.image, pictures(5, 1)[1])
+
+
+def test_the_prepared_folder_is_a_dataset_of_its_own(videos: Dataset, tmp_path: Path) -> None:
+    _, dataset = prepare(videos, tmp_path / "out", workers=1)
+    assert find_dataset(tmp_path / "out") == dataset
+    assert dataset.root == videos.root  # labels lie there
+    assert dataset.training[0].open().rate == pytest.approx(10)
+
+
+def test_videos_that_are_images_are_counted_where_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "set" / "training" / "frames" / "01"
+    folder.mkdir(parents=True)
+    for index, image in enumerate(pictures(3)):
+        cv2.imwrite(str(folder / f"{index:03d}.png"), image)
+    source = find_dataset(tmp_path / "set", "corridor")
+    prepared, dataset = prepare(source, tmp_path / "out", workers=1)
+    assert prepared == [Prepared("01", "training", 2, 32, 48)]
+    assert (dataset.training[0].path, dataset.training[0].skip) == (folder, 1)
+    assert files(tmp_path / "out") == ["prepared.json"]
+    assert find_dataset(tmp_path / "out") == dataset
+
+
+def test_what_is_done_is_not_done_again(videos: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first, _ = prepare(videos, out, workers=1)
+    before = (out / "training/frames/a/000000.jpg").stat().st_mtime_ns
+    done: list[str] = []
+    assert prepare(videos, out, workers=1, progress=lambda _, __, name: done.append(name))[0] == first
+    assert (done, (out / "training/frames/a/000000.jpg").stat().st_mtime_ns) == ([], before)
+
+
+def test_a_changed_source_is_extracted_again(videos: Dataset, tmp_path: Path) -> None:
+    prepare(videos, tmp_path / "out", workers=1)
+    write_video(videos.training[1].path, pictures(2))
+    done: list[tuple[int, int, str]] = []
+    prepared, dataset = prepare(
+        videos, tmp_path / "out", workers=1, progress=lambda *progress: done.append(progress)
+    )
+    assert done == [(3, 3, "b")]
+    assert prepared[1].frames == len(files(dataset.training[1].path)) == 2
+
+
+def test_another_suffix_is_extracted_again(videos: Dataset, tmp_path: Path) -> None:
+    prepare(videos, tmp_path / "out", workers=1)
+    _, dataset = prepare(videos, tmp_path / "out", suffix=".png", workers=1)
+    assert files(dataset.testing[0].path) == ["000000.png", "000001.png", "000002.png"]
+
+
+def test_a_video_that_is_gone_from_the_dataset_leaves_the_manifest(videos: Dataset, tmp_path: Path) -> None:
+    prepare(videos, tmp_path / "out", workers=1)
+    fewer = Dataset(videos.root, videos.layout, videos.training[:1], ())
+    prepare(fewer, tmp_path / "out", workers=1)
+    assert [video.name for video in find_dataset(tmp_path / "out").training] == ["a"]
+
+
+def test_lost_frames_are_extracted_again(videos: Dataset, tmp_path: Path) -> None:
+    _, dataset = prepare(videos, tmp_path / "out", workers=1)
+    (dataset.training[0].path / "000002.jpg").unlink()
+    prepare(videos, tmp_path / "out", workers=1)
+    assert len(files(dataset.training[0].path)) == 5
+
+
+@pytest.mark.parametrize("killed_at", ["extracting", "placing"])
+def test_a_run_that_was_killed_goes_on(videos: Dataset, tmp_path: Path, killed_at: str) -> None:
+    out = tmp_path / "out"
+    prepare(videos, out, workers=1)
+    target = out / "training" / "frames" / "b"
+    target.rename(target.with_name(".b.0123abcd.partial"))
+    manifest = json.loads((out / "prepared.json").read_text())
+    manifest["complete"] = False
+    if killed_at == "extracting":
+        (target.with_name(".b.0123abcd.partial") / "000003.jpg").unlink()
+        manifest["videos"] = [line for line in manifest["videos"] if line["prepared"]["name"] != "b"]
+    (out / "prepared.json").write_text(json.dumps(manifest))
+    with pytest.raises(DatasetError, match="run prepare again"):
+        find_dataset(out)
+    prepare(videos, out, workers=1)
+    assert (len(files(target)), files(out / "training" / "frames")) == (4, ["a", "b"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_broken_video_is_named_when_the_others_are_done(
+    videos: Dataset, tmp_path: Path, workers: int
+) -> None:
+    videos.training[0].path.write_bytes(b"no video")
+    out = tmp_path / "out"
+    with pytest.raises(PrepareError, match=r"1 of 3 videos.*\ntraining video a: ") as caught:
+        prepare(videos, out, workers=workers)
+    assert len(caught.value.failures) == 1
+    assert files(out / "training" / "frames") == ["b"]
+    assert files(out / "testing" / "frames") == ["c"]
+
+
+def test_a_full_disk_is_said_in_words(
+    videos: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, data: bytes) -> int:  # noqa: ARG001
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(PrepareError, match=r"disk of .* is full"):
+        prepare(videos, tmp_path / "out", workers=1)
+    assert os.listdir(tmp_path / "out" / "training" / "frames") == []  # noqa: PTH208  # hidden ones too
+
+
+def test_frames_of_others_are_never_replaced(videos: Dataset, tmp_path: Path) -> None:
+    foreign = tmp_path / "out" / "training" / "frames" / "a"
+    foreign.mkdir(parents=True)
+    (foreign / "000.jpg").touch()
+    with pytest.raises(DatasetError, match="not made by prepare"):
+        prepare(videos, tmp_path / "out", workers=1)
+    assert files(foreign) == ["000.jpg"]
+
+
+def test_the_datasets_own_folder_is_refused(videos: Dataset) -> None:
+    with pytest.raises(DatasetError, match="own folder"):
+        prepare(videos, videos.root)
+
+
+def test_what_is_prepared_cannot_be_prepared_onto_itself(videos: Dataset, tmp_path: Path) -> None:
+    _, dataset = prepare(videos, tmp_path / "out", workers=1)
+    with pytest.raises(DatasetError, match="nothing to prepare"):
+        prepare(dataset, tmp_path / "out")
+
+
+def test_prepared_frames_serve_without_the_source(videos: Dataset, tmp_path: Path) -> None:
+    prepare(videos, tmp_path / "out", workers=1)
+    shutil.rmtree(videos.root)
+    (tmp_path / "out").rename(tmp_path / "moved")
+    dataset = find_dataset(tmp_path / "moved")
+    assert (dataset.root, len(list(dataset.training[0].open()))) == (tmp_path / "moved", 5)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"videos": [{}]}', "\0"])
+def test_a_damaged_manifest_is_named(videos: Dataset, tmp_path: Path, text: str) -> None:
+    (tmp_path / "prepared.json").write_text(text)
+    with pytest.raises(DatasetError, match=r"prepared\.json is damaged"):
+        prepare(videos, tmp_path)
+    with pytest.raises(DatasetError, match=r"prepared\.json is damaged"):
+        find_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("suffix", ".gif"), ("workers", 0)])
+def test_wrong_settings_are_refused_by_value(
+    videos: Dataset, tmp_path: Path, name: str, value: object
+) -> None:
+    with pytest.raises(DatasetError, match=rf"{name}.*{value}"):
+        prepare(videos, tmp_path / "out", **{name: value})  # type: ignore[arg-type]

@@ -1,0 +1,29 @@
+"""What all sources of frames share."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from twostream_vad.video.source import Frame, VideoError, check_rate, check_skip
+
+
+def test_a_video_error_is_a_value_error() -> None:
+    assert issubclass(VideoError, ValueError)
+
+
+def test_a_frame_cannot_be_changed() -> None:
+    frame = Frame(index=0, time=0.0, image=np.zeros((2, 2, 3), np.uint8))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        frame.index = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("rate", [0.0, -25.0, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused_by_value(rate: float) -> None:
+    with pytest.raises(ValueError, match=str(rate)):
+        check_rate(rate)
+
+
+def test_a_negative_skip_is_refused_by_value() -> None:
+    with pytest.raises(ValueError, match="-1"):
+        check_skip(-1)
