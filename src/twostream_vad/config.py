@@ -17,9 +17,9 @@ class RecipeError(ValueError):
 
 
 class Section(BaseModel):
-    """Frozen; an unknown key is an error."""
+    """Frozen; an unknown key is an error, and so are infinity and NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ViewSettings(Section):
@@ -47,12 +47,25 @@ class RecoverySettings(Section):
     length: Count = Field(9, description="frames of a snippet, the predicted one counted")
     interval: Count = Field(2, description="frames from one to the next")
     width: Rate = Field(1.0, description="multiplies the net's channel counts; 1 is the paper's")
-    pretrained: str | None = Field(None, description="encoder weights (.safetensors from `tsvad weights import`)")
-    encoder_rate: float = Field(0.0, ge=0, description="encoder's learning rate over lr; 0 freezes it (BN moves)")
-    encoder_reinit: bool = Field(False, description="train the encoder from scratch, without pretrained weights")
+    residual: bool = Field(
+        False, description="predict the change from the last frame seen (not in the paper)"
+    )
+    pretrained: str | None = Field(
+        None, description="encoder weights (.safetensors from `tsvad weights import`)"
+    )
+    encoder_rate: float = Field(
+        0.0, ge=0, description="encoder's learning rate over lr; 0 freezes it (BN moves)"
+    )
+    encoder_reinit: bool = Field(
+        False, description="train the encoder from scratch, without pretrained weights"
+    )
     lr: Rate = Field(0.01, description="Adam's learning rate")
-    schedule: Literal["steps", "cosine"] = Field("steps", description="×0.1 at each decay epoch, or a half cosine")
-    decay_epochs: tuple[int, ...] = Field((40,), description="epochs at which lr falls tenfold (schedule: steps)")
+    schedule: Literal["steps", "cosine"] = Field(
+        "steps", description="×0.1 at each decay epoch, or a half cosine"
+    )
+    decay_epochs: tuple[int, ...] = Field(
+        (40,), description="epochs at which lr falls tenfold (schedule: steps)"
+    )
     warmup_steps: int = Field(0, ge=0, description="optimiser steps in which lr rises linearly from 0")
     epochs: Count = Field(60, description="passes over the draws")
     draws: Count = Field(32, description="snippets drawn a video and epoch")
@@ -60,14 +73,15 @@ class RecoverySettings(Section):
     l1: float = Field(1.0, ge=0, description="λ of the training loss, MSE + λ L1")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the training's forward pass")
     windows: tuple[Count, ...] = Field(
-        (256, 128, 64, 32, 16), description="sides of the error windows tried, in crop pixels"
+        (256, 128, 64, 32, 16), min_length=1, description="sides of the error windows tried, in crop pixels"
     )
     window: Literal["select"] | int = Field(
         "select", description="the window of the score; select: by pseudo-anomalies from training video"
     )
     window_stride: Count = Field(8, description="step of the error window in crop pixels")
     score_l1: float | Literal["select"] = Field(
-        1.0, description="λ of the score: the L1 error's maximum is added λ times; select: 0 or 1, as the window is"
+        1.0,
+        description="λ of the score: the L1 error's maximum counts λ times; select: 0 or 1, as the window is",
     )
     channel_l2: bool | Literal["select"] = Field(
         False, description="error map: norm over channels / 3 in place of their mean square"
@@ -86,7 +100,9 @@ class RecoverySettings(Section):
         if self.window != "select" and self.window not in self.windows:
             raise ValueError(f"window {self.window} is not among windows {list(self.windows)}; add it there")
         if self.length != 9:
-            raise ValueError(f"length {self.length}: the decoder needs 8 frames in and 1 predicted, so length is 9")
+            raise ValueError(
+                f"length {self.length}: the decoder needs 8 frames in and 1 predicted, so length is 9"
+            )
         return self
 
 
@@ -94,10 +110,19 @@ class PseudoSettings(Section):
     """Pseudo-anomalies of training video, which choose the error window."""
 
     videos: Count = Field(5, description="training videos taken a scene (the name's part before `_`)")
-    angle: tuple[int, int] = Field((2, 5), description="whole degrees, least and most, that a video is turned")
+    angle: tuple[int, int] = Field(
+        (2, 5), description="whole degrees, least and most, that a video is turned"
+    )
     ghosting: float = Field(0.5, gt=0, lt=1, description="share of the frames, centred, that become ghosts")
     jumps: float = Field(0.4, gt=0, lt=1, description="share of the frames, centred, that jump")
     reach: Count = Field(20, description="frames away, at most, that a jump takes its frame from")
+
+    @model_validator(mode="after")
+    def angle_is_a_range(self) -> "PseudoSettings":
+        """An angle is drawn between the two."""
+        if self.angle[0] > self.angle[1]:
+            raise ValueError(f"angle {list(self.angle)}: write the least first, such as [2, 5]")
+        return self
 
 
 class RetrievalSettings(Section):
@@ -147,7 +172,9 @@ class Recipe(Section):
     layout: Literal["auto", "ped2", "avenue", "shanghaitech", "corridor", "folder"] = Field(
         "auto", description="how the dataset lies on the disk"
     )
-    threads: int | None = Field(None, description="CPU threads; none: all cores. Scores repeat to the bit for one value")
+    threads: Count | None = Field(
+        None, description="CPU threads; none: all cores. Scores repeat to the bit for one value"
+    )
     view: ViewSettings = ViewSettings()  # type: ignore[call-arg]
     recovery: RecoverySettings = RecoverySettings()  # type: ignore[call-arg]
     pseudo: PseudoSettings = PseudoSettings()  # type: ignore[call-arg]
@@ -158,7 +185,9 @@ class Recipe(Section):
     def windows_fit_the_crop(self) -> "Recipe":
         """An error window larger than the crop has no position."""
         if max(self.recovery.windows) > self.view.size:
-            raise ValueError(f"recovery.windows {list(self.recovery.windows)} exceed view.size {self.view.size}")
+            raise ValueError(
+                f"recovery.windows {list(self.recovery.windows)} exceed view.size {self.view.size}"
+            )
         return self
 
     def to_yaml(self) -> str:
@@ -169,7 +198,9 @@ class Recipe(Section):
 def recipe_names() -> list[str]:
     """Names of the shipped recipes."""
     folder = resources.files("twostream_vad") / "recipes"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -204,7 +235,7 @@ def _read(name: str | Path) -> dict[str, Any]:
     if str(name) in recipe_names():
         text = (resources.files("twostream_vad") / "recipes" / f"{name}.yaml").read_text("utf-8")
     elif Path(name).is_file():
-        text = Path(name).read_text("utf-8")
+        text = _text(Path(name))
     else:
         raise RecipeError(f"no recipe {str(name)!r}: give a YAML file or one of {', '.join(recipe_names())}")
     try:
@@ -214,6 +245,13 @@ def _read(name: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RecipeError(f"{name}: a recipe is a mapping of sections; `tsvad recipe show small` prints one")
     return values
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not a text file in UTF-8 ({error.reason}); give a YAML file") from None
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

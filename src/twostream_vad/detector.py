@@ -63,7 +63,9 @@ class Detector:
         """
         for name in ("select-window", "index"):
             if not run.is_done(name):
-                raise RunError(f"{run.folder} is not fitted to the end; `tsvad fit {run.data} --out {run.folder}` goes on")
+                raise RunError(
+                    f"{run.folder} is not fitted to the end; `tsvad fit {run.data} --out {run.folder}` goes on"
+                )
         set_threads(run.recipe.threads)
         settings = recovery_settings(run)
         encoder = retrieval_encoder(run)

@@ -51,7 +51,9 @@ def evaluate(run: Run, labels: Path | None = None) -> Result:
         DatasetError: labels do not fit the test videos.
     """
     if not run.is_done("fuse"):
-        raise RunError(f"{run.folder} has not scored its test videos; `tsvad fit {run.data} --out {run.folder}` goes on")
+        raise RunError(
+            f"{run.folder} has not scored its test videos; `tsvad fit {run.data} --out {run.folder}` goes on"
+        )
     if labels is not None:
         run = Run(run.folder, run.recipe, run.data, labels)
     truth = test_labels(run)
@@ -68,12 +70,21 @@ def evaluate(run: Run, labels: Path | None = None) -> Result:
 def _facts(run: Run, result: Result) -> dict[str, object]:
     return {
         "protocol": "paper",
-        "rows": {row: {"micro_auc": micro, "macro_auc": macro} for row, (micro, macro) in result.rows.items()},
+        "rows": {
+            row: {"micro_auc": micro, "macro_auc": macro} for row, (micro, macro) in result.rows.items()
+        },
         "chosen": result.chosen,
         "recipe": run.recipe.model_dump(mode="json"),
         "data": str(run.data),
         "seconds": {name: record.get("seconds") for name, record in run.records().items()},
-        "versions": {name: version(name) for name in ("twostream-vad", "torch", "numpy", "opencv-python-headless", "av")},
-        "machine": {"processor": platform.machine(), "python": platform.python_version(), "threads": torch.get_num_threads()},
+        "versions": {
+            name: version(name)
+            for name in ("twostream-vad", "torch", "numpy", "opencv-python-headless", "av")
+        },
+        "machine": {
+            "processor": platform.machine(),
+            "python": platform.python_version(),
+            "threads": torch.get_num_threads(),
+        },
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

@@ -31,7 +31,9 @@ from .video.views import Region, Views, corridor_grid
 INDEX_ROWS = 4096
 
 
-def run_prepare(run: Run, *, redo: bool = False, workers: int | None = None, progress: Progress = silent) -> None:
+def run_prepare(
+    run: Run, *, redo: bool = False, workers: int | None = None, progress: Progress = silent
+) -> None:
     """Stage 1: frames out of videos, counted by decoding."""
     with _stage(run, "prepare", redo) as wanted:
         if wanted:
@@ -60,7 +62,12 @@ def run_select_window(run: Run, *, redo: bool = False, progress: Progress = sile
             settings = run.recipe.recovery
             stream = recovery_stream(run, settings)
             select_window(
-                training_videos(run), stream, run.recipe.pseudo, views(run), seed=run.recipe.seed, progress=progress
+                training_videos(run),
+                stream,
+                run.recipe.pseudo,
+                views(run),
+                seed=run.recipe.seed,
+                progress=progress,
             ).save(run.path("recovery/selection.json"))
 
 
@@ -75,10 +82,15 @@ def run_score_recovery(run: Run, *, redo: bool = False, progress: Progress = sil
         for done, video in enumerate(videos):
             progress(done, len(videos), video.name)
             if not (folder / f"{video.name}.npy").exists():
-                _save_array(folder / f"{video.name}.npy", _score_video(stream, video, views(run), settings.score_batch))
+                _save_array(
+                    folder / f"{video.name}.npy",
+                    _score_video(stream, video, views(run), settings.score_batch),
+                )
         progress(len(videos), len(videos))
         scores = {video.name: np.load(folder / f"{video.name}.npy") for video in videos}
-        write_scores(run.path("recovery/scores.npz"), {name: columns[:, :-1] for name, columns in scores.items()})
+        write_scores(
+            run.path("recovery/scores.npz"), {name: columns[:, :-1] for name, columns in scores.items()}
+        )
         write_scores(run.path("recovery/fle.npz"), {name: columns[:, -1] for name, columns in scores.items()})
 
 
@@ -92,7 +104,11 @@ def run_features(run: Run, *, redo: bool = False, progress: Progress = silent) -
             videos = run.dataset.training if split == "training" else run.dataset.testing
             known = run.prepared[split]
             sources = [
-                (video.open(), known[video.name].frames, look.count(known[video.name].height, known[video.name].width))
+                (
+                    video.open(),
+                    known[video.name].frames,
+                    look.count(known[video.name].height, known[video.name].width),
+                )
                 for video in videos
             ]
             if sources:
@@ -139,7 +155,9 @@ def run_score_retrieval(run: Run, *, redo: bool = False, progress: Progress = si
             return
         features = FeatureSet.load(run.path("retrieval/features/testing"))
         net = load_hashnet(run.path("retrieval/model.safetensors"), run.recipe.retrieval, features.values)
-        stream = RetrievalStream(retrieval_encoder(run), net, HashTables.load(run.path("retrieval/tables.safetensors")))
+        stream = RetrievalStream(
+            retrieval_encoder(run), net, HashTables.load(run.path("retrieval/tables.safetensors"))
+        )
         array, scores = features.array(), {}
         for done, video in enumerate(features.videos):
             rows = np.asarray(array[video.first : video.first + video.rows], dtype=np.float32)
@@ -156,7 +174,10 @@ def run_fuse(run: Run, *, redo: bool = False, progress: Progress = silent) -> No
             curves = paper_curves(run)
             column = f"MLE {recovery_settings(run).window}"
             weights = (run.recipe.fusion.recovery, run.recipe.fusion.retrieval)
-            fused = {name: fuse(curves[column][name], curves["retrieval"][name], weights) for name in curves[column]}
+            fused = {
+                name: fuse(curves[column][name], curves["retrieval"][name], weights)
+                for name in curves[column]
+            }
             write_scores(run.path("results/fused.npz"), fused)
             progress(1, 1)
 
@@ -184,11 +205,14 @@ def paper_curves(run: Run) -> dict[str, dict[str, np.ndarray]]:
     recovery, retrieval = recovery_snippet(settings), retrieval_snippet(run)
     curves = {
         f"MLE {window}": {
-            name: paper_timeline(scores[:, column], recovery, frames[name].frames) for name, scores in local.items()
+            name: paper_timeline(scores[:, column], recovery, frames[name].frames)
+            for name, scores in local.items()
         }
         for column, window in enumerate(settings.windows)
     }
-    curves["FLE"] = {name: paper_timeline(scores, recovery, frames[name].frames) for name, scores in whole.items()}
+    curves["FLE"] = {
+        name: paper_timeline(scores, recovery, frames[name].frames) for name, scores in whole.items()
+    }
     curves["retrieval"] = {
         name: paper_timeline(scores, retrieval, frames[name].frames) for name, scores in distances.items()
     }
@@ -235,7 +259,9 @@ def recovery_settings(run: Run) -> RecoverySettings:
 
 def recovery_stream(run: Run, settings: RecoverySettings) -> RecoveryStream:
     """The trained context recovery stream."""
-    return RecoveryStream.load(run.path("recovery/model.safetensors"), settings, run.recipe.view.size, pick_device())
+    return RecoveryStream.load(
+        run.path("recovery/model.safetensors"), settings, run.recipe.view.size, pick_device()
+    )
 
 
 def retrieval_encoder(run: Run) -> Encoder:

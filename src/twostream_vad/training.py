@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,20 +63,22 @@ def set_threads(threads: int | None) -> None:
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
     """Seeds torch and asks for kernels that repeat to the bit; the caller's state comes back."""
-    state, before = torch.get_rng_state(), torch.are_deterministic_algorithms_enabled()
+    state = torch.get_rng_state()
+    before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
         torch.set_rng_state(state)
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before, warn_only=warned)
 
 
 def learning_rate(
     step: int, *, lr: float, total: int, schedule: str, decay_steps: Iterable[int] = (), warmup: int = 0
 ) -> float:
-    """The rate of one optimiser step: ×0.1 at each of ``decay_steps``, or half a cosine to 0, after a warm-up."""
+    """The rate of one step: ×0.1 at each of ``decay_steps``, or half a cosine to 0, after a warm-up."""
     if step < warmup:
         return lr * (step + 1) / warmup
     if schedule == "cosine":
@@ -84,7 +86,7 @@ def learning_rate(
     return lr * 0.1 ** sum(step >= decay for decay in decay_steps)
 
 
-def prefetch(jobs: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
+def prefetch(jobs: Iterable[Callable[[], T]], workers: int) -> Generator[T, None, None]:
     """Results of the jobs, in order, made by threads that work up to ``2 * workers`` jobs ahead."""
     with ThreadPoolExecutor(workers) as pool:
         waiting: list[Future[T]] = []
@@ -152,7 +154,25 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; run the stage that writes it") from None
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a whole safetensors file ({error}); delete it and run the stage again") from None
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({error}); delete it and run the stage again"
+        ) from None
+
+
+def fill(net: torch.nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Puts a file's tensors into a net.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown or of another shape; names ``source``.
+    """
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:3]]
+        raise CheckpointError(
+            f"{source}: not the tensors of this net: {' '.join(lines)[:400]} Give the recipe that they were "
+            "trained with (its width, tables and bits), or other weights"
+        ) from None
 
 
 @dataclass
@@ -197,5 +217,5 @@ class TrainingLog:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # 1 s to import: only when something is logged
 
-            self._writer = SummaryWriter(str(self.folder), purge_step=self.resumed_at)  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(str(self.folder), purge_step=self.resumed_at)
         return self._writer

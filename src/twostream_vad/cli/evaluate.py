@@ -28,6 +28,8 @@ def evaluate(run: Path, /, *runs: Path, labels: Path | None = None) -> None:
 
     results = {folder.name: evaluate_run(Run.open(folder), labels) for folder in (run, *runs)}
     chosen = {result.chosen for result in results.values()}
-    print_aucs({name: result.rows for name, result in results.items()}, chosen.pop() if len(chosen) == 1 else "")
+    print_aucs(
+        {name: result.rows for name, result in results.items()}, chosen.pop() if len(chosen) == 1 else ""
+    )
     for name, result in results.items():
         print(f"{name}: window chosen by pseudo-anomalies: {result.chosen}")

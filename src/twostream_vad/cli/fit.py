@@ -64,7 +64,12 @@ def fit(
 
 
 def plaza(
-    out: Path, *, seed: int = 1, training_videos: int | None = None, testing_videos: int | None = None, frames: int | None = None
+    out: Path,
+    *,
+    seed: int = 1,
+    training_videos: int | None = None,
+    testing_videos: int | None = None,
+    frames: int | None = None,
 ) -> None:
     """Render the plaza: a synthetic camera's normal and anomalous video, with labels, masks and tracks.
 
@@ -86,6 +91,8 @@ def plaza(
     from ..datasets.plaza import PlazaSettings, render_plaza
 
     given = {"training_videos": training_videos, "testing_videos": testing_videos, "frames": frames}
-    settings = replace(PlazaSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})
+    settings = replace(
+        PlazaSettings(seed=seed), **{key: value for key, value in given.items() if value is not None}
+    )
     with Bar("plaza") as bar:
         render_plaza(out, settings, progress=bar)

@@ -33,9 +33,10 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
         The CSV to write; RUN/results/<video>.csv unless given. The picture lies beside it.
     """
     from ..detector import Detector
-    from ..evaluation.figures import save_timeline
+    from ..evaluation.figures import save_figure, timeline_figure
     from ..run import Run
     from ..scores.files import write_frame_scores
+    from ..scores.timeline import on_frames
     from ..video.frames import open_source
 
     source = open_source(video)
@@ -48,12 +49,13 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
         "recovery": scores.recovery,
         "retrieval": scores.retrieval,
         "fused": scores.fused,
-        "recovery_raw": detector.recovery.snippet.spread(scores.recovery_raw, len(scores.times)),
-        "retrieval_raw": detector.retrieval.snippet.spread(scores.retrieval_raw, len(scores.times)),
+        "recovery_raw": on_frames(scores.recovery_raw, detector.recovery.snippet, len(scores.times)),
+        "retrieval_raw": on_frames(scores.retrieval_raw, detector.retrieval.snippet, len(scores.times)),
     }
     write_frame_scores(out, scores.times, columns)
     picture = out.with_suffix(".png")
-    save_timeline(picture, scores.times, {key: columns[key] for key in ("recovery", "retrieval", "fused")}, title=source.name)
+    drawn = {key: columns[key] for key in ("recovery", "retrieval", "fused")}
+    save_figure(timeline_figure(drawn, source.rate, title=f"{source.name}, paper's protocol"), picture)
     worst = int(scores.fused.argmax())
     print(f"{len(scores.times)} frames; most anomalous: frame {worst} at {scores.times[worst]:.2f} s")
     print(f"{out}\n{picture}")

@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -119,8 +120,8 @@ def render_plaza(
         labels[name] = np.asarray(masks[name].any(axis=(1, 2)), np.uint8)
         _write_tracks(partial / "tracks" / f"{name}.txt", boxes)
         events += _events(name, boxes)
-    np.savez_compressed(partial / "labels.npz", allow_pickle=False, **labels)
-    np.savez_compressed(partial / "masks.npz", allow_pickle=False, **masks)
+    _write_arrays(partial / "labels.npz", labels)
+    _write_arrays(partial / "masks.npz", masks)
     about = {"version": VERSION, "settings": asdict(settings), "events": events}
     (partial / "plaza.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     partial.replace(out)
@@ -189,6 +190,10 @@ def _write_jpeg(path: Path, image: Image) -> None:
     )
     assert written
     path.write_bytes(data.tobytes())
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    np.savez_compressed(path, **arrays)
 
 
 def _write_tracks(path: Path, boxes: list[tuple[int, Box]]) -> None:

@@ -84,15 +84,16 @@ def walking(height: float, gait: Gait, phase: float, *, stoop: float = 0.0, push
     fore = upper + gait.elbow
     if pushing:
         upper, fore = np.full(2, 1.0), np.full(2, 1.35)
+    limbs = _down(np.stack([thigh, shin, 0.6 * shin + np.pi / 2, upper, fore]))
     pose = np.zeros((8, 2, 3))
     pose[0, :, 1] = 0.05, -0.05
-    pose[1] = pose[0] + 0.245 * _down(thigh)
-    pose[2] = pose[1] + 0.245 * _down(shin)
-    pose[3] = pose[2] + 0.12 * _down(0.6 * shin + np.pi / 2)
+    pose[1] = pose[0] + 0.245 * limbs[0]
+    pose[2] = pose[1] + 0.245 * limbs[1]
+    pose[3] = pose[2] + 0.12 * limbs[2]
     pose[4, :, 1] = 0.105, -0.105
     pose[4] += 0.29 * np.array([np.sin(lean), 0.0, np.cos(lean)])
-    pose[5] = pose[4] + 0.165 * _down(upper)
-    pose[6] = pose[5] + 0.155 * _down(fore)
+    pose[5] = pose[4] + 0.165 * limbs[3]
+    pose[6] = pose[5] + 0.155 * limbs[4]
     pose[7] = 0.425 * np.array([np.sin(0.8 * lean), 0.0, np.cos(0.8 * lean)])
     pose[:, :, 2] += 0.035 + gait.bounce * abs(np.sin(phase)) - pose[2:4, :, 2].min()
     return height * pose
@@ -150,8 +151,10 @@ def _pair(forward: float, left: float, up: float) -> Points:
 
 
 def _down(angles: Points) -> Points:
-    """Unit vectors that hang down, swung forward by ``angles`` (2,) -> (2, 3)."""
-    return np.stack([np.sin(angles), np.zeros_like(angles), -np.cos(angles)], axis=1)
+    """Unit vectors that hang down, swung forward by ``angles`` (...) -> (..., 3)."""
+    hanging = np.zeros((*angles.shape, 3))
+    hanging[..., 0], hanging[..., 2] = np.sin(angles), -np.cos(angles)
+    return hanging
 
 
 def _bend(start: Points, end: Points, limb: float, towards: Points) -> Points:

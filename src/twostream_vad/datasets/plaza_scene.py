@@ -18,7 +18,7 @@ WAYS: tuple[tuple[tuple[float, float], ...], ...] = (
     ((-10.0, 6.2), (-3.0, 6.4), (3.0, 6.3), (10.0, 6.4)),
     ((-11.0, 13.9), (-3.0, 13.8), (4.0, 13.9), (13.0, 13.8)),
     ((-0.8, 0.0), (-0.9, 5.0), (-0.6, 9.5), (-1.2, 12.6), (-4.5, 13.8), (-12.0, 13.8)),
-    ((-10.0, 6.8), (-2.5, 6.8), (0.1, 8.6), (0.3, 11.8), (2.6, 13.7), (13.0, 13.9)),
+    ((-10.0, 6.8), (-2.5, 6.8), (-0.2, 8.6), (-0.2, 12.4), (1.4, 14.0), (13.0, 14.0)),
     ((-11.0, 10.2), (-4.0, 9.4), (-1.2, 6.8), (0.6, 4.0), (1.2, 0.0)),
 )
 FAST_WAYS = (2, 3)  # long enough to be seen for a few seconds
@@ -28,7 +28,7 @@ LAWN_WAYS: tuple[tuple[tuple[float, float], ...], ...] = (
     ((3.2, 0.0), (3.0, 5.0), (3.4, 8.6), (3.7, 12.4), (2.0, 13.8), (-11.0, 13.9)),
 )
 ON_SCREEN = 5.5  # people, about
-SECONDS_ON_SCREEN = 8.0
+SECONDS_ON_SCREEN = 11.0  # of one walker, about
 
 
 class Actor(Protocol):
@@ -172,7 +172,7 @@ def draw_light(rng: np.random.Generator) -> Light:
 def draw_crowd(rng: np.random.Generator, camera: Camera, seconds: float) -> list[Actor]:
     """Walkers on their usual ways, some in pairs, some with a bag in hand."""
     around = SECONDS_ON_SCREEN  # some have been walking since before the video begins
-    count = round(ON_SCREEN * (seconds + 2 * around) / SECONDS_ON_SCREEN / 1.2)  # a pair every fifth time
+    count = max(1, round(ON_SCREEN * (seconds + 2 * around) / SECONDS_ON_SCREEN / 1.2))  # a fifth in pairs
     moments = np.linspace(-around, seconds + around, count) + rng.normal(0, 1.0, count)
     first = rng.integers(len(WAYS))
     crowd: list[Actor] = []
@@ -198,7 +198,7 @@ def draw_event(
         "cart": [WAYS[i] for i in CART_WAYS],
         "lawn": list(LAWN_WAYS),
     }[kind]
-    slow, fast = {"bicycle": (3.6, 4.6), "running": (3.3, 4.0), "cart": (1.1, 1.4), "lawn": (1.1, 1.5)}[kind]
+    slow, fast = {"bicycle": (3.6, 4.6), "running": (3.3, 4.0), "cart": (1.4, 1.7), "lawn": (1.1, 1.5)}[kind]
     path = _draw_path(rng, ways[int(rng.integers(len(ways)))])
     mark = _lawn_middle(path, camera) if kind == "lawn" else path.middle(camera)
     paints = ((176, 40, 44), (44, 92, 150), (222, 176, 60), (60, 120, 92))

@@ -1,5 +1,6 @@
 """Draws one video of the plaza: background, shadows, actors, sensor, and the truth about each frame."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -84,16 +85,17 @@ class Stage:
             piece for away, shapes in props() for piece in self._pieces(shapes, [(away, 0)] * len(shapes))
         ]
         self.kinds = [actor.kind for actor in actors if actor.kind is not None]  # by track
+        tracks = itertools.count(1)
+        self.codes = [0 if actor.kind is None else next(tracks) for actor in actors]
 
     def frame(self, time: float) -> PlazaFrame:
         """What the camera gives at ``time`` seconds; the noise depends on the order of the calls."""
         shapes: list[Shape] = []
         owners: list[tuple[float, int]] = []
-        tracks = iter(range(1, len(self.kinds) + 1))
-        for actor in self.actors:
-            code = next(tracks) if actor.kind is not None else 0
-            spot = actor.spot(time)
-            if self.camera.sees(spot, margin=REACH):
+        spots = np.array([actor.spot(time) for actor in self.actors])
+        near = self.camera.sees(spots, margin=REACH)
+        for actor, code, spot, wanted in zip(self.actors, self.codes, spots, near, strict=True):
+            if wanted:
                 added = actor.shapes(time)
                 shapes += added
                 owners += [(float(np.hypot(*spot)), code if actor.abnormal(time) else 0)] * len(added)

@@ -43,7 +43,8 @@ class Camera:
         depth = np.maximum(0.3, away * np.cos(self.PITCH) - up * np.sin(self.PITCH))
         down = -away * np.sin(self.PITCH) - up * np.cos(self.PITCH)
         scale = self.focal / depth
-        pixels = np.stack([self.width / 2 + right * scale, self.height / 2 + down * scale], axis=-1)
+        pixels = np.empty((*depth.shape, 2))
+        pixels[..., 0], pixels[..., 1] = self.width / 2 + right * scale, self.height / 2 + down * scale
         return pixels, depth
 
     def rays(self) -> Points:
@@ -136,7 +137,7 @@ def props() -> list[tuple[float, list[Shape]]]:
 
 def benches() -> list[Shape]:
     """Benches along the wall: part of the background, for nobody walks behind them."""
-    return [shape for x in (-5.0, -1.2, 3.4) for shape in bench(x, WALL - 0.5)]
+    return [shape for x in (-6.9, -1.6, 1.7) for shape in bench(x, WALL - 0.5)]
 
 
 def background(camera: Camera, seed: int) -> Image:
@@ -220,7 +221,9 @@ def _pick(table: Points, i: Points, j: Points) -> Points:
 
 
 def _clouded(table: Points, x: Points, y: Points) -> Points:
-    grown = np.asarray(cv2.GaussianBlur(np.tile(table, (2, 2)), (0, 0), 2), float)
+    """Smooth spots of about a metre, without a seam where the table begins again."""
+    size = len(table)
+    grown = np.asarray(cv2.GaussianBlur(np.tile(table, (3, 3)), (0, 0), 2), float)[size:-size, size:-size]
     return _pick(grown / grown.std(), x * 4, y * 4)
 
 

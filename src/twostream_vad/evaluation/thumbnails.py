@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLES_PER_PAGE = 3500  # of about 8 kB each with their heat maps, base64 included: 28 MB
+SAMPLES_PER_PAGE = 2500  # of 5 to 11 kB each with their heat maps, base64 included: 12 to 28 MB
 WIDTH = 192
 HEAT_WIDTH = 64  # a heat map is smooth: the browser enlarges it
-QUALITY = 70
+QUALITY = 60
 DIMMED = 0.65  # the frame under a heat map, gray and this bright; page.css shows it so too
 
 
@@ -33,7 +33,9 @@ class Thumbnails:
         if self.step < 1:
             raise ValueError(f"thumbnails every {self.step} frames: the step must be 1 or more")
         if self.heat and len(self.heat) != len(self.frames):
-            raise ValueError(f"{len(self.frames)} thumbnails but {len(self.heat)} heat maps: give one each, or none")
+            raise ValueError(
+                f"{len(self.frames)} thumbnails but {len(self.heat)} heat maps: give one each, or none"
+            )
 
 
 def thumbnail_step(frames: int) -> int:
@@ -51,6 +53,7 @@ def heat_picture(heat: NDArray[np.floating], maximum: float = 1.0, width: int = 
 
     What is not a number counts as 0. The page lays it over the thumbnail.
     """
+    _check_heat(heat, maximum)
     height = max(1, round(heat.shape[0] * width / heat.shape[1]))
     return _jpeg(_coloured(heat, maximum, (width, height)))
 
@@ -62,10 +65,11 @@ def heat_overlay(
 
     Args:
         image: (H, W, 3) RGB.
-        heat: (h, w) from 0 to ``maximum``, of any size: it is stretched over the whole frame. NaN counts as 0.
-        maximum: what is shown brightest, in the units of ``heat``; one value for many frames makes them comparable.
+        heat: (h, w) from 0 to ``maximum``, stretched over the whole frame. NaN counts as 0.
+        maximum: what is shown brightest, in units of ``heat``; one for many frames makes them comparable.
         width: of the JPEG, in pixels.
     """
+    _check_heat(heat, maximum)
     small = _narrowed(image, width)
     height, width = small.shape[:2]
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)[:, :, None] * (DIMMED / 255)
@@ -76,23 +80,31 @@ def heat_overlay(
 
 def _narrowed(image: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ValueError(f"a frame must be uint8 of shape (H, W, 3), got {image.dtype} of shape {image.shape}")
+        raise ValueError(
+            f"a frame must be uint8 of shape (H, W, 3), got {image.dtype} of shape {image.shape}"
+        )
     if image.shape[1] <= width:
         return image
     height = max(1, round(image.shape[0] * width / image.shape[1]))
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def _coloured(heat: NDArray[np.floating], maximum: float, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _check_heat(heat: NDArray[np.floating], maximum: float) -> None:
     if heat.ndim != 2 or 0 in heat.shape:
         raise ValueError(f"a heat map must have the shape (h, w), got {heat.shape}")
     if not (math.isfinite(maximum) and maximum > 0):
-        raise ValueError(f"a heat map's maximum must be above 0, got {maximum}; for a map of zeros any will do")
+        raise ValueError(
+            f"a heat map's maximum must be above 0, got {maximum}; for a map of zeros any will do"
+        )
+
+
+def _coloured(heat: NDArray[np.floating], maximum: float, size: tuple[int, int]) -> NDArray[np.uint8]:
     share = np.nan_to_num(heat.astype(np.float32) / np.float32(maximum), nan=0.0, posinf=1.0, neginf=0.0)
     shrinks = size[0] < heat.shape[1]
-    share = cv2.resize(share, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    levels = np.rint(share.clip(0, 1) * 255).astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB).astype(np.uint8)
+    resized = cv2.resize(share, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    levels = np.rint(np.clip(resized, 0, 1) * 255).astype(np.uint8)
+    coloured = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    return np.asarray(coloured, np.uint8)
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:

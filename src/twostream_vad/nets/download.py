@@ -47,8 +47,8 @@ def download(url: str, out: Path, *, sha256: str | None = None, progress: Progre
     """Fetch ``url`` to ``out`` and return the file's SHA-256 in hex, which is also kept in ``<out>.sha256``.
 
     A cut-off transfer leaves ``<out>.part``, from which the next call goes on if the server still has
-    the same file; ``out`` itself is only ever whole. A file there with the right hash (``sha256``, or else the
-    one kept beside it) is not fetched again.
+    the same file; ``out`` itself is only ever whole. A file there with the right hash (``sha256``, or
+    else the one kept beside it) is not fetched again.
 
     Args:
         sha256: what the file's hash must be, if known.

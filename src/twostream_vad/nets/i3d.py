@@ -1,4 +1,4 @@
-"""I3D ResNet-50 8×8, the encoder of both streams (Carreira & Zisserman 2017; layer table of PySlowFast's model zoo)."""
+"""I3D ResNet-50 8×8, encoder of both streams (Carreira & Zisserman 2017; layers as in PySlowFast)."""
 
 from typing import NamedTuple
 
@@ -47,7 +47,9 @@ class I3D(nn.Module):
     ) -> None:
         super().__init__()
         if size % 32 or size < 32 * cells:
-            raise ValueError(f"size {size} must be a multiple of 32, and at least {32 * cells} for {cells} cells")
+            raise ValueError(
+                f"size {size} must be a multiple of 32, and at least {32 * cells} for {cells} cells"
+            )
         inner, outer = channels(64, width), channels(256, width)
         self.stem = Stem(channels(64, width))
         self.s2 = stage(2, channels(64, width), inner, outer, stride=1)
@@ -141,7 +143,13 @@ def init_from_scratch(net: nn.Module) -> None:
     """Convolutions Kaiming normal, norms at weight 1 and bias 0 (He et al. 2015)."""
     for module in net.modules():
         if isinstance(module, nn.Conv3d):
-            nn.init.kaiming_normal_(module.weight)
+            draw(module.weight)
         elif isinstance(module, nn.BatchNorm3d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
+
+
+def draw(weight: Tensor) -> None:
+    """Kaiming normal; nothing on the meta device, where drawing would load torch's compiler for seconds."""
+    if not weight.is_meta:
+        nn.init.kaiming_normal_(weight)

@@ -111,8 +111,8 @@ def read_foreign(path: Path) -> Foreign:
         dialect = contents.dialect
         if dialect is None:
             raise WeightsError(f"holds no I3D, STUNet or HashNet; its tensors: {_listed(contents.tensors)}")
-        stored, ignored, unknown = _renamed(contents, dialect)
         wanted = expected(dialect.kind)
+        stored, ignored, unknown = _renamed(contents, dialect, wanted)
         # Caffe2 has no such counter, and a net that is not trained further does not look at it.
         zeros = [n for n in wanted if n.endswith(".num_batches_tracked")] if dialect.owner == "Caffe2" else []
         problems = _problems(wanted, stored, zeros)
@@ -204,7 +204,9 @@ def load_encoder(path: Path) -> dict[str, Tensor]:
         return {name: tensor.read() for name, tensor in stored.items()}
 
 
-def _renamed(contents: Contents, dialect: Dialect) -> tuple[dict[str, ReadableTensor], list[str], list[str]]:
+def _renamed(
+    contents: Contents, dialect: Dialect, wanted: Collection[str]
+) -> tuple[dict[str, ReadableTensor], list[str], list[str]]:
     """Tensors under our names; names that are known and not needed; names that are neither."""
     stored: dict[str, ReadableTensor] = {}
     ignored, unknown = [], []
@@ -212,7 +214,7 @@ def _renamed(contents: Contents, dialect: Dialect) -> tuple[dict[str, ReadableTe
         ours = dialect.ours(name)
         if IGNORED.fullmatch(name):
             ignored.append(name)
-        elif ours not in expected(dialect.kind) or ours in stored or name not in contents.tensors:
+        elif ours is None or ours not in wanted or ours in stored or name not in contents.tensors:
             unknown.append(name)
         else:
             stored[ours] = contents.tensors[name]

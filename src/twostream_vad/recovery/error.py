@@ -1,4 +1,4 @@
-"""How wrong a predicted frame is: maximum local error (MLE) and frame-level error (FLE), Cao et al. 2024, III-B."""
+"""How wrong a predicted frame is: maximum local and frame-level error, MLE and FLE (Cao et al. 2024)."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -29,14 +29,18 @@ def absolute_error_map(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 def local_error(error: Tensor, window: int, stride: int) -> Tensor:
-    """Mean error in every ``window`` × ``window`` square, (N, S, S) → (N, P, P), P = (S - window) // stride + 1.
+    """Mean error in every ``window`` × ``window`` square.
+
+    (N, S, S) → (N, P, P), P = (S - window) // stride + 1.
 
     Raises:
         ValueError: a window that is larger than the map.
     """
     side = min(error.shape[-2:])
     if window > side:
-        raise ValueError(f"window {window} is larger than the error map's {side} pixels; choose one of at most {side}")
+        raise ValueError(
+            f"window {window} is larger than the error map's {side} pixels; choose one of at most {side}"
+        )
     return F.avg_pool2d(error[:, None], window, stride)[:, 0]
 
 
@@ -50,8 +54,8 @@ def local_maxima(predicted: Tensor, true: Tensor, windows: Sequence[int], stride
         stride: step of the window in pixels.
 
     Returns:
-        (N, windows, 3): of the squared error, of its channel-L2 form, of the absolute error. The maxima may lie
-        at different places.
+        (N, windows, 3): of the squared error, of its channel-L2 form, of the absolute error. The maxima may
+        lie at different places.
 
     Raises:
         ValueError: a window that is larger than the frame.
@@ -79,7 +83,10 @@ def maximum_local_error(maxima: Tensor, *, l1: float, channel_l2: bool = False) 
 
 
 def frame_level_error(predicted: Tensor, true: Tensor, *, l1: float) -> Tensor:
-    """FLE of each frame: root of the mean square plus ``l1`` times the mean absolute error, (N, 3, S, S) → (N,)."""
+    """FLE of each frame: root of the mean square plus ``l1`` times the mean absolute error.
+
+    (N, 3, S, S) → (N,).
+    """
     difference = (predicted - true).flatten(1)
     return difference.square().mean(1).sqrt() + l1 * difference.abs().mean(1)
 

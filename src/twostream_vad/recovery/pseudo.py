@@ -87,7 +87,7 @@ class PseudoVideo:
 
 
 def turn(image: NDArray[np.uint8], degrees: int) -> NDArray[np.uint8]:
-    """Flips (H, W, 3) left-right and rotates it about its centre; bicubic, borders mirrored to leave no new edge."""
+    """Flips (H, W, 3) left-right and rotates it about its centre; bicubic, borders mirrored: no new edge."""
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
     turned = cv2.warpAffine(
@@ -101,7 +101,7 @@ def turn(image: NDArray[np.uint8], degrees: int) -> NDArray[np.uint8]:
 
 
 def pick_videos(names: Sequence[str], a_scene: int) -> list[str]:
-    """``a_scene`` names of each scene, evenly spaced; the scene is the part before ``_``, or there is but one."""
+    """``a_scene`` names of each scene, evenly spaced; the scene is the part before ``_``, or there is one."""
     scenes: dict[str, list[str]] = {}
     for name in names:
         scenes.setdefault(name.partition("_")[0] if "_" in name else "", []).append(name)

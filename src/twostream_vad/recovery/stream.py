@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..config import RecoverySettings
 from ..nets.stunet import STUNet
-from ..training import load_tensors
+from ..training import fill, load_tensors
 from ..video.snippets import Snippet
 from .error import frame_level_error, local_maxima, maximum_local_error, over_crops
 
@@ -31,14 +31,16 @@ class RecoveryStream:
         self._snippet = Snippet(settings.length, settings.interval, offset=span)
 
     @classmethod
-    def load(cls, model: Path, settings: RecoverySettings, size: int, device: torch.device) -> "RecoveryStream":
+    def load(
+        cls, model: Path, settings: RecoverySettings, size: int, device: torch.device
+    ) -> "RecoveryStream":
         """The stream of a model file that `train` wrote.
 
         Raises:
-            CheckpointError: no such file, or a broken one.
+            CheckpointError: no such file, a broken one, or tensors of another net.
         """
-        net = STUNet(settings.width, size)
-        net.load_state_dict(load_tensors(model)[0])
+        net = STUNet(settings.width, size, residual=settings.residual)
+        fill(net, load_tensors(model)[0], model)
         return cls(net, settings, device)
 
     @property
@@ -57,15 +59,16 @@ class RecoveryStream:
         """What the score is made of, for clips (B, crops, 3, 9, S, S).
 
         Returns:
-            Local maxima (B, crops, windows, 3), see `local_maxima`; root of the mean square error and mean absolute
-            error of the whole crop, (B, crops, 2). On the CPU.
+            Local maxima (B, crops, windows, 3), see `local_maxima`; root of the mean square error and mean
+            absolute error of the whole crop, (B, crops, 2). On the CPU.
         """
         predicted, true = self.predict(clips.flatten(0, 1))
         with torch.inference_mode():
             local = local_maxima(predicted, true, self.settings.windows, self.settings.window_stride)
             whole = torch.stack([frame_level_error(predicted, true, l1=l1) for l1 in (0.0, 1.0)], dim=1)
             whole[:, 1] -= whole[:, 0]
-            return local.unflatten(0, clips.shape[:2]).cpu(), whole.unflatten(0, clips.shape[:2]).cpu()
+            crops = clips.shape[:2]
+            return local.reshape(*crops, *local.shape[1:]).cpu(), whole.reshape(*crops, 2).cpu()
 
     def score(self, clips: Tensor) -> NDArray[np.float64]:
         """(B, crops, 3, 9, S, S) → (B, windows + 1): MLE for each window, then FLE."""
@@ -84,5 +87,7 @@ def chosen(settings: RecoverySettings) -> tuple[float, bool, Literal["max", "mea
     """
     l1, channel_l2, crops = settings.score_l1, settings.channel_l2, settings.crops
     if l1 == "select" or channel_l2 == "select" or crops == "select":
-        raise ValueError("the recipe leaves the recovery score to be selected: run `tsvad recovery select-window` first")
+        raise ValueError(
+            "the recipe leaves the recovery score to be selected: run `tsvad recovery select-window` first"
+        )
     return l1, channel_l2, crops

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ..training import (
     Progress,
     TrainingLog,
     deterministic,
+    fill,
     learning_rate,
     load_checkpoint,
     pick_device,
@@ -63,27 +65,31 @@ def train_recovery(
     """
     long_enough = [video for video in videos if len(video) > (settings.length - 1) * settings.interval]
     if not long_enough:
-        raise ValueError(f"no training video has the {(settings.length - 1) * settings.interval + 1} frames of a snippet")
+        raise ValueError(
+            f"no training video has the {(settings.length - 1) * settings.interval + 1} frames of a snippet"
+        )
     device = pick_device()
     with deterministic(seed):
         net = build(settings, views.size).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(parameter_groups(net, settings), lr=settings.lr)
         first = _resume(folder / "checkpoint.safetensors", net, optimizer)
-        log = TrainingLog(folder / "logs", resumed_at=first)
         plan = Plan(len(long_enough), settings)
         net.train()
         saved = time.monotonic()
         jobs = draw_batches(long_enough, settings, views, seed, fixed_crops, range(first, plan.steps))
-        for step, clips in enumerate(prefetch(jobs, workers=2), start=first):
-            rate = plan.rate(step)
-            mse, l1 = optimise(net, optimizer, clips.to(device), settings, rate)
-            log.write(step, mse=mse, l1=l1, lr=rate)
-            if time.monotonic() - saved > checkpoint_seconds and step + 1 < plan.steps:
-                save_checkpoint(folder / "checkpoint.safetensors", step + 1, net, optimizer)
-                saved = time.monotonic()
-            progress(step + 1, plan.steps, f"loss {mse + settings.l1 * l1:.4f}")
-        log.close()
-        save_tensors(folder / "model.safetensors", net.state_dict(), {"kind": "stunet", "steps": str(plan.steps)})
+        log = TrainingLog(folder / "logs", resumed_at=first)
+        with closing(log), closing(prefetch(jobs, workers=2)) as batches:
+            for step, clips in enumerate(batches, start=first):
+                rate = plan.rate(step)
+                mse, l1 = optimise(net, optimizer, clips.to(device), settings, rate)
+                log.write(step, mse=mse, l1=l1, lr=rate)
+                if time.monotonic() - saved > checkpoint_seconds and step + 1 < plan.steps:
+                    save_checkpoint(folder / "checkpoint.safetensors", step + 1, net, optimizer)
+                    saved = time.monotonic()
+                progress(step + 1, plan.steps, f"loss {mse + settings.l1 * l1:.4f}")
+        save_tensors(
+            folder / "model.safetensors", net.state_dict(), {"kind": "stunet", "steps": str(plan.steps)}
+        )
         (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return folder / "model.safetensors"
 
@@ -114,14 +120,14 @@ def build(settings: RecoverySettings, size: int) -> STUNet:
     Raises:
         ValueError: neither pretrained weights nor ``encoder_reinit``.
     """
-    net = STUNet(settings.width, size)
+    net = STUNet(settings.width, size, residual=settings.residual)
     if settings.pretrained is not None and not settings.encoder_reinit:
-        net.encoder.load_state_dict(load_encoder(Path(settings.pretrained)))
+        fill(net.encoder, load_encoder(Path(settings.pretrained)), Path(settings.pretrained))
     elif not settings.encoder_reinit:
         raise ValueError(
-            "the recipe wants a pretrained encoder: import one (`tsvad weights import`) and give it with `--set "
-            "recovery.pretrained=FILE.safetensors`, or train it from scratch with `--set recovery.encoder_reinit=true "
-            "--set recovery.encoder_rate=1`"
+            "the recipe wants a pretrained encoder: import one (`tsvad weights import`) and give it with "
+            "`--set recovery.pretrained=FILE.safetensors`, or train it from scratch with "
+            "`--set recovery.encoder_reinit=true --set recovery.encoder_rate=1`"
         )
     return net
 
@@ -201,6 +207,6 @@ def _resume(checkpoint: Path, net: STUNet, optimizer: torch.optim.Optimizer) -> 
     if not checkpoint.exists():
         return 0
     saved = load_checkpoint(checkpoint)
-    net.load_state_dict(saved.model)
+    fill(net, saved.model, checkpoint)
     optimizer.load_state_dict(saved.optimizer)
     return saved.step

@@ -1,4 +1,4 @@
-"""Chooses the error window, and what else of the score is left open, by pseudo-anomalies; no test label is read."""
+"""Chooses the error window, and what else of the score is open, by pseudo-anomalies; reads no test label."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..config import PseudoSettings, RecoverySettings
 from ..evaluation.auc import micro_auc
-from ..scores.stream import ClipBuffer
+from ..scores.stream import clip_batches
 from ..scores.timeline import paper_timeline
 from ..storage import write_text
 from ..training import Progress, silent
@@ -71,9 +71,14 @@ class Selection:
             ValueError: no such file, or a broken one.
         """
         try:
-            return cls(tuple(Candidate(**entry) for entry in json.loads(path.read_text("utf-8"))))
+            candidates = tuple(Candidate(**entry) for entry in json.loads(path.read_text("utf-8")))
+            if not candidates:
+                raise ValueError("it is empty")
+            return cls(candidates)
         except FileNotFoundError:
-            raise ValueError(f"{path}: no window is chosen yet; run `tsvad recovery select-window` first") from None
+            raise ValueError(
+                f"{path}: no window is chosen yet; run `tsvad recovery select-window` first"
+            ) from None
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: not a selection ({error}); delete it and select again") from None
 
@@ -122,16 +127,18 @@ def select_window(
 
 
 def _maxima(stream: RecoveryStream, video: PseudoVideo, views: Views) -> Tensor:
-    buffer = ClipBuffer(stream.snippet, stream.settings.score_batch)
-    batches = [buffer.push(views.scored(frame.image)) for frame in video]
-    return torch.cat([stream.maxima(clips)[0] for clips in (*batches, buffer.flush()) if clips is not None])
+    crops = (views.scored(frame.image) for frame in video)
+    batches = clip_batches(crops, stream.snippet, stream.settings.score_batch)
+    return torch.cat([stream.maxima(clips)[0] for clips in batches])
 
 
 def _options(settings: RecoverySettings) -> list[tuple[int, float, bool, Literal["max", "mean"]]]:
     windows = range(len(settings.windows))
     l1s: Sequence[float] = (0.0, 1.0) if settings.score_l1 == "select" else (settings.score_l1,)
     l2s: Sequence[bool] = (False, True) if settings.channel_l2 == "select" else (settings.channel_l2,)
-    crops: Sequence[Literal["max", "mean"]] = ("mean", "max") if settings.crops == "select" else (settings.crops,)
+    crops: Sequence[Literal["max", "mean"]] = (
+        ("mean", "max") if settings.crops == "select" else (settings.crops,)
+    )
     return list(itertools.product(windows, l1s, l2s, crops))
 
 

@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ..scores.stream import ClipBuffer
+from ..scores.stream import clip_batches
 from ..storage import write_text
 from ..training import Progress, silent
 from ..video.frames import FrameSource
@@ -27,7 +26,7 @@ class FeatureError(ValueError):
 
 @dataclass(frozen=True)
 class VideoRows:
-    """Where a video's features lie: ``snippets * crops`` rows from ``first``, ``done`` of its snippets written."""
+    """Where a video's features lie: ``snippets * crops`` rows from ``first``; ``done`` snippets are there."""
 
     name: str
     first: int
@@ -43,7 +42,7 @@ class VideoRows:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Features of one split: ``folder/features.npy``, one row a snippet and crop, and ``folder/features.json``."""
+    """Features of one split in a folder: ``features.npy``, a row a snippet and crop; ``features.json``."""
 
     folder: Path
     videos: tuple[VideoRows, ...]
@@ -71,9 +70,13 @@ class FeatureSet:
         try:
             array: NDArray[Any] = np.load(self.path, mmap_mode=mode, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise FeatureError(f"{self.path}: cannot be read ({error}); delete {self.folder} and extract again") from None
+            raise FeatureError(
+                f"{self.path}: cannot be read ({error}); delete {self.folder} and extract again"
+            ) from None
         if array.shape != (self.rows, self.values) or array.dtype != self.dtype:
-            raise FeatureError(f"{self.path}: not as its manifest says; delete {self.folder} and extract again")
+            raise FeatureError(
+                f"{self.path}: not as its manifest says; delete {self.folder} and extract again"
+            )
         return array
 
     def save(self) -> None:
@@ -152,7 +155,9 @@ def _open(
         old = FeatureSet.load(folder)
         undone = tuple(replace(video, done=0) for video in old.videos)
         if replace(old, videos=undone) != fresh:
-            raise FeatureError(f"{folder}: holds features of other videos or another encoder; delete it or use --redo")
+            raise FeatureError(
+                f"{folder}: holds features of other videos or another encoder; delete it or use --redo"
+            )
         old.array()
         return old
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,9 +173,12 @@ def _extract_video(
     """Writes a video's rows from where it stopped; yields the feature set after each flush."""
     array = features.array("r+")
     video = features.videos[place]
-    buffer = ClipBuffer(encoder.snippet, batch)
-    pending = 0
-    for clips in _clips(source, views, buffer, skip=video.done):
+    pending, first = 0, video.done
+    # Batches restart at a multiple of the batch size, so that a resumed run computes the same batches.
+    crops = (views.scored(frame.image) for frame in source if frame.index >= first)
+    for clips in clip_batches(crops, encoder.snippet, batch):
+        if video.done + clips.shape[0] > video.snippets or clips.shape[1] != video.crops:
+            raise _changed(source, f"does not give {video.snippets} snippets of {video.crops} crops")
         row = video.first + video.done * video.crops
         array[row : row + clips.shape[0] * video.crops] = encoder.encode(clips).reshape(-1, features.values)
         video = replace(video, done=video.done + clips.shape[0])
@@ -183,20 +191,10 @@ def _extract_video(
             features.save()
             yield features
     if video.done != video.snippets:
-        raise FeatureError(
-            f"{source.path}: ended after {video.done} of {video.snippets} snippets; its frames changed since they were "
-            "counted: run `tsvad prepare` again"
-        )
+        raise _changed(source, f"ended after {video.done} of {video.snippets} snippets")
 
 
-def _clips(source: FrameSource, views: Views, buffer: ClipBuffer, skip: int) -> Iterator[Tensor]:
-    # Batches restart at a multiple of the batch size, so that a resumed run computes the same batches.
-    for frame in source:
-        if frame.index < skip:
-            continue
-        clips = buffer.push(views.scored(frame.image))
-        if clips is not None:
-            yield clips
-    clips = buffer.flush()
-    if clips is not None:
-        yield clips
+def _changed(source: FrameSource, what: str) -> FeatureError:
+    return FeatureError(
+        f"{source.path}: {what}; its frames changed since they were counted: run `tsvad prepare` again"
+    )

@@ -11,7 +11,7 @@ from ..config import RetrievalSettings
 from ..nets.hashnet import HashNet
 from ..nets.i3d import I3D
 from ..nets.weights import load_encoder
-from ..training import load_tensors
+from ..training import fill, load_tensors
 from ..video.snippets import Snippet
 from .tables import HashTables
 
@@ -33,7 +33,14 @@ class Encoder:
 
     @classmethod
     def load(
-        cls, weights: Path, settings: RetrievalSettings, *, width: float, size: int, device: torch.device, source: str = ""
+        cls,
+        weights: Path,
+        settings: RetrievalSettings,
+        *,
+        width: float,
+        size: int,
+        device: torch.device,
+        source: str = "",
     ) -> "Encoder":
         """The encoder in a weights file, of an I3D or of a whole STUNet.
 
@@ -41,7 +48,7 @@ class Encoder:
             ValueError: no such file, a broken one, or tensors of another width.
         """
         net = I3D(width, size, settings.cells, final_relu=True)
-        net.load_state_dict(load_encoder(weights))
+        fill(net, load_encoder(weights), weights)
         snippet = Snippet(settings.length, settings.interval, offset=settings.length // 2 * settings.interval)
         return cls(net, snippet, device, source or str(weights))
 
@@ -49,8 +56,11 @@ class Encoder:
         """(B, crops, 3, 8, S, S) → features (B, crops, values)."""
         with torch.inference_mode():
             flat = clips.flatten(0, 1).to(self.device).contiguous(memory_format=torch.channels_last_3d)
-            features: Tensor = self.net(flat).flatten(1)
-            return features.float().unflatten(0, clips.shape[:2]).cpu().numpy()
+            pooled: Tensor = self.net(flat)
+            features: NDArray[np.float32] = (
+                pooled.float().reshape(*clips.shape[:2], self.values).cpu().numpy()
+            )
+            return features
 
 
 class RetrievalStream:
@@ -83,7 +93,8 @@ class RetrievalStream:
 def encode_codes(net: HashNet, features: NDArray[np.floating]) -> NDArray[np.float32]:
     """(N, values) → real-valued codes (N, b, r)."""
     with torch.inference_mode():
-        codes: Tensor = net(torch.from_numpy(np.asarray(features, dtype=np.float32)))
+        # Copied: torch wants memory that it may write to, and a memory map is read-only.
+        codes: Tensor = net(torch.from_numpy(np.array(features, dtype=np.float32)))
         return codes.numpy()
 
 
@@ -91,8 +102,8 @@ def load_hashnet(path: Path, settings: RetrievalSettings, values: int) -> HashNe
     """The HashNet of a model file that `train_retrieval` wrote.
 
     Raises:
-        CheckpointError: no such file, or a broken one.
+        CheckpointError: no such file, a broken one, or tensors of another net.
     """
     net = HashNet(values, settings.tables, settings.bits)
-    net.load_state_dict(load_tensors(path)[0])
+    fill(net, load_tensors(path)[0], path)
     return net

@@ -1,8 +1,8 @@
 """Hash tables as flat arrays: keys, counts and sums of real-valued codes, built and queried in bulk."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-from scipy.sparse import csr_array
 
 from ..storage import whole_file
-
-Floats = NDArray[np.floating[Any]]
+from .buckets import CHUNK, PART, Buckets, Directory, Floats, checked_chunks, group, merge, pack
 
 FORMAT = "twostream-vad hash tables"
 VERSION = "1"
+FAN = 8  # parts of like size merged at once
 ARRAYS = {"keys": np.uint64, "counts": np.int64, "sums": np.float64, "offsets": np.int64}
-
-PART = 1 << 18  # codes grouped in one go: 16 MiB of keys at 8 tables
-CHUNK = 1 << 10  # codes packed or compared in one go: 1 MiB at 8 tables of 32 bits, which a cache holds
-ROWS = 1 << 13  # rows gathered and summed in one go
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +37,6 @@ class TableSummary:
     emptiest: tuple[Bucket, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Buckets:
-    """The buckets of all tables: table t owns rows ``offsets[t]:offsets[t + 1]``, sorted by key."""
-
-    codes: int
-    keys: NDArray[np.uint64]  # (G,)
-    counts: NDArray[np.int64]  # (G,)
-    sums: NDArray[np.float64]  # (G, bits)
-    offsets: NDArray[np.int64]  # (tables + 1,)
-
-    def table(self, t: int) -> slice:
-        return slice(int(self.offsets[t]), int(self.offsets[t + 1]))
-
-
 class HashTables:
     """b hash tables over r-bit keys; a bucket holds the count and the sum of the real codes that fell there.
 
@@ -73,8 +54,8 @@ class HashTables:
             raise ValueError(f"hash tables need 1 table or more of 1 to 64 bits, got {tables} of {bits}")
         self.tables = tables
         self.bits = bits
-        self._parts: list[_Buckets] = []
-        self._centres: NDArray[np.float32] | None = None
+        self._parts: list[Buckets] = []
+        self._ready: tuple[NDArray[np.float32], Directory] | None = None
 
     @classmethod
     def build(cls, codes: Floats) -> "HashTables":
@@ -92,13 +73,12 @@ class HashTables:
         ValueError where a code is NaN or outside [0, 1] (nothing is added then), or the shape does not fit.
         """
         self._check_shape(codes)
-        parts = [_group(codes[start : start + PART]) for start in range(0, len(codes), PART)]
+        parts = [group(codes[start : start + PART], start) for start in range(0, len(codes), PART)]
         for part in parts:
             self._parts.append(part)
-            while len(self._parts) > 1 and self._parts[-2].codes < 2 * self._parts[-1].codes:
-                last = self._parts.pop()
-                self._parts[-1] = _merge(self._parts[-1], last)
-        self._centres = None
+            while len(self._parts) >= FAN and self._parts[-FAN].codes < FAN * self._parts[-1].codes:
+                self._parts[-FAN:] = [merge(self._parts[-FAN:])]
+        self._ready = None
 
     def merge(self, other: "HashTables") -> "HashTables":
         """New tables that hold the codes of both; ValueError where their tables or bits differ."""
@@ -108,7 +88,7 @@ class HashTables:
                 "build both from one hash network"
             )
         merged = HashTables(self.tables, self.bits)
-        merged._parts = [_merge(self._settled(), other._settled())]
+        merged._parts = [merge([self._settled(), other._settled()])]
         return merged
 
     @property
@@ -134,10 +114,7 @@ class HashTables:
     @property
     def centres(self) -> NDArray[np.float32]:
         """(buckets of all tables, bits): mean of each bucket's codes."""
-        if self._centres is None:
-            held = self._settled()
-            self._centres = (held.sums / held.counts[:, None]).astype(np.float32)
-        return self._centres
+        return self._lookup()[0]
 
     def query(self, codes: Floats) -> NDArray[np.float32]:
         """L2 distance of codes (N, b, r) to the centres of their buckets: (N, b), sqrt(r) where empty.
@@ -145,12 +122,13 @@ class HashTables:
         ValueError where a code is NaN or outside [0, 1], or the shape does not fit these tables.
         """
         self._check_shape(codes)
-        held, centres = self._settled(), self.centres
+        centres, directory = self._lookup()
         distances = np.full((len(codes), self.tables), math.sqrt(self.bits), np.float32)
-        for start, chunk in _checked_chunks(codes):
-            rows, found = _find(held, _pack(chunk))
+        taken = np.empty((CHUNK * self.tables, self.bits), np.float32)
+        for start, chunk in checked_chunks(codes):
+            rows, found = directory.find(pack(chunk))
             if len(centres) > 0:
-                gaps = np.take(centres, rows.ravel(), axis=0)
+                gaps = np.take(centres, rows.ravel(), axis=0, out=taken[: rows.size], mode="clip")
                 gaps -= chunk.reshape(gaps.shape)
                 near = np.sqrt(np.einsum("ij,ij->i", gaps, gaps)).reshape(found.shape)
                 np.copyto(distances[start : start + len(chunk)], near, where=found)
@@ -208,7 +186,7 @@ class HashTables:
         if fault := _fault(arrays, loaded.tables, loaded.bits):
             raise _unusable(path, f"is altered: {fault}")
         codes = int(arrays["counts"][: arrays["offsets"][1]].sum())
-        loaded._parts = [_Buckets(codes, **arrays)]
+        loaded._parts = [Buckets(codes, **arrays)]
         return loaded
 
     def _check_shape(self, codes: Floats) -> None:
@@ -218,124 +196,20 @@ class HashTables:
                 "use the hash network that the tables were built with"
             )
 
-    def _settled(self) -> _Buckets:
+    def _settled(self) -> Buckets:
         """All buckets in one part."""
         if not self._parts:
-            self._parts = [_group(np.empty((0, self.tables, self.bits), np.float32))]
-        while len(self._parts) > 1:
-            last = self._parts.pop()
-            self._parts[-1] = _merge(self._parts[-1], last)
+            self._parts = [group(np.empty((0, self.tables, self.bits), np.float32))]
+        if len(self._parts) > 1:
+            self._parts = [merge(self._parts)]
         return self._parts[0]
 
-
-def _checked_chunks(codes: Floats) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """(start, float32 contiguous chunk) pairs; ValueError at the first code that no sigmoid gives."""
-    for start in range(0, len(codes), CHUNK):
-        chunk = np.ascontiguousarray(codes[start : start + CHUNK], np.float32)
-        with np.errstate(invalid="ignore"):
-            fits = chunk.min() >= 0 and chunk.max() <= 1  # False for NaN
-        if not fits:
-            row, table, bit = np.argwhere(~((chunk >= 0) & (chunk <= 1)))[0]
-            raise ValueError(
-                f"code {start + row} has {chunk[row, table, bit]} at table {table}, bit {bit}; codes lie in "
-                "(0, 1): look for NaN in the features or the hash network's weights"
-            )
-        yield start, chunk
-
-
-def _pack(codes: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """Keys (N, b) of codes (N, b, r): bit i of the key is ``code[i] > 0.5``."""
-    count, tables, bits = codes.shape
-    on = codes > 0.5
-    if bits % 8 == 0:
-        packed = np.packbits(on.reshape(-1), bitorder="little")  # one flat run is twice as fast as rows
-    else:
-        packed = np.packbits(on, axis=-1, bitorder="little")
-    octets = np.zeros((count, tables, 8), np.uint8)
-    octets[..., : -(-bits // 8)] = packed.reshape(count, tables, -1)
-    return octets.view("<u8")[..., 0].astype(np.uint64, copy=False)
-
-
-def _group(codes: Floats) -> _Buckets:
-    """Buckets of at most PART codes (N, b, r)."""
-    count, tables, bits = codes.shape
-    codes = np.ascontiguousarray(codes, np.float32)
-    keys = np.empty((tables, count), np.uint64)
-    for start, chunk in _checked_chunks(codes):
-        keys[:, start : start + len(chunk)] = _pack(chunk).T
-    found, counts, sums = [], [], []
-    for t in range(tables):
-        order, ordered = _sort(keys[t], bits)
-        starts = np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))
-        found.append(ordered[starts])
-        counts.append(np.diff(starts, append=count))
-        sums.append(_sum_runs(codes.reshape(-1, bits), order * tables + t, starts))
-    offsets = np.concatenate([[0], np.cumsum([len(k) for k in found])])
-    return _Buckets(count, np.concatenate(found), np.concatenate(counts), np.concatenate(sums), offsets)
-
-
-def _sort(keys: NDArray[np.uint64], bits: int) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
-    """The stable order of keys (N,), and the keys in that order."""
-    if bits > 32:
-        order = np.argsort(keys, kind="stable")
-        return order, keys[order]
-    # Key above, row below: one plain sort of whole words is three times as fast as an argsort.
-    words = keys << np.uint64(32) | np.arange(len(keys), dtype=np.uint64)
-    words.sort()
-    return (words & np.uint64(0xFFFFFFFF)).astype(np.intp), words >> np.uint64(32)
-
-
-def _sum_runs(
-    rows: NDArray[np.float32], order: NDArray[np.intp], starts: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Sums (len(starts), r) of ``rows[order]``, each run from one start to the next."""
-    sums = np.zeros((len(starts), rows.shape[1]))
-    edges = np.append(starts, len(order))
-    gathered = np.empty((ROWS, rows.shape[1]), np.float32)
-    block = np.empty(gathered.shape)
-    columns, ones = np.arange(ROWS, dtype=np.int32), np.ones(ROWS)
-    for row in range(0, len(order), ROWS):
-        picked = order[row : row + ROWS]
-        size = len(picked)
-        block[:size] = np.take(rows, picked, axis=0, out=gathered[:size], mode="clip")
-        # The first run may have begun in the block before: what of it lies here is added to it.
-        first = np.searchsorted(starts, row, side="right") - 1
-        last = np.searchsorted(starts, row + size)
-        local = np.clip(edges[first : last + 1] - row, 0, size).astype(np.int32)
-        # A product with the runs' 0/1 matrix: three times as fast as np.add.reduceat, whose sums it gives.
-        runs = csr_array((ones[:size], columns[:size], local), shape=(last - first, size))
-        sums[first:last] += runs @ block[:size]
-    return sums
-
-
-def _merge(a: _Buckets, b: _Buckets) -> _Buckets:
-    keys, counts, sums = [], [], []
-    for t in range(len(a.offsets) - 1):
-        mine, theirs = a.table(t), b.table(t)
-        keys.append(np.union1d(a.keys[mine], b.keys[theirs]))
-        counts.append(np.zeros(len(keys[-1]), np.int64))
-        sums.append(np.zeros((len(keys[-1]), a.sums.shape[1])))
-        for part, rows in ((a, mine), (b, theirs)):
-            place = np.searchsorted(keys[-1], part.keys[rows])
-            counts[-1][place] += part.counts[rows]  # no place comes twice: keys differ within a part
-            sums[-1][place] += part.sums[rows]
-    offsets = np.concatenate([[0], np.cumsum([len(k) for k in keys])])
-    return _Buckets(
-        a.codes + b.codes, np.concatenate(keys), np.concatenate(counts), np.concatenate(sums), offsets
-    )
-
-
-def _find(held: _Buckets, keys: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Row of each key (N, b) in the flat arrays, and whether it is there; rows of absent keys are any."""
-    rows = np.zeros(keys.shape, np.intp)
-    found = np.zeros(keys.shape, np.bool_)
-    for t in range(keys.shape[1]):
-        table = held.keys[held.table(t)]
-        if len(table) > 0:
-            place = np.minimum(np.searchsorted(table, keys[:, t]), len(table) - 1)
-            found[:, t] = table[place] == keys[:, t]
-            rows[:, t] = place + held.offsets[t]
-    return rows, found
+    def _lookup(self) -> tuple[NDArray[np.float32], Directory]:
+        """Centres and directory, made once for all queries between two additions."""
+        if self._ready is None:
+            held = self._settled()
+            self._ready = (held.sums / held.counts[:, None]).astype(np.float32), Directory(held)
+        return self._ready
 
 
 def _fault(arrays: dict[str, NDArray[Any]], tables: int, bits: int) -> str:
@@ -353,13 +227,13 @@ def _fault(arrays: dict[str, NDArray[Any]], tables: int, bits: int) -> str:
         return "keys are not sorted"
     if (counts < 1).any() or (counts > 1 << 48).any():
         return "a bucket's count is not positive"
-    if len({int(counts[a:b].sum()) for a, b in zip(offsets[:-1], offsets[1:], strict=True)}) > 1:
+    if len({int(counts[a:b].sum()) for a, b in pairwise(offsets)}) > 1:
         return "tables hold different numbers of codes"
     if not ((sums >= 0) & (sums <= counts[:, None])).all():
         return "a bucket's centre is not within 0 and 1"
     # All codes of a bucket lie on the same side of 0.5 as its key's bits say, and so does their mean.
     sides = np.where(sums > 0.5 * counts[:, None], np.float32(1), np.float32(0))
-    if (_pack(sides[:, None]) != keys[:, None]).any():
+    if (pack(sides[:, None]) != keys[:, None]).any():
         return "a bucket's centre does not fit its key"
     return ""
 

@@ -1,8 +1,9 @@
-"""Trains HashNet: neighbouring snippets get close codes, hash layers differ (Cao et al. 2024, section III-C)."""
+"""Trains HashNet: neighbouring snippets get close codes, hash layers differ (Cao et al. 2024, III-C)."""
 
 import itertools
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..training import (
     Progress,
     TrainingLog,
     deterministic,
+    fill,
     load_checkpoint,
     save_checkpoint,
     save_tensors,
@@ -55,7 +57,9 @@ def train_retrieval(
     """
     videos = [video for video in features.videos if video.snippets]
     if not videos:
-        raise ValueError(f"{features.folder}: no training video is long enough for a snippet of {settings.length} frames")
+        raise ValueError(
+            f"{features.folder}: no training video is long enough for a snippet of {settings.length} frames"
+        )
     array = features.array()
     with deterministic(seed):
         net = HashNet(features.values, settings.tables, settings.bits)
@@ -64,22 +68,21 @@ def train_retrieval(
         )
         checkpoint = folder / "checkpoint.safetensors"
         first = _resume(checkpoint, net, optimizer)
-        log = TrainingLog(folder / "logs", resumed_at=first)
         a_epoch = max(1, len(videos) * settings.draws // settings.batch)
         total = settings.epochs * a_epoch
         saved = time.monotonic()
-        for step in range(first, total):
-            pairs = draw_pairs(videos, settings, seeded(seed, 2, step))
-            cosine, mutual = hash_losses(net(_rows(array, pairs[:, 0])), net(_rows(array, pairs[:, 1])))
-            optimizer.zero_grad(set_to_none=True)
-            (cosine + settings.mutual * mutual).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            log.write(step, cosine=cosine.item(), mutual=mutual.item())
-            if time.monotonic() - saved > checkpoint_seconds and step + 1 < total:
-                save_checkpoint(checkpoint, step + 1, net, optimizer)
-                saved = time.monotonic()
-            progress(step + 1, total, f"loss {cosine.item():.4f}")
-        log.close()
+        with closing(TrainingLog(folder / "logs", resumed_at=first)) as log:
+            for step in range(first, total):
+                pairs = draw_pairs(videos, settings, seeded(seed, 2, step))
+                cosine, mutual = hash_losses(net(_rows(array, pairs[:, 0])), net(_rows(array, pairs[:, 1])))
+                optimizer.zero_grad(set_to_none=True)
+                (cosine + settings.mutual * mutual).backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                log.write(step, cosine=cosine.item(), mutual=mutual.item())
+                if time.monotonic() - saved > checkpoint_seconds and step + 1 < total:
+                    save_checkpoint(checkpoint, step + 1, net, optimizer)
+                    saved = time.monotonic()
+                progress(step + 1, total, f"loss {cosine.item():.4f}")
         save_tensors(folder / "model.safetensors", net.state_dict(), {"kind": "hashnet", "steps": str(total)})
         checkpoint.unlink(missing_ok=True)
     return folder / "model.safetensors"
@@ -88,10 +91,14 @@ def train_retrieval(
 def draw_pairs(
     videos: Sequence[VideoRows], settings: RetrievalSettings, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Rows of ``batch`` pairs, (batch, 2): two snippets of one video at most ``gap`` frames apart, each in any crop."""
+    """Rows of ``batch`` pairs, (batch, 2).
+
+    A pair is two snippets of one video at most ``gap`` frames apart, each in any of its crops.
+    """
     picked = rng.integers(len(videos), size=settings.batch)
     first, snippets, crops = (
-        np.array([getattr(video, key) for video in videos], np.int64)[picked] for key in ("first", "snippets", "crops")
+        np.array([getattr(video, key) for video in videos], np.int64)[picked]
+        for key in ("first", "snippets", "crops")
     )
     start = rng.integers(snippets)
     least = np.maximum(start - settings.gap, 0)
@@ -126,6 +133,6 @@ def _resume(checkpoint: Path, net: HashNet, optimizer: torch.optim.Optimizer) ->
     if not checkpoint.exists():
         return 0
     saved = load_checkpoint(checkpoint)
-    net.load_state_dict(saved.model)
+    fill(net, saved.model, checkpoint)
     optimizer.load_state_dict(saved.optimizer)
     return saved.step

@@ -57,13 +57,19 @@ class ClipBuffer:
         return torch.stack(clips)
 
 
-def score_views(stream: Stream, views: Iterable[Tensor], batch: int) -> Iterator[NDArray[np.float64]]:
-    """Scores of a video's snippets, batch by batch, from the crops of its frames."""
-    buffer = ClipBuffer(stream.snippet, batch)
+def clip_batches(views: Iterable[Tensor], snippet: Snippet, batch: int) -> Iterator[Tensor]:
+    """A video's clips, (batch, crops, 3, T, S, S), from its frames' crops; the last batch may be smaller."""
+    buffer = ClipBuffer(snippet, batch)
     for view in views:
         clips = buffer.push(view)
         if clips is not None:
-            yield stream.score(clips)
+            yield clips
     clips = buffer.flush()
     if clips is not None:
+        yield clips
+
+
+def score_views(stream: Stream, views: Iterable[Tensor], batch: int) -> Iterator[NDArray[np.float64]]:
+    """Scores of a video's snippets, batch by batch, from the crops of its frames."""
+    for clips in clip_batches(views, stream.snippet, batch):
         yield stream.score(clips)

@@ -1,0 +1,83 @@
+"""`tsvad doctor`: what in a dataset would spoil a result."""
+
+import json
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from .common import Bar, console
+
+if TYPE_CHECKING:
+    from ..datasets.doctor import Report
+    from ..datasets.findings import Finding
+
+_Json = Annotated[bool, Parameter(name="--json", negative=())]
+
+
+def register(app: App) -> None:
+    """Adds the command."""
+    app.command(doctor)
+
+
+def doctor(
+    data: Path,
+    *,
+    layout: str = "auto",
+    labels: Path | None = None,
+    as_json: _Json = False,
+    notes: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Read a dataset once and name what would spoil a result.
+
+    Broken, repeated, black or missing frames, labels that do not fit, test video inside training.
+    Exit code 0 if there is nothing to say, 1 if there is, 2 if nothing can be read.
+
+    Parameters
+    ----------
+    data
+        The dataset: Ped2, Avenue, ShanghaiTech, Corridor, or any folder of videos (training/ and testing/).
+    layout
+        How it lies on disk: auto, ped2, avenue, shanghaitech, corridor or folder.
+    labels
+        Frame labels of the test videos, where they do not lie in the dataset.
+    as_json
+        Print one JSON object with findings and notes.
+    notes
+        Print notes too: videos too short for a snippet, or of one class only. They change no exit code.
+    """
+    from ..datasets.doctor import examine
+    from ..datasets.layouts import find_dataset
+
+    with Bar("doctor") as bar:
+        report = examine(find_dataset(data, layout), labels, bar)
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=1))
+    else:
+        _print(report, notes=notes)
+    if report.frames == 0:
+        sys.exit(2)
+    if report.findings:
+        sys.exit(1)
+
+
+def _print(report: "Report", *, notes: bool) -> None:
+    """A block for each video; the summary goes to standard error, so that a clean dataset prints nothing."""
+    _print_blocks(report.findings)
+    if notes and report.notes:
+        print("notes")
+        _print_blocks(report.notes)
+    found = "1 finding" if len(report.findings) == 1 else f"{len(report.findings)} findings"
+    videos = "1 video" if report.affected == 1 else f"{report.affected} videos"
+    read = f"{report.frames} frames read in {report.seconds:.1f} s"
+    console().print(f"{found} in {videos}; {read}", soft_wrap=True)
+
+
+def _print_blocks(findings: "tuple[Finding, ...]") -> None:
+    for video, group in groupby(findings, key=lambda finding: finding.video):
+        print(video or "the dataset")
+        for finding in group:
+            remedy = f" {finding.remedy[0].upper()}{finding.remedy[1:]}." if finding.remedy else ""
+            print(f"  {finding.severity} {finding.kind}: {finding.what}.{remedy}")

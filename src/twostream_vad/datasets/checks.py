@@ -1,0 +1,119 @@
+"""The doctor's checks of videos that have been read: each takes readings and yields findings."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy.ndimage import median_filter
+
+from twostream_vad.datasets.findings import Finding, counted, in_words, ranges
+from twostream_vad.datasets.fingerprints import find_copies
+from twostream_vad.datasets.readings import Reading
+from twostream_vad.video.snippets import RECOVERY, RETRIEVAL
+
+BLACK = 4.0
+"""Mean gray level, of 255, below which a frame is black."""
+
+FROZEN = 5
+"""Identical frames in a row, the first included, that make a picture that stands still; fewer are repeats."""
+
+ALIKE = 0.1
+"""A frame repeats the one before if it changes by less than this share of the median around it. H.264 leaves
+a repeat less than that; frames of UCSD Ped2, where something always moves, change by more than 0.5 of it."""
+
+MOVING = 0.4
+"""Median change of a pixel, in gray levels, below which nothing moves: only identical frames are repeats."""
+
+RATE_TOLERANCE = 0.01
+
+
+def header_count(reading: Reading) -> Iterator[Finding]:
+    """The container's header promises another number of frames than it holds."""
+    decoded = reading.frames + reading.video.skip
+    if reading.whole and reading.declared and reading.declared != decoded:
+        what = f"the header says {reading.declared} frames, {decoded} are decoded"
+        remedy = "count frames by decoding; labels that were made from the header's count do not fit"
+        yield Finding("header-count", "warning", reading.name, what, remedy)
+
+
+def black_start(reading: Reading) -> Iterator[Finding]:
+    """The first frames are black, as recorders and editors leave them."""
+    black = _black_first(reading)
+    if black:
+        frames = ((0, black - 1),)
+        share = "all frames are" if black == reading.frames else f"{in_words(frames)} at the start:"
+        what = f"{share} black (mean level below {BLACK:g} of 255)"
+        remedy = "leave them out, and their labels with them; the net would learn a flash as normal"
+        yield Finding("black-start", "warning", reading.name, what, remedy, frames)
+
+
+def repeats(reading: Reading) -> Iterator[Finding]:
+    """Frames that are the frame before again: doubled in copying, or a picture that stands still."""
+    digests, changes = reading.prints.digests, reading.prints.changes
+    around = median_filter(changes, size=25, mode="nearest") if len(changes) else changes
+    same = (digests[1:] == digests[:-1]) & (digests[1:] != 0)
+    same |= (changes[1:] < ALIKE * around[1:]) & (around[1:] > MOVING) & np.isfinite(around[1:])
+    same[: _black_first(reading)] = False  # named already
+    stretches = ranges((np.flatnonzero(same) + 1).tolist())
+    frozen = tuple((first - 1, last) for first, last in stretches if last - first + 2 >= FROZEN)
+    doubled = tuple((first, last) for first, last in stretches if last - first + 2 < FROZEN)
+    if doubled:
+        count = sum(last - first + 1 for first, last in doubled)
+        what = f"{in_words(doubled)}: {'repeats' if count == 1 else 'repeat'} the frame before"
+        remedy = "remove the repeats and renumber, and their labels if the video has any"
+        yield Finding("repeated-frame", "warning", reading.name, what, remedy, doubled)
+    if frozen:
+        longest = max(last - first + 1 for first, last in frozen)
+        what = f"the picture stands still: {in_words(frozen)} (up to {longest} in a row)"
+        remedy = "cut the video there, or leave it out: nothing that happened then can be seen"
+        yield Finding("frozen", "warning", reading.name, what, remedy, frozen)
+
+
+def mixed(readings: Sequence[Reading]) -> Iterator[Finding]:
+    """Videos of another size or rate than most."""
+    sizes = [reading.size for reading in readings if reading.size]
+    rates = [reading.rate for reading in readings if reading.rate]
+    usual_size = Counter(sizes).most_common(1)[0][0] if sizes else None
+    usual_rate = Counter(rates).most_common(1)[0][0] if rates else 0.0
+    for reading in readings:
+        if reading.size and usual_size and reading.size != usual_size:
+            (height, width), (most_height, most_width) = reading.size, usual_size
+            what = f"frames are {width} x {height} pixels, most videos' {most_width} x {most_height}"
+            remedy = "resize the video, or keep each camera's videos as a dataset of their own"
+            yield Finding("mixed-size", "warning", reading.name, what, remedy)
+        if reading.rate and abs(reading.rate / usual_rate - 1) > RATE_TOLERANCE:
+            what = f"{reading.rate:.5g} frames a second, most videos {usual_rate:.5g}"
+            file = reading.video.path.name
+            remedy = f"convert it (ffmpeg -i {file} -r {usual_rate:.5g} OUT): the nets learn speed by frame"
+            yield Finding("mixed-rate", "warning", reading.name, what, remedy)
+
+
+def copies(training: Sequence[Reading], testing: Sequence[Reading]) -> Iterator[Finding]:
+    """Test video that is also trained on: a finding for each pair of videos."""
+    found = find_copies([r.prints.pictures for r in training], [r.prints.pictures for r in testing])
+    for pair in dict.fromkeys((copy.training, copy.test) for copy in found):
+        runs = [copy for copy in found if (copy.training, copy.test) == pair]
+        here = tuple((run.training_start, run.training_start + run.frames - 1) for run in runs)
+        there = tuple((run.test_start, run.test_start + run.frames - 1) for run in runs)
+        correlation = min(run.correlation for run in runs)
+        test = testing[pair[1]].name
+        what = f"{in_words(here)}: the same as {in_words(there)} of {test} (correlation {correlation:.3f})"
+        remedy = "remove them from training; scores of that test video mean nothing until it is fitted anew"
+        yield Finding("test-in-training", "error", training[pair[0]].name, what, remedy, here)
+
+
+def short(reading: Reading) -> Iterator[Finding]:
+    """A note: too few frames for a snippet of either stream."""
+    for stream, snippet in (("recovery", RECOVERY), ("retrieval", RETRIEVAL)):
+        needed = snippet.span + 1
+        if reading.whole and reading.frames < needed:
+            what = f"{counted(reading.frames, 'frame')}, a snippet of {stream} needs {needed}"
+            yield Finding(
+                "short-video", "note", reading.name, what, f"{stream} cannot use it; that is no fault"
+            )
+
+
+def _black_first(reading: Reading) -> int:
+    """How many frames from the first on are black."""
+    bright = (reading.prints.pictures.mean(axis=(1, 2)) >= BLACK) | (reading.prints.digests == 0)
+    return int(np.argmax(bright)) if bright.any() else reading.frames

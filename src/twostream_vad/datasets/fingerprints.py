@@ -1,0 +1,250 @@
+"""What is kept of a frame, under 1 KB, to find repeats, black frames, jumps, and test video inside training.
+
+The camera stands still, so any two of its pictures look alike. What tells one moment from another is what
+moves: the change over LAG frames, in which the background cancels. Copies are frames that change alike.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 36, 24
+
+LAG = 8
+"""Frames between the two pictures whose difference is compared."""
+
+MATCH = 0.9
+"""Correlation of two changes from which they count as the same. Copies saved as JPEG of quality 50 keep above
+0.98; different moments of one camera (UCSD Ped2) stay below 0.4 over a run."""
+
+RUN = 12
+"""Matching changes in a row that make a copy. More than LAG: one event, such as a lamp that is switched on or
+a digit of a burnt-in clock, shows in LAG changes and may well be the same in two videos."""
+
+_STRIDE = 4  # of the test frames, one in four looks for its match: three in every run
+_CHUNK = 2048  # frames in memory as floats, 7 MB, and their correlations, 16 MB
+_AROUND = 7
+_STANDS_OUT = 1.15  # right for 99 of 100 single frames that were taken out of Ped2, silent for 7 of 100
+_SEARCHED = 100
+_FLOOR = 12.0  # norm of the rounding error of a change: 0.41 levels in each of 864 cells
+
+Pictures = NDArray[np.uint8]
+"""(frames, HEIGHT, WIDTH): each frame in gray, every pixel the mean of its cell."""
+
+
+class Fingerprints:
+    """Fingerprints of a video's frames in order, 888 bytes each.
+
+    A frame that cannot be read takes its place too: hash 0, size 0 x 0, a black picture, an infinite change.
+    """
+
+    def __init__(self) -> None:
+        self._digests = array("Q")
+        self._sizes = array("i")
+        self._changes = array("d")
+        self._pictures = bytearray()
+        self._last: NDArray[np.uint8] | None = None
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        """The next frame, (H, W, 3) RGB."""
+        gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        change = np.inf
+        if self._last is not None and self._last.shape == gray.shape:
+            change = cv2.norm(gray, self._last, cv2.NORM_L1) / gray.size
+        digest = blake2b(np.ascontiguousarray(image).data, digest_size=8).digest()
+        self._digests.append(int.from_bytes(digest, "big") or 1)
+        self._sizes.extend(gray.shape)
+        self._changes.append(change)
+        self._pictures += small(gray).tobytes()
+        self._last = gray
+
+    def add_unreadable(self) -> None:
+        self._digests.append(0)
+        self._sizes.extend((0, 0))
+        self._changes.append(np.inf)
+        self._pictures += bytes(WIDTH * HEIGHT)
+        self._last = None
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    @property
+    def digests(self) -> NDArray[np.uint64]:
+        """(frames,): a hash of each frame's very pixels."""
+        return np.array(self._digests, dtype=np.uint64)
+
+    @property
+    def sizes(self) -> NDArray[np.int32]:
+        """(frames, 2): height and width."""
+        return np.array(self._sizes, dtype=np.int32).reshape(-1, 2)
+
+    @property
+    def changes(self) -> NDArray[np.float64]:
+        """(frames,): mean change of a pixel, in gray levels, since the frame before."""
+        return np.array(self._changes, dtype=np.float64)
+
+    @property
+    def pictures(self) -> Pictures:
+        """A view: add no frame while it is in use."""
+        return np.frombuffer(self._pictures, dtype=np.uint8).reshape(-1, HEIGHT, WIDTH)
+
+
+def small(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W) -> (HEIGHT, WIDTH)."""
+    return np.asarray(cv2.resize(gray, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """``frames`` frames of test video ``test`` from ``test_start`` on, found again in ``training``."""
+
+    training: int
+    training_start: int
+    test: int
+    test_start: int
+    frames: int
+    correlation: float
+
+
+def find_copies(training: Sequence[Pictures], testing: Sequence[Pictures]) -> list[Copy]:
+    """Every stretch of a test video that also is in a training video, played at the same speed.
+
+    It survives encoding anew, scaling and changes of brightness; mirrored or cropped copies are not found,
+    nor stretches in which nothing moves or shorter than RUN + LAG frames.
+    """
+    bases = [_basis(pictures) for pictures in testing]
+    found = []
+    for number, pictures in enumerate(training):
+        basis = _basis(pictures)
+        offsets = _candidates(pictures, basis, testing, bases)
+        for test, counts in enumerate(offsets):
+            runs = [
+                Copy(number, start + offset, test, start, frames, correlation)
+                for offset, count in counts.items()
+                if count > 1
+                for start, frames, correlation in _runs(pictures, basis, testing[test], bases[test], offset)
+            ]
+            found += _best(runs)
+    return found
+
+
+def jump(pictures: Pictures) -> int | None:
+    """The frame before the one greatest change between neighbours: where a frame is most likely missing.
+
+    None where no change stands out. Each is measured against the median of those around it. A missing frame
+    is not told apart from a quick movement: look for it only where one is known to miss.
+    """
+    if len(pictures) < 2 * _AROUND:
+        return None
+    change = np.array([np.linalg.norm(_change(a, b)) for a, b in pairwise(pictures)])
+    near = [np.median(change[max(0, i - _AROUND) : i + _AROUND + 1]) for i in range(len(change))]
+    relative = change / np.maximum(near, 1.0)
+    second, first = np.sort(relative)[-2:]
+    return int(np.argmax(relative)) if first > _STANDS_OUT * second else None
+
+
+def ends(ours: Pictures, theirs: Pictures) -> tuple[int, int]:
+    """How many more frames a second decoder gave at the start and at the end (below 0: fewer).
+
+    Both are the same video, so their difference in length lies at the ends: wherever the pictures fit best.
+    """
+    more = len(theirs) - len(ours)
+
+    def misfit(shift: int) -> float:
+        a, b = (ours, theirs[shift:]) if shift >= 0 else (ours[-shift:], theirs)
+        length = min(len(a), len(b), 100)
+        return float(np.mean(np.abs(a[:length].astype(np.int16) - b[:length])))
+
+    shifts = range(min(more, 0), max(more, 0) + 1) if abs(more) <= _SEARCHED else (0, more)
+    start = min(shifts, key=lambda shift: (misfit(shift), abs(shift)))
+    return start, more - start
+
+
+def _change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
+    change = after.astype(np.float32) - before
+    return np.asarray(change - change.mean(), dtype=np.float32)
+
+
+def _basis(pictures: Pictures) -> NDArray[np.float32]:
+    """(cells, 4) orthonormal: brightness, contrast and small shifts of the camera, which move nothing."""
+    if len(pictures) == 0:
+        return np.zeros((WIDTH * HEIGHT, 4), dtype=np.float32)
+    mean = pictures.mean(axis=0, dtype=np.float64)
+    down, right = np.gradient(mean)
+    parts = np.stack([np.ones_like(mean), mean, down, right], axis=-1).reshape(-1, 4)
+    return np.asarray(np.linalg.qr(parts)[0], dtype=np.float32)
+
+
+def _motion(pictures: Pictures, starts: NDArray[np.intp], basis: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(starts, cells): the change over LAG frames from each start, of norm 1, or 0 where nothing moves."""
+    change = pictures[starts + LAG].astype(np.float32) - pictures[starts]
+    change = change.reshape(len(starts), WIDTH * HEIGHT)
+    change -= (change @ basis) @ basis.T
+    norm = np.linalg.norm(change, axis=1, keepdims=True)
+    change *= np.where(norm > _FLOOR, 1 / np.maximum(norm, _FLOOR), 0)
+    return change
+
+
+def _chunks(pictures: Pictures, stride: int = 1) -> Iterator[NDArray[np.intp]]:
+    starts = np.arange(0, len(pictures) - LAG, stride, dtype=np.intp)
+    for begin in range(0, len(starts), _CHUNK):
+        yield starts[begin : begin + _CHUNK]
+
+
+def _candidates(
+    pictures: Pictures,
+    basis: NDArray[np.float32],
+    testing: Sequence[Pictures],
+    bases: Sequence[NDArray[np.float32]],
+) -> list[Counter[int]]:
+    """For each test video: offset in frames -> how many of its frames match best that much later."""
+    offsets: list[Counter[int]] = [Counter() for _ in testing]
+    for starts in _chunks(pictures):
+        motion = _motion(pictures, starts, basis)
+        for test, looked in enumerate(testing):
+            for looking in _chunks(looked, _STRIDE):
+                correlation = _motion(looked, looking, bases[test]) @ motion.T
+                best = correlation.argmax(axis=1)
+                alike = correlation[np.arange(len(best)), best] > MATCH
+                offsets[test].update((starts[best] - looking)[alike].tolist())
+    return offsets
+
+
+def _runs(
+    training: Pictures,
+    training_basis: NDArray[np.float32],
+    test: Pictures,
+    test_basis: NDArray[np.float32],
+    offset: int,
+) -> Iterator[tuple[int, int, float]]:
+    """Stretches of the test video that match ``offset`` frames later: first frame, frames, correlation."""
+    first = max(0, -offset)
+    last = min(len(test), len(training) - offset) - LAG
+    correlation = np.empty(max(last - first, 0), dtype=np.float32)
+    for begin in range(first, last, _CHUNK):
+        starts = np.arange(begin, min(begin + _CHUNK, last), dtype=np.intp)
+        pair = _motion(test, starts, test_basis) * _motion(training, starts + offset, training_basis)
+        correlation[starts - first] = pair.sum(axis=1)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], correlation > MATCH, [False]])))
+    for begin, end in edges.reshape(-1, 2).tolist():
+        if end - begin >= RUN:
+            yield first + begin, end - begin + LAG, float(correlation[begin:end].mean())
+
+
+def _best(runs: list[Copy]) -> list[Copy]:
+    """The better of runs that claim the same training frames: a frame earlier or later fits too, but less."""
+    chosen: list[Copy] = []
+    for run in sorted(runs, key=lambda run: run.frames * run.correlation, reverse=True):
+        end = run.training_start + run.frames
+        if not any(
+            run.training_start < c.training_start + c.frames and c.training_start < end for c in chosen
+        ):
+            chosen.append(run)
+    return sorted(chosen, key=lambda run: run.training_start)

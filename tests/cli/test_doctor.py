@@ -1,0 +1,95 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from cyclopts import App
+
+from twostream_vad.cli.doctor import register
+from twostream_vad.datasets.layouts import DatasetError
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for place in ("training/frames/1", "testing/frames/2"):
+        (tmp_path / place).mkdir(parents=True)
+        for index in range(60):
+            cv2.imwrite(
+                str(tmp_path / place / f"{index:03d}.png"), rng.integers(50, 200, (12, 18, 3), np.uint8)
+            )
+    np.savez(tmp_path / "labels.npz", **{"2": np.ones(60)})  # type: ignore[arg-type]
+    return tmp_path
+
+
+def run(*arguments: object) -> int:
+    app = App()
+    register(app)
+    try:
+        app(
+            ["doctor", *map(str, arguments)],
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except SystemExit as stop:
+        return int(str(stop.code))
+    return 0
+
+
+def test_a_clean_dataset_prints_nothing_and_gives_0(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(data) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "0 findings in 0 videos; 120 frames read in " in said.err
+
+
+def test_findings_stand_under_their_video_and_give_1(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "training/frames/1/030.png").write_bytes(b"")
+    (data / "training/frames/1/Thumbs.db").touch()
+    assert run(data) == 1
+    said = capsys.readouterr()
+    video, stray, empty = said.out.splitlines()
+    assert video == "training/1"
+    assert stray.startswith("  warning stray-file: Thumbs.db is no image")
+    assert empty.startswith("  error empty-frame: frame 30: ")
+    assert empty.endswith("is empty. Extract or copy this frame again.")
+    assert "2 findings in 1 video; 119 frames read" in said.err
+
+
+def test_json_has_findings_and_notes(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "training/frames/1/030.png").write_bytes(b"")
+    assert run(data, "--json") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["layout"], report["videos"], report["frames"]) == ("folder", 2, 119)
+    (finding,), (note,) = report["findings"], report["notes"]
+    assert set(finding) == {"kind", "severity", "video", "what", "remedy", "frames"}
+    assert (finding["kind"], finding["video"], finding["frames"]) == ("empty-frame", "training/1", [[30, 30]])
+    assert (note["kind"], note["severity"]) == ("all-anomalous", "note")
+
+
+def test_notes_are_printed_when_asked_for_and_change_no_exit_code(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data, "--notes") == 0
+    assert capsys.readouterr().out.startswith(
+        "notes\ntesting/2\n  note all-anomalous: every frame is anomalous"
+    )
+
+
+def test_labels_from_elsewhere_are_taken(data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("other") / "gt.npz"
+    np.savez(file, **{"2": np.ones(59)})  # type: ignore[arg-type]
+    assert run(data, "--labels", file) == 1
+
+
+def test_nothing_readable_gives_2(tmp_path: Path) -> None:
+    (tmp_path / "training/frames/1").mkdir(parents=True)
+    (tmp_path / "training/frames/1/000.png").write_bytes(b"no image")
+    assert run(tmp_path) == 2
+
+
+def test_a_folder_that_is_no_dataset_is_the_callers_mistake(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="holds no videos"):
+        run(tmp_path)

@@ -1,0 +1,142 @@
+"""Pseudo-anomalies: what is spoilt, how, and that it can be repeated."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from twostream_vad.config import PseudoSettings
+from twostream_vad.recovery.pseudo import KINDS, Kind, PseudoVideo, pick_videos, turn
+from twostream_vad.video.frames import ImageFolder
+
+Film = Callable[..., ImageFolder]
+SETTINGS = PseudoSettings(angle=(3, 3))  # type: ignore[call-arg]
+
+
+def images(video: PseudoVideo) -> list[NDArray[np.uint8]]:
+    return [frame.image for frame in video]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 29, 30, 181])
+@pytest.mark.parametrize(("kind", "share"), [("ghosts", 0.5), ("jumps", 0.4)])
+def test_labels_are_1_in_the_centred_share(count: int, kind: Kind, share: float, film: Film) -> None:
+    video = PseudoVideo(film(frames=count, height=8, width=9), kind, SETTINGS, 0)
+    labels = video.labels()
+    assert labels.dtype == np.uint8
+    assert labels.shape == (count,)
+    spoilt = int(count * share)
+    before = (count - spoilt) // 2
+    # Even the last ghost has the frame after next to be mixed with.
+    expected = [1 if before <= t < before + spoilt and t + 2 < count else 0 for t in range(count)]
+    assert labels.tolist() == expected
+
+
+def test_a_ghost_is_the_mean_of_its_frame_and_the_one_after_next_then_turned(film: Film) -> None:
+    source = film(frames=12, height=32, width=40)
+    video = PseudoVideo(source, "ghosts", SETTINGS, 0)
+    found = images(video)
+    for t in range(12):
+        if t in video.spoilt:
+            halves = source.read(t).astype(float), source.read(t + 2).astype(float)
+            mixed = np.floor((halves[0] + halves[1]) / 2 + 0.5).astype(np.uint8)
+            assert np.array_equal(found[t], turn(mixed, 3))
+            assert not np.array_equal(found[t], turn(source.read(t), 3))
+        else:
+            assert np.array_equal(found[t], turn(source.read(t), 3))
+
+
+def test_a_jump_takes_a_frame_within_reach(film: Film) -> None:
+    source = film(frames=40, height=32, width=40)
+    video = PseudoVideo(source, "jumps", SETTINGS.model_copy(update={"reach": 6}), 0)
+    turned = {turn(source.read(t), 3).tobytes(): t for t in range(40)}
+    taken = [turned[image.tobytes()] for image in images(video)]
+    away = [taken[t] - t for t in range(40)]
+    assert [t for t in range(40) if away[t] and t not in video.spoilt] == []
+    assert max(abs(a) for a in away) == 6
+    assert len({away[t] for t in video.spoilt}) > 5
+
+
+def test_a_jump_ends_at_the_videos_ends(film: Film) -> None:
+    source = film(frames=10, height=32, width=40)
+    video = PseudoVideo(source, "jumps", SETTINGS.model_copy(update={"reach": 1000}), 0)
+    turned = {turn(source.read(t), 3).tobytes(): t for t in range(10)}
+    assert {turned[images(video)[t].tobytes()] for t in video.spoilt} <= {0, 9}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_gives_the_same_frames_each_time(kind: Kind, film: Film) -> None:
+    source, settings = film(frames=16, height=32, width=40), PseudoSettings()  # type: ignore[call-arg]
+    video = PseudoVideo(source, kind, settings, 4)
+    first, again = images(video), images(video)
+    anew = images(PseudoVideo(source, kind, settings, 4))
+    assert all(
+        np.array_equal(a, b) and np.array_equal(a, c) for a, b, c in zip(first, again, anew, strict=True)
+    )
+
+
+def test_seeds_draw_every_angle_of_the_range(film: Film) -> None:
+    source, settings = film(frames=1, height=32, width=40), PseudoSettings()  # type: ignore[call-arg]
+    turned = {turn(source.read(0), degrees).tobytes(): degrees for degrees in range(-9, 10)}
+    drawn = {turned[images(PseudoVideo(source, "ghosts", settings, seed))[0].tobytes()] for seed in range(40)}
+    assert drawn == {2, 3, 4, 5}
+
+
+def test_one_angle_serves_a_whole_video(film: Film) -> None:
+    source, settings = film(frames=20, height=32, width=40), PseudoSettings()  # type: ignore[call-arg]
+    video = PseudoVideo(source, "ghosts", settings, 1)
+    normal = [t for t in range(20) if t not in video.spoilt]
+    angles = [
+        [a for a in range(2, 6) if np.array_equal(turn(source.read(frame.index), a), frame.image)]
+        for frame in video
+        if frame.index in normal
+    ]
+    assert angles == [angles[0]] * len(normal)
+
+
+def test_frames_keep_their_index_and_time(film: Film) -> None:
+    source = film(frames=5, height=32, width=40)
+    video = PseudoVideo(source, "ghosts", SETTINGS, 0)
+    assert [(frame.index, frame.time) for frame in video] == [(t, t / source.rate) for t in range(5)]
+    assert (len(video), video.rate, video.path) == (5, source.rate, source.path)
+    assert video.name != PseudoVideo(source, "jumps", SETTINGS, 0).name
+
+
+def test_no_turn_is_a_flip() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    assert np.array_equal(turn(image, 0), image[:, ::-1])
+
+
+@pytest.mark.parametrize(("height", "width"), [(9, 9), (12, 8), (11, 8)])
+def test_a_half_turn_is_a_flip_and_a_rotation_about_the_centre(height: int, width: int) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    assert np.array_equal(turn(image, 180), image[::-1])
+
+
+def test_a_turn_moves_a_spot_as_far_as_it_should() -> None:
+    image = np.zeros((101, 101, 3), np.uint8)
+    cv2.circle(image, (90, 50), 4, (255, 255, 255), -1)
+    turned = turn(image, 5)[..., 0].astype(float)
+    ys, xs = np.mgrid[:101, :101]
+    centre = (turned * xs).sum() / turned.sum(), (turned * ys).sum() / turned.sum()
+    # Flipped to 40 left of the centre, then 5 degrees counter-clockwise: downwards.
+    expected = 50 - 40 * np.cos(np.radians(5)), 50 + 40 * np.sin(np.radians(5))
+    np.testing.assert_allclose(centre, expected, atol=0.1)
+
+
+def test_a_turn_leaves_no_dark_corner() -> None:
+    assert turn(np.full((40, 60, 3), 200, np.uint8), 5).min() == 200
+
+
+def test_each_scene_gives_its_share_evenly_spaced() -> None:
+    names = [f"{scene}_{number:02d}" for scene in ("01", "02") for number in range(9)] + ["03_00"]
+    assert pick_videos(names, 3) == ["01_00", "01_03", "01_06", "02_00", "02_03", "02_06", "03_00"]
+
+
+def test_names_without_a_scene_are_one_scene() -> None:
+    assert pick_videos([f"{number:02d}" for number in range(16)], 5) == ["00", "03", "06", "09", "12"]
+
+
+def test_no_more_videos_are_picked_than_there_are() -> None:
+    assert pick_videos(["a_1", "a_2"], 5) == ["a_1", "a_2"]
