@@ -125,17 +125,12 @@ def show(report: Report, planted: list[Planted]) -> bool:
     for finding in report.findings:
         if (finding.video, finding.kind) in said:
             print(f"  ALSO   {finding.video} {finding.kind}: {finding.what}")
-    print(
-        f"  {len(planted)} planted, {sum(said.values())} others;"
-        f" {report.frames} frames in {report.seconds:.1f} s"
-    )
+    print(f"  {len(planted)} planted, {sum(said.values())} others; {report.frames} frames in {report.seconds:.1f} s")
     return ok and not said
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--labels", type=Path, help="label file, where it does not lie in the dataset")
     arguments = parser.parse_args()

@@ -51,9 +51,7 @@ def test_a_recipe_printed_as_yaml_reads_back_equal(name: str, tmp_path: Path) ->
     ("name", "draws", "l1", "channel_l2", "crops"),
     [("avenue", 320, 0.0, False, "max"), ("shanghaitech", 32, 1.0, True, "mean")],
 )
-def test_published_settings_are_shipped(
-    name: str, draws: int, l1: float, channel_l2: bool, crops: str
-) -> None:
+def test_published_settings_are_shipped(name: str, draws: int, l1: float, channel_l2: bool, crops: str) -> None:
     recovery = load_recipe(name).recovery
     assert (recovery.draws, recovery.score_l1, recovery.channel_l2) == (draws, l1, channel_l2)
     assert recovery.crops == crops
@@ -92,9 +90,7 @@ def test_every_setting_is_described(model: type[BaseModel]) -> None:
 @pytest.mark.parametrize("number", ["1e-3", "0.001", "1.0e-3"])
 def test_a_number_in_any_notation_is_a_number(number: str, tmp_path: Path) -> None:
     assert load_recipe("ped2", [f"recovery.lr={number}"]).recovery.lr == 0.001
-    (tmp_path / "mine.yaml").write_text(
-        f"name: mine\nrecovery: {{lr: {number}, score_l1: {number}}}", "utf-8"
-    )
+    (tmp_path / "mine.yaml").write_text(f"name: mine\nrecovery: {{lr: {number}, score_l1: {number}}}", "utf-8")
     recovery = load_recipe(tmp_path / "mine.yaml").recovery
     assert (recovery.lr, recovery.score_l1) == (0.001, 0.001)
 

@@ -123,9 +123,7 @@ def test_a_cut_file_is_named_with_the_remedy(kept: int, tmp_path: Path) -> None:
     "tensors", [{}, {"weight": torch.ones(2, 3)}, {"weight": torch.ones(2, 2), "x": torch.ones(1)}]
 )
 def test_tensors_of_another_net_are_refused_by_file(tensors: dict[str, Tensor]) -> None:
-    with pytest.raises(
-        CheckpointError, match=r"other\.safetensors: not the tensors of this net: .*(weight|x)"
-    ):
+    with pytest.raises(CheckpointError, match=r"other\.safetensors: not the tensors of this net: .*(weight|x)"):
         fill(nn.Linear(2, 2, bias=False), tensors, Path("other.safetensors"))
 
 

@@ -47,25 +47,13 @@ class RecoverySettings(Section):
     length: Count = Field(9, description="frames of a snippet, the predicted one counted")
     interval: Count = Field(2, description="frames from one to the next")
     width: Rate = Field(1.0, description="multiplies the net's channel counts; 1 is the paper's")
-    residual: bool = Field(
-        False, description="predict the change from the last frame seen (not in the paper)"
-    )
-    pretrained: str | None = Field(
-        None, description="encoder weights (.safetensors from `tsvad weights import`)"
-    )
-    encoder_rate: float = Field(
-        0.0, ge=0, description="encoder's learning rate over lr; 0 freezes it (BN moves)"
-    )
-    encoder_reinit: bool = Field(
-        False, description="train the encoder from scratch, without pretrained weights"
-    )
+    residual: bool = Field(False, description="predict the change from the last frame seen (not in the paper)")
+    pretrained: str | None = Field(None, description="encoder weights (.safetensors from `tsvad weights import`)")
+    encoder_rate: float = Field(0.0, ge=0, description="encoder's learning rate over lr; 0 freezes it (BN moves)")
+    encoder_reinit: bool = Field(False, description="train the encoder from scratch, without pretrained weights")
     lr: Rate = Field(0.01, description="Adam's learning rate")
-    schedule: Literal["steps", "cosine"] = Field(
-        "steps", description="×0.1 at each decay epoch, or a half cosine"
-    )
-    decay_epochs: tuple[int, ...] = Field(
-        (40,), description="epochs at which lr falls tenfold (schedule: steps)"
-    )
+    schedule: Literal["steps", "cosine"] = Field("steps", description="×0.1 at each decay epoch, or a half cosine")
+    decay_epochs: tuple[int, ...] = Field((40,), description="epochs at which lr falls tenfold (schedule: steps)")
     warmup_steps: int = Field(0, ge=0, description="optimiser steps in which lr rises linearly from 0")
     epochs: Count = Field(60, description="passes over the draws")
     draws: Count = Field(32, description="snippets drawn a video and epoch")
@@ -100,9 +88,7 @@ class RecoverySettings(Section):
         if self.window != "select" and self.window not in self.windows:
             raise ValueError(f"window {self.window} is not among windows {list(self.windows)}; add it there")
         if self.length != 9:
-            raise ValueError(
-                f"length {self.length}: the decoder needs 8 frames in and 1 predicted, so length is 9"
-            )
+            raise ValueError(f"length {self.length}: the decoder needs 8 frames in and 1 predicted, so length is 9")
         return self
 
 
@@ -110,9 +96,7 @@ class PseudoSettings(Section):
     """Pseudo-anomalies of training video, which choose the error window."""
 
     videos: Count = Field(5, description="training videos taken a scene (the name's part before `_`)")
-    angle: tuple[int, int] = Field(
-        (2, 5), description="whole degrees, least and most, that a video is turned"
-    )
+    angle: tuple[int, int] = Field((2, 5), description="whole degrees, least and most, that a video is turned")
     ghosting: float = Field(0.5, gt=0, lt=1, description="share of the frames, centred, that become ghosts")
     jumps: float = Field(0.4, gt=0, lt=1, description="share of the frames, centred, that jump")
     reach: Count = Field(20, description="frames away, at most, that a jump takes its frame from")
@@ -185,9 +169,7 @@ class Recipe(Section):
     def windows_fit_the_crop(self) -> "Recipe":
         """An error window larger than the crop has no position."""
         if max(self.recovery.windows) > self.view.size:
-            raise ValueError(
-                f"recovery.windows {list(self.recovery.windows)} exceed view.size {self.view.size}"
-            )
+            raise ValueError(f"recovery.windows {list(self.recovery.windows)} exceed view.size {self.view.size}")
         return self
 
     def to_yaml(self) -> str:
@@ -198,9 +180,7 @@ class Recipe(Section):
 def recipe_names() -> list[str]:
     """Names of the shipped recipes."""
     folder = resources.files("twostream_vad") / "recipes"
-    return sorted(
-        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
-    )
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:

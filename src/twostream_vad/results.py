@@ -28,18 +28,19 @@ class Result:
     chosen: str
 
 
-def test_labels(run: Run) -> Labels:
-    """Labels of the run's test videos, one for each decoded frame.
+def labels_of(run: Run, given: Path | None = None) -> Labels:
+    """Labels of the run's test videos, one for each decoded frame; those in ``given`` before the run's own.
 
     Raises:
         DatasetError: their lengths differ from the videos'.
         RunError: there are none.
     """
-    labels = find_labels(run.source()) if run.labels is None else read_labels(run.labels)
+    given = given or run.labels
+    labels = find_labels(run.source()) if given is None else read_labels(given)
     if labels is None:
         raise RunError(f"{run.data} has no labels of its test videos; give them with --labels FILE")
     counts = {name: video.frames for name, video in run.prepared["testing"].items()}
-    check_lengths(labels, counts, run.labels or run.data)
+    check_lengths(labels, counts, given or run.data)
     return labels
 
 
@@ -54,9 +55,7 @@ def evaluate(run: Run, labels: Path | None = None) -> Result:
         raise RunError(
             f"{run.folder} has not scored its test videos; `tsvad fit {run.data} --out {run.folder}` goes on"
         )
-    if labels is not None:
-        run = Run(run.folder, run.recipe, run.data, labels)
-    truth = test_labels(run)
+    truth = labels_of(run, labels)
     curves: dict[str, dict[str, NDArray[np.float64]]] = {
         **paper_curves(run),
         "fused": read_scores(run.path("results/fused.npz")),
@@ -70,16 +69,13 @@ def evaluate(run: Run, labels: Path | None = None) -> Result:
 def _facts(run: Run, result: Result) -> dict[str, object]:
     return {
         "protocol": "paper",
-        "rows": {
-            row: {"micro_auc": micro, "macro_auc": macro} for row, (micro, macro) in result.rows.items()
-        },
+        "rows": {row: {"micro_auc": micro, "macro_auc": macro} for row, (micro, macro) in result.rows.items()},
         "chosen": result.chosen,
         "recipe": run.recipe.model_dump(mode="json"),
         "data": str(run.data),
         "seconds": {name: record.get("seconds") for name, record in run.records().items()},
         "versions": {
-            name: version(name)
-            for name in ("twostream-vad", "torch", "numpy", "opencv-python-headless", "av")
+            name: version(name) for name in ("twostream-vad", "torch", "numpy", "opencv-python-headless", "av")
         },
         "machine": {
             "processor": platform.machine(),

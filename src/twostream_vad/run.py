@@ -20,10 +20,29 @@ from .storage import write_text
 RECORDS = "stages.json"
 
 TRAINING_KEYS = frozenset(
-    ["length", "interval", "width", "residual", "pretrained", "encoder_rate", "encoder_reinit", "lr", "schedule", "decay_epochs", "warmup_steps", "epochs", "draws", "batch", "l1", "precision"]
+    [
+        "length",
+        "interval",
+        "width",
+        "residual",
+        "pretrained",
+        "encoder_rate",
+        "encoder_reinit",
+        "lr",
+        "schedule",
+        "decay_epochs",
+        "warmup_steps",
+        "epochs",
+        "draws",
+        "batch",
+        "l1",
+        "precision",
+    ]
 )
 ENCODING_KEYS = frozenset(["length", "interval", "encoder", "pretrained", "cells", "feature_dtype"])
-HASHING_KEYS = frozenset(["bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "gap", "mutual"])
+HASHING_KEYS = frozenset(
+    ["bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "gap", "mutual"]
+)
 
 
 class RunError(ValueError):
@@ -43,11 +62,7 @@ class Stage:
 
 def _recovery(recipe: Recipe, keys: frozenset[str] | None) -> dict[str, Any]:
     values = recipe.recovery.model_dump(mode="json")
-    return {
-        f"recovery.{key}": value
-        for key, value in values.items()
-        if (key in TRAINING_KEYS) == (keys is not None)
-    }
+    return {f"recovery.{key}": value for key, value in values.items() if (key in TRAINING_KEYS) == (keys is not None)}
 
 
 def _retrieval(recipe: Recipe, keys: frozenset[str]) -> dict[str, Any]:
@@ -161,9 +176,7 @@ class Run:
             values = yaml.safe_load((folder / "recipe.yaml").read_text("utf-8"))
             data, labels = Path(facts["data"]), facts["labels"]
         except (FileNotFoundError, NotADirectoryError):
-            raise RunError(
-                f"{folder} is no run; `tsvad fit DATA --recipe NAME --out {folder}` makes one"
-            ) from None
+            raise RunError(f"{folder} is no run; `tsvad fit DATA --recipe NAME --out {folder}` makes one") from None
         except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
             raise RunError(
                 f"{folder}/run.json or recipe.yaml is damaged ({error}); fit again into a new folder"
@@ -209,9 +222,7 @@ class Run:
         """Hash of a stage's settings and of the stages that it stands on, as recorded."""
         records = self._records()
         if name not in records:
-            raise RunError(
-                f"{self.folder}: `tsvad {STAGES[name].command} {self.folder}` has not been run yet"
-            )
+            raise RunError(f"{self.folder}: `tsvad {STAGES[name].command} {self.folder}` has not been run yet")
         return str(records[name]["identity"])
 
     def is_done(self, name: str) -> bool:
@@ -261,9 +272,7 @@ class Run:
     def _ready(self, name: str, *, redo: bool) -> tuple[str, dict[str, Any]]:
         for earlier in STAGES[name].after:
             if not self.is_done(earlier):
-                raise RunError(
-                    f"{self.folder}: run `tsvad {STAGES[earlier].command} {self.folder}` first (or again)"
-                )
+                raise RunError(f"{self.folder}: run `tsvad {STAGES[earlier].command} {self.folder}` first (or again)")
         identity, settings = self._expected(name)
         record = self._records().get(name)
         if record and record["identity"] != identity and not redo:
@@ -281,9 +290,7 @@ class Run:
 
     def _stale(self, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         changed = [
-            f"{key} {old.get(key)} → {new.get(key)}"
-            for key in sorted({*old, *new})
-            if old.get(key) != new.get(key)
+            f"{key} {old.get(key)} → {new.get(key)}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)
         ]
         why = ", ".join(changed) if changed else "an earlier stage was done anew"
         command = STAGES[name].command

@@ -31,9 +31,7 @@ from .video.views import Region, Views, corridor_grid
 INDEX_ROWS = 4096
 
 
-def run_prepare(
-    run: Run, *, redo: bool = False, workers: int | None = None, progress: Progress = silent
-) -> None:
+def run_prepare(run: Run, *, redo: bool = False, workers: int | None = None, progress: Progress = silent) -> None:
     """Stage 1: frames out of videos, counted by decoding."""
     with _stage(run, "prepare", redo) as wanted:
         if wanted:
@@ -88,9 +86,7 @@ def run_score_recovery(run: Run, *, redo: bool = False, progress: Progress = sil
                 )
         progress(len(videos), len(videos))
         scores = {video.name: np.load(folder / f"{video.name}.npy") for video in videos}
-        write_scores(
-            run.path("recovery/scores.npz"), {name: columns[:, :-1] for name, columns in scores.items()}
-        )
+        write_scores(run.path("recovery/scores.npz"), {name: columns[:, :-1] for name, columns in scores.items()})
         write_scores(run.path("recovery/fle.npz"), {name: columns[:, -1] for name, columns in scores.items()})
 
 
@@ -155,9 +151,7 @@ def run_score_retrieval(run: Run, *, redo: bool = False, progress: Progress = si
             return
         features = FeatureSet.load(run.path("retrieval/features/testing"))
         net = load_hashnet(run.path("retrieval/model.safetensors"), run.recipe.retrieval, features.values)
-        stream = RetrievalStream(
-            retrieval_encoder(run), net, HashTables.load(run.path("retrieval/tables.safetensors"))
-        )
+        stream = RetrievalStream(retrieval_encoder(run), net, HashTables.load(run.path("retrieval/tables.safetensors")))
         array, scores = features.array(), {}
         for done, video in enumerate(features.videos):
             rows = np.asarray(array[video.first : video.first + video.rows], dtype=np.float32)
@@ -174,10 +168,7 @@ def run_fuse(run: Run, *, redo: bool = False, progress: Progress = silent) -> No
             curves = paper_curves(run)
             column = f"MLE {recovery_settings(run).window}"
             weights = (run.recipe.fusion.recovery, run.recipe.fusion.retrieval)
-            fused = {
-                name: fuse(curves[column][name], curves["retrieval"][name], weights)
-                for name in curves[column]
-            }
+            fused = {name: fuse(curves[column][name], curves["retrieval"][name], weights) for name in curves[column]}
             write_scores(run.path("results/fused.npz"), fused)
             progress(1, 1)
 
@@ -205,14 +196,11 @@ def paper_curves(run: Run) -> dict[str, dict[str, np.ndarray]]:
     recovery, retrieval = recovery_snippet(settings), retrieval_snippet(run)
     curves = {
         f"MLE {window}": {
-            name: paper_timeline(scores[:, column], recovery, frames[name].frames)
-            for name, scores in local.items()
+            name: paper_timeline(scores[:, column], recovery, frames[name].frames) for name, scores in local.items()
         }
         for column, window in enumerate(settings.windows)
     }
-    curves["FLE"] = {
-        name: paper_timeline(scores, recovery, frames[name].frames) for name, scores in whole.items()
-    }
+    curves["FLE"] = {name: paper_timeline(scores, recovery, frames[name].frames) for name, scores in whole.items()}
     curves["retrieval"] = {
         name: paper_timeline(scores, retrieval, frames[name].frames) for name, scores in distances.items()
     }
@@ -259,9 +247,7 @@ def recovery_settings(run: Run) -> RecoverySettings:
 
 def recovery_stream(run: Run, settings: RecoverySettings) -> RecoveryStream:
     """The trained context recovery stream."""
-    return RecoveryStream.load(
-        run.path("recovery/model.safetensors"), settings, run.recipe.view.size, pick_device()
-    )
+    return RecoveryStream.load(run.path("recovery/model.safetensors"), settings, run.recipe.view.size, pick_device())
 
 
 def retrieval_encoder(run: Run) -> Encoder:
@@ -282,9 +268,7 @@ def retrieval_encoder(run: Run) -> Encoder:
             "FILE.safetensors`, or take the trained one with `--set retrieval.encoder=recovery`"
         )
     width = recovery.width if settings.encoder == "recovery" else 1.0
-    return Encoder.load(
-        weights, settings, width=width, size=run.recipe.view.size, device=pick_device(), source=source
-    )
+    return Encoder.load(weights, settings, width=width, size=run.recipe.view.size, device=pick_device(), source=source)
 
 
 def _score_video(stream: RecoveryStream, video: Video, look: Views, batch: int) -> np.ndarray:

@@ -16,9 +16,7 @@ def data(tmp_path: Path) -> Path:
     for place in ("training/frames/1", "testing/frames/2"):
         (tmp_path / place).mkdir(parents=True)
         for index in range(60):
-            cv2.imwrite(
-                str(tmp_path / place / f"{index:03d}.png"), rng.integers(50, 200, (12, 18, 3), np.uint8)
-            )
+            cv2.imwrite(str(tmp_path / place / f"{index:03d}.png"), rng.integers(50, 200, (12, 18, 3), np.uint8))
     np.savez(tmp_path / "labels.npz", **{"2": np.ones(60)})  # type: ignore[arg-type]
     return tmp_path
 
@@ -73,9 +71,7 @@ def test_notes_are_printed_when_asked_for_and_change_no_exit_code(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data, "--notes") == 0
-    assert capsys.readouterr().out.startswith(
-        "notes\ntesting/2\n  note all-anomalous: every frame is anomalous"
-    )
+    assert capsys.readouterr().out.startswith("notes\ntesting/2\n  note all-anomalous: every frame is anomalous")
 
 
 def test_labels_from_elsewhere_are_taken(data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

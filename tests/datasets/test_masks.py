@@ -90,9 +90,7 @@ def test_masks_that_are_not_packed_are_read_too(tmp_path: Path, masks: NDArray[n
 
 
 @pytest.mark.parametrize("size", [(HEIGHT, 30), (HEIGHT, 8), (HEIGHT + 1, WIDTH)])
-def test_masks_of_another_size_are_refused(
-    tmp_path: Path, masks: NDArray[np.bool_], size: tuple[int, int]
-) -> None:
+def test_masks_of_another_size_are_refused(tmp_path: Path, masks: NDArray[np.bool_], size: tuple[int, int]) -> None:
     with pytest.raises(DatasetError, match="video 01: masks have height and width"):
         open_masks(save_npz(tmp_path, masks)).read("01", size)
 

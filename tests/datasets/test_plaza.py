@@ -218,9 +218,7 @@ def test_projection_agrees_with_the_rays() -> None:
 
 def on_lawn(path: Way) -> bool:
     left, right, near, far = LAWN
-    return any(
-        left < x < right and near < y < far for x, y in map(path.at, np.arange(0, path.marks[-1], 0.1))
-    )
+    return any(left < x < right and near < y < far for x, y in map(path.at, np.arange(0, path.marks[-1], 0.1)))
 
 
 def test_usual_ways_keep_off_the_lawn() -> None:

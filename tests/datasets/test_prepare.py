@@ -75,10 +75,7 @@ def test_two_processes_give_the_same_as_one(videos: Dataset, tmp_path: Path) -> 
     assert one == two
     for split, video in [("training", dataset.training[0]), ("testing", dataset.testing[0])]:
         for file in video.path.iterdir():
-            assert (
-                file.read_bytes()
-                == (tmp_path / "one" / split / "frames" / video.name / file.name).read_bytes()
-            )
+            assert file.read_bytes() == (tmp_path / "one" / split / "frames" / video.name / file.name).read_bytes()
 
 
 def test_skipped_frames_are_left_out_once(videos: Dataset, tmp_path: Path) -> None:
@@ -122,9 +119,7 @@ def test_a_changed_source_is_extracted_again(videos: Dataset, tmp_path: Path) ->
     prepare(videos, tmp_path / "out", workers=1)
     write_video(videos.training[1].path, pictures(2))
     done: list[tuple[int, int, str]] = []
-    prepared, dataset = prepare(
-        videos, tmp_path / "out", workers=1, progress=lambda *progress: done.append(progress)
-    )
+    prepared, dataset = prepare(videos, tmp_path / "out", workers=1, progress=lambda *progress: done.append(progress))
     assert done == [(3, 3, "b")]
     assert prepared[1].frames == len(files(dataset.training[1].path)) == 2
 
@@ -168,9 +163,7 @@ def test_a_run_that_was_killed_goes_on(videos: Dataset, tmp_path: Path, killed_a
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_broken_video_is_named_when_the_others_are_done(
-    videos: Dataset, tmp_path: Path, workers: int
-) -> None:
+def test_a_broken_video_is_named_when_the_others_are_done(videos: Dataset, tmp_path: Path, workers: int) -> None:
     videos.training[0].path.write_bytes(b"no video")
     out = tmp_path / "out"
     with pytest.raises(PrepareError, match=r"1 of 3 videos.*\ntraining video a: ") as caught:
@@ -180,9 +173,7 @@ def test_a_broken_video_is_named_when_the_others_are_done(
     assert files(out / "testing" / "frames") == ["c"]
 
 
-def test_a_full_disk_is_said_in_words(
-    videos: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_said_in_words(videos: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, data: bytes) -> int:  # noqa: ARG001
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -230,8 +221,6 @@ def test_a_damaged_manifest_is_named(videos: Dataset, tmp_path: Path, text: str)
 
 
 @pytest.mark.parametrize(("name", "value"), [("suffix", ".gif"), ("workers", 0)])
-def test_wrong_settings_are_refused_by_value(
-    videos: Dataset, tmp_path: Path, name: str, value: object
-) -> None:
+def test_wrong_settings_are_refused_by_value(videos: Dataset, tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(DatasetError, match=rf"{name}.*{value}"):
         prepare(videos, tmp_path / "out", **{name: value})  # type: ignore[arg-type]

@@ -32,9 +32,7 @@ def draw(seed: int, frames: int = 200, levels: int = 0) -> tuple[Floats, Labels]
     return (np.round(scores * levels) if levels else scores), labels
 
 
-CASES = [
-    draw(seed, frames, levels) for seed, frames, levels in [(0, 200, 0), (1, 200, 2), (2, 2, 0), (3, 500, 1)]
-]
+CASES = [draw(seed, frames, levels) for seed, frames, levels in [(0, 200, 0), (1, 200, 2), (2, 2, 0), (3, 500, 1)]]
 CASES += [(np.zeros(10), draw(4, 10)[1]), (-draw(5)[1].astype(float), draw(5)[1])]  # all tied; always wrong
 
 
@@ -133,9 +131,7 @@ def test_macro_auc_flips_the_first_label_of_a_video_of_one_class(label: int, exp
 def test_micro_auc_flips_nothing() -> None:
     scores, labels = videos()
     both = micro_auc(scores | {"normal": np.ones(9)}, labels | {"normal": np.zeros(9, np.int64)})
-    frames = [
-        np.concatenate([*side.values(), end]) for side, end in ((labels, np.zeros(9)), (scores, np.ones(9)))
-    ]
+    frames = [np.concatenate([*side.values(), end]) for side, end in ((labels, np.zeros(9)), (scores, np.ones(9)))]
     assert both == pytest.approx(metrics.roc_auc_score(*frames), abs=1e-12)
 
 

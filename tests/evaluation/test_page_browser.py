@@ -55,9 +55,7 @@ def scores(video: int) -> dict[str, dict[str, NDArray[np.floating]]]:
 def videos() -> Iterator[VideoPanel]:
     """Thumbnails of noise, larger than those of real scenes; drawn once and used in turn."""
     random = np.random.default_rng(0)
-    scenes = [
-        random.integers(0, 255, (40, 72, 3), dtype=np.uint8).repeat(9, 0).repeat(9, 1) for _ in range(60)
-    ]
+    scenes = [random.integers(0, 255, (40, 72, 3), dtype=np.uint8).repeat(9, 0).repeat(9, 1) for _ in range(60)]
     frames = [thumbnail(scene) for scene in scenes]
     heat = [heat_picture(random.random((30, 54))) for _ in range(60)]
     samples = -(-FRAMES // STEP)
@@ -74,9 +72,7 @@ def videos() -> Iterator[VideoPanel]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     card = Card(HOSTILE, b"", None, HOSTILE, (), "15", 640)
-    write_page(
-        path, Page(HOSTILE, [(HOSTILE, HOSTILE)], videos=videos(), cards=[CardGroup("Worst", "", [card])])
-    )
+    write_page(path, Page(HOSTILE, [(HOSTILE, HOSTILE)], videos=videos(), cards=[CardGroup("Worst", "", [card])]))
     return path
 
 
@@ -110,9 +106,7 @@ def drawn(browser: Chrome, video: int) -> WebElement:
 def point(browser: Chrome, article: WebElement, share: float) -> int:
     """Moves the mouse along the timeline and returns the frame that must be there."""
     chart = article.find_element(By.CSS_SELECTOR, ".chart")
-    box = browser.execute_script(
-        "const b = arguments[0].getBoundingClientRect(); return [b.left, b.width]", chart
-    )
+    box = browser.execute_script("const b = arguments[0].getBoundingClientRect(); return [b.left, b.width]", chart)
     offset = round((share - 0.5) * box[1])
     ActionChains(browser, duration=0).move_to_element_with_offset(chart, offset, 0).perform()
     x = browser.execute_script("return window.lastX")

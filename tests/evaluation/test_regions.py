@@ -61,10 +61,7 @@ def draw(seed: int, false: int, levels: int) -> tuple[Rows, Rows]:
 
     tracks = {
         video: np.vstack(
-            [
-                np.column_stack([np.full(n, t), rng.permutation(20)[:n], boxes(n)])
-                for t, n in enumerate(lengths)
-            ]
+            [np.column_stack([np.full(n, t), rng.permutation(20)[:n], boxes(n)]) for t, n in enumerate(lengths)]
         )
         for video, lengths in (("a", (1, 20)), ("b", (10, 7, 11)))
     }

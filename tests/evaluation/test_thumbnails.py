@@ -57,9 +57,7 @@ def test_an_overlay_glows_where_the_heat_is_and_shows_the_frame_elsewhere() -> N
     assert picture[:, 112:].mean() == pytest.approx(gray, abs=6)
 
 
-@pytest.mark.parametrize(
-    "image", [np.zeros((4, 4)), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)]
-)
+@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)])
 def test_what_is_no_rgb_frame_is_refused_by_its_shape(image: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match=r"uint8 of shape \(H, W, 3\)"):
         thumbnail(image)

@@ -150,9 +150,7 @@ def test_a_file_that_has_changed_is_fetched_anew(
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"1"'])
-def test_without_a_strong_validator_nothing_is_joined(
-    etag: str | None, server: Server, tmp_path: Path
-) -> None:
+def test_without_a_strong_validator_nothing_is_joined(etag: str | None, server: Server, tmp_path: Path) -> None:
     server.cuts, server.etag, server.if_range = 1, etag, False
     assert download(server.url, tmp_path / "a") == HASH
     assert server.asked == [None, None]
@@ -207,9 +205,7 @@ def test_no_server_says_what_to_do(server: Server, tmp_path: Path) -> None:
         download(server.url, tmp_path / "a")
 
 
-@pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://host/a", "weights.pkl", "http:///a", "data:,a", ""]
-)
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/a", "weights.pkl", "http:///a", "data:,a", ""])
 def test_only_http_addresses_are_fetched(url: str, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="only http"):
         download(url, tmp_path / "a")

@@ -20,9 +20,7 @@ def test_codes_are_those_of_a_loop_over_samples_and_tables() -> None:
     with torch.no_grad():
         codes = net(features)
     assert codes.shape == (4, 3, 5)
-    weights = [
-        net.get_parameter(f"layers.{table}.project.weight").detach().double().numpy() for table in range(3)
-    ]
+    weights = [net.get_parameter(f"layers.{table}.project.weight").detach().double().numpy() for table in range(3)]
     for sample in range(4):
         x = normalised(features[sample].double().numpy())
         for table in range(3):

@@ -32,9 +32,7 @@ def table_shapes() -> dict[str, list[int]]:
             if block == 0:
                 shapes |= {f"{name}.shortcut.weight": [outer, before, 1, 1, 1]}
                 shapes |= norm_shapes(f"{name}.shortcut_norm", outer)
-            shapes |= {f"{name}.a.weight": [inner, before, kernel, 1, 1]} | norm_shapes(
-                f"{name}.a_norm", inner
-            )
+            shapes |= {f"{name}.a.weight": [inner, before, kernel, 1, 1]} | norm_shapes(f"{name}.a_norm", inner)
             shapes |= {f"{name}.b.weight": [inner, inner, 1, 3, 3]} | norm_shapes(f"{name}.b_norm", inner)
             shapes |= {f"{name}.c.weight": [outer, inner, 1, 1, 1]} | norm_shapes(f"{name}.c_norm", outer)
             before = outer
@@ -46,8 +44,7 @@ def plain_maps(state: dict[str, Tensor], x: Tensor, final_relu: bool) -> list[Te
 
     def norm(x: Tensor, name: str) -> Tensor:
         mean, var, weight, bias = (
-            state[f"{name}.{key}"].view(1, -1, 1, 1, 1)
-            for key in ("running_mean", "running_var", "weight", "bias")
+            state[f"{name}.{key}"].view(1, -1, 1, 1, 1) for key in ("running_mean", "running_var", "weight", "bias")
         )
         return (x - mean) / (var + 1e-5).sqrt() * weight + bias
 
@@ -59,9 +56,7 @@ def plain_maps(state: dict[str, Tensor], x: Tensor, final_relu: bool) -> list[Te
             name, step = f"s{number}.{block}", (1, stride, stride) if block == 0 else 1
             kept = x
             if block == 0:
-                kept = norm(
-                    F.conv3d(x, state[f"{name}.shortcut.weight"], stride=step), f"{name}.shortcut_norm"
-                )
+                kept = norm(F.conv3d(x, state[f"{name}.shortcut.weight"], stride=step), f"{name}.shortcut_norm")
             x = F.conv3d(x, state[f"{name}.a.weight"], padding=(kernel // 2, 0, 0))
             x = F.conv3d(norm(x, f"{name}.a_norm").relu(), state[f"{name}.b.weight"], None, step, (0, 1, 1))
             x = F.conv3d(norm(x, f"{name}.b_norm").relu(), state[f"{name}.c.weight"])

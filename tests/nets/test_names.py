@@ -193,8 +193,7 @@ def test_a_caffe2_file_gets_zero_counters(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("narrow")
 def test_the_authors_stunet_checkpoint(tmp_path: Path) -> None:
     model = OrderedDict(
-        ("module." + authors(name), constant(name, shape))
-        for name, shape in shapes(STUNet, width=NARROW).items()
+        ("module." + authors(name), constant(name, shape)) for name, shape in shapes(STUNet, width=NARROW).items()
     )
     assert "module.decoder.uconv6.6.bias" in model
     assert model["module.tconv6.weight"].shape == (128, 128, 4, 1, 1)

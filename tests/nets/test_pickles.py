@@ -246,9 +246,7 @@ def test_a_long_list_cannot_be_copied_again_and_again() -> None:
     assert load_pickle(source)[0] == ({1, 2}, set())
 
 
-@pytest.mark.parametrize(
-    "broken", [b"", b"\x80\x02", b"}", b"\x80\x02R.", b"garbage", b"\x80\x02X\xff\xff", b"t."]
-)
+@pytest.mark.parametrize("broken", [b"", b"\x80\x02", b"}", b"\x80\x02R.", b"garbage", b"\x80\x02X\xff\xff", b"t."])
 def test_a_broken_pickle_is_an_error_of_ours(broken: bytes) -> None:
     with pytest.raises(WeightsError, match="broken"):
         load_pickle(broken)

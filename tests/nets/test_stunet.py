@@ -63,16 +63,11 @@ def plain_prediction(net: STUNet, clip: Tensor) -> Tensor:
         for number, (kind, _, _) in enumerate(layers):
             name = f"decoder.{group}.{3 * number}"
             weight, bias = state[f"{name}.weight"][:, :, 0], state[f"{name}.bias"]
-            x = (
-                F.conv_transpose2d(x, weight, bias, 2)
-                if kind == "up"
-                else F.conv2d(x, weight, bias, padding="same")
-            )
+            x = F.conv_transpose2d(x, weight, bias, 2) if kind == "up" else F.conv2d(x, weight, bias, padding="same")
             if (group, number) != ("u6", 2):
                 norm = {k: state[f"decoder.{group}.{3 * number + 1}.{k}"] for k in ("weight", "bias")}
                 mean, var = (
-                    state[f"decoder.{group}.{3 * number + 1}.running_{k}"].view(1, -1, 1, 1)
-                    for k in ("mean", "var")
+                    state[f"decoder.{group}.{3 * number + 1}.running_{k}"].view(1, -1, 1, 1) for k in ("mean", "var")
                 )
                 x = (x - mean) / (var + 1e-5).sqrt()
                 x = x * norm["weight"].view(1, -1, 1, 1) + norm["bias"].view(1, -1, 1, 1)

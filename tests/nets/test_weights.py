@@ -23,10 +23,7 @@ from twostream_vad.nets.weights import (
 
 
 def hash_state() -> dict[str, Tensor]:
-    return {
-        f"hash_encoder.hash_layers.{i}.hash_layer.0.weight": torch.tensor(i / 7).expand(32, 8192)
-        for i in range(8)
-    }
+    return {f"hash_encoder.hash_layers.{i}.hash_layer.0.weight": torch.tensor(i / 7).expand(32, 8192) for i in range(8)}
 
 
 def assert_imported(found: dict[str, Tensor]) -> None:
@@ -142,9 +139,7 @@ def test_inspect_describes_any_file_under_its_own_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("net", [I3D, STUNet])
-def test_the_encoder_comes_out_of_an_i3d_or_a_stunet_of_any_width(
-    net: type[I3D | STUNet], tmp_path: Path
-) -> None:
+def test_the_encoder_comes_out_of_an_i3d_or_a_stunet_of_any_width(net: type[I3D | STUNet], tmp_path: Path) -> None:
     small = net(width=0.0625, size=128) if net is STUNet else I3D(width=0.0625, size=64)
     save_file(small.state_dict(), tmp_path / "small.safetensors")
     encoder = small.encoder if isinstance(small, STUNet) else small

@@ -71,9 +71,7 @@ def test_the_same_seed_gives_the_same_frames_each_time(kind: Kind, film: Film) -
     video = PseudoVideo(source, kind, settings, 4)
     first, again = images(video), images(video)
     anew = images(PseudoVideo(source, kind, settings, 4))
-    assert all(
-        np.array_equal(a, b) and np.array_equal(a, c) for a, b, c in zip(first, again, anew, strict=True)
-    )
+    assert all(np.array_equal(a, b) and np.array_equal(a, c) for a, b, c in zip(first, again, anew, strict=True))
 
 
 def test_seeds_draw_every_angle_of_the_range(film: Film) -> None:

@@ -37,7 +37,7 @@ def settings(**values: object) -> RecoverySettings:
     return RecoverySettings.model_validate({**SCRATCH, **values})
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """In place of a SIGKILL."""
 
 
@@ -50,9 +50,9 @@ def train_until(step: int, videos: Sequence[ImageFolder], folder: Path, kept: in
         if done == kept:
             shutil.copy(checkpoint, folder / "kept")
         if done == step:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_recovery(videos, settings(), VIEWS, folder, seed=1, progress=progress, checkpoint_seconds=0)
     if kept is not None:
         (folder / "kept").replace(checkpoint)
@@ -94,15 +94,11 @@ def test_a_finished_training_leaves_a_model_and_no_checkpoint(trained: tuple[Pat
 
 def test_another_seed_trains_other_weights(film: Film, tmp_path: Path) -> None:
     videos, short = [film("01", 20)], settings(epochs=1, draws=2)
-    models = [
-        load_file(train_recovery(videos, short, VIEWS, tmp_path / str(seed), seed=seed)) for seed in (1, 2)
-    ]
+    models = [load_file(train_recovery(videos, short, VIEWS, tmp_path / str(seed), seed=seed)) for seed in (1, 2)]
     assert not torch.equal(models[0]["tconv2.weight"], models[1]["tconv2.weight"])
 
 
-def test_a_frozen_pretrained_encoder_keeps_its_weights_and_moves_its_statistics(
-    film: Film, tmp_path: Path
-) -> None:
+def test_a_frozen_pretrained_encoder_keeps_its_weights_and_moves_its_statistics(film: Film, tmp_path: Path) -> None:
     torch.manual_seed(0)
     pretrained = {name: tensor.clone() for name, tensor in I3D(1 / 16, 128, 1).state_dict().items()}
     save_file(pretrained, tmp_path / "i3d.safetensors")
@@ -118,8 +114,9 @@ def test_a_frozen_pretrained_encoder_keeps_its_weights_and_moves_its_statistics(
 
 def test_a_step_follows_the_gradient_of_mse_plus_l1_each_group_at_its_rate() -> None:
     torch.manual_seed(0)
-    net, chosen = STUNet(1 / 16, 128), settings(l1=0.25)
-    clips = torch.randn(2, 3, 9, 128, 128)
+    # In float32 the gradient of the first layers is chaotic: ReLUs flip with the order of sums.
+    net, chosen = STUNet(1 / 16, 128).double(), settings(l1=0.25)
+    clips = torch.randn(2, 3, 9, 128, 128, dtype=torch.float64)
     reference = copy.deepcopy(net)
     predicted = reference(clips[:, :, :8])[:, :, 0]
     mse = ((predicted - clips[:, :, 8]) ** 2).mean()
@@ -130,13 +127,13 @@ def test_a_step_follows_the_gradient_of_mse_plus_l1_each_group_at_its_rate() -> 
     optimizer = torch.optim.SGD(parameter_groups(net, chosen), lr=123.0)
     found = optimise(net, optimizer, clips, chosen, 0.1)
 
-    assert found == pytest.approx((mse.item(), l1.item()), rel=1e-4)
+    assert found == pytest.approx((mse.item(), l1.item()), rel=1e-5)
     for name, parameter in reference.named_parameters():
         rate = 0.1 * (0.5 if name.startswith("encoder.") else 1.0)
         assert parameter.grad is not None
         wanted = before[name] - rate * parameter.grad
-        atol = 2e-3 * rate * float(parameter.grad.abs().max()) + 1e-7
-        torch.testing.assert_close(net.get_parameter(name).detach(), wanted, rtol=1e-5, atol=atol)
+        atol = 1e-5 * rate * float(parameter.grad.abs().max()) + 1e-12
+        torch.testing.assert_close(net.get_parameter(name).detach(), wanted, rtol=0, atol=atol)
 
 
 def test_a_frozen_encoder_is_in_no_group() -> None:
@@ -235,9 +232,7 @@ def test_the_rate_falls_at_the_epoch() -> None:
     assert rates[30:] == pytest.approx([0.001] * 15)
 
 
-def test_videos_too_short_for_a_snippet_are_refused_where_there_is_no_other(
-    film: Film, tmp_path: Path
-) -> None:
+def test_videos_too_short_for_a_snippet_are_refused_where_there_is_no_other(film: Film, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no training video has the 17 frames of a snippet"):
         train_recovery([film("short", 16)], settings(), VIEWS, tmp_path, seed=1)
 
@@ -250,9 +245,7 @@ def test_no_pretrained_weights_are_refused_with_both_remedies() -> None:
 def test_pretrained_weights_of_another_width_are_refused_by_file(tmp_path: Path) -> None:
     path = tmp_path / "wide.safetensors"
     save_file(I3D(1 / 8, 128, 1).state_dict(), path)
-    with pytest.raises(
-        CheckpointError, match=r"wide\.safetensors: not the tensors of this net: size mismatch"
-    ):
+    with pytest.raises(CheckpointError, match=r"wide\.safetensors: not the tensors of this net: size mismatch"):
         build(settings(encoder_reinit=False, pretrained=str(path)), 128)
 
 

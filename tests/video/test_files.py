@@ -27,9 +27,7 @@ def write_clip(
 ) -> Path:
     """A clip of size (width, height): noise on a gray ground that brightens by 4 a frame."""
     rng = np.random.default_rng(0)
-    with av.open(
-        str(file), "w", options={key: value for key, value in options.items() if value}
-    ) as container:
+    with av.open(str(file), "w", options={key: value for key, value in options.items() if value}) as container:
         stream: Any = container.add_stream(codec, rate=rate)
         stream.width, stream.height = size
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
@@ -143,9 +141,7 @@ def test_a_given_rate_replaces_the_files(tmp_path: Path) -> None:
     assert [frame.time for frame in source] == [0.0, 0.1, 0.2]
 
 
-def test_a_name_outside_ascii_or_with_a_colon_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_outside_ascii_or_with_a_colon_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_clip(tmp_path / "v.avi", frames=2).rename(tmp_path / "T12:30 监控.avi")
     assert len(list(VideoFile(Path("T12:30 监控.avi")))) == 2

@@ -60,8 +60,6 @@ def test_sliding_gives_a_snippet_as_soon_as_its_last_frame_is_there() -> None:
         (9, 2, -1, "got -1"),
     ],
 )
-def test_an_impossible_snippet_is_refused_by_value(
-    length: int, interval: int, offset: int, message: str
-) -> None:
+def test_an_impossible_snippet_is_refused_by_value(length: int, interval: int, offset: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Snippet(length, interval, offset)

@@ -19,6 +19,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -69,9 +70,7 @@ def at_work(folder: Path, command: str, options: Options) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(
-                f"{folder}: another tsvad works there; wait for it with --wait-for PID"
-            ) from None
+            raise ValueError(f"{folder}: another tsvad works there; wait for it with --wait-for PID") from None
         entry = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "command": command, "note": options.note}
         with (logs / "commands.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry | {"arguments": sys.argv[1:]}) + "\n")
@@ -122,7 +121,7 @@ class Bar:
         self._console = console()
         self._began = self._spoke = time.monotonic()
         self._first: int | None = None
-        self._task = None
+        self._task: TaskID | None = None
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -4,14 +4,18 @@ from pathlib import Path
 
 from cyclopts import App
 
+from .common import Bar
+
 
 def register(app: App) -> None:
     """Adds the command."""
     app.command(evaluate)
 
 
-def evaluate(run: Path, /, *runs: Path, labels: Path | None = None) -> None:
-    """Print micro- and macro-AUC of every window, both streams and their fusion, and write RUN/results/.
+def evaluate(run: Path, /, *runs: Path, labels: Path | None = None, page: bool = True) -> None:
+    """Print micro- and macro-AUC of every window, both streams and their fusion; write them and a page.
+
+    The results lie in RUN/results: evaluation.json and report.html.
 
     Parameters
     ----------
@@ -21,15 +25,18 @@ def evaluate(run: Path, /, *runs: Path, labels: Path | None = None) -> None:
         More of them, such as other seeds: the table adds mean and standard deviation.
     labels
         Frame labels of the test videos, where they do not lie in the dataset.
+    page
+        Whether to write the page too.
     """
     from ..evaluation.tables import print_aucs
+    from ..report import write_report
     from ..results import evaluate as evaluate_run
     from ..run import Run
 
     results = {folder.name: evaluate_run(Run.open(folder), labels) for folder in (run, *runs)}
     chosen = {result.chosen for result in results.values()}
-    print_aucs(
-        {name: result.rows for name, result in results.items()}, chosen.pop() if len(chosen) == 1 else ""
-    )
-    for name, result in results.items():
-        print(f"{name}: window chosen by pseudo-anomalies: {result.chosen}")
+    print_aucs({name: result.rows for name, result in results.items()}, chosen.pop() if len(chosen) == 1 else "")
+    for folder in (run, *runs) if page else ():
+        with Bar("page") as bar:
+            path = write_report(Run.open(folder), results[folder.name], labels, progress=bar)
+        print(path)

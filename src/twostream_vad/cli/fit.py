@@ -1,4 +1,4 @@
-"""`tsvad fit`: all stages in order, going on where it was stopped; `tsvad plaza`: the demo's video."""
+"""`tsvad fit`: all stages in order, going on where it was stopped; `tsvad demo`: on the rendered plaza."""
 
 import time
 from pathlib import Path
@@ -12,6 +12,7 @@ def register(app: App) -> None:
     """Adds the commands."""
     app.command(fit)
     app.command(plaza)
+    app.command(demo)
 
 
 def fit(
@@ -91,8 +92,24 @@ def plaza(
     from ..datasets.plaza import PlazaSettings, render_plaza
 
     given = {"training_videos": training_videos, "testing_videos": testing_videos, "frames": frames}
-    settings = replace(
-        PlazaSettings(seed=seed), **{key: value for key, value in given.items() if value is not None}
-    )
+    settings = replace(PlazaSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})
     with Bar("plaza") as bar:
         render_plaza(out, settings, progress=bar)
+
+
+def demo(*, seed: int = 1, out: Path | None = None) -> None:
+    """Render the plaza, fit both streams on it, print the table and write a page: no data and no GPU needed.
+
+    Parameters
+    ----------
+    seed
+        Of the plaza's people and of the training.
+    out
+        Folder for the video (data) and the run (run); runs/demo-<seed> unless given.
+    """
+    from .evaluate import evaluate
+
+    folder = out or Path("runs") / f"demo-{seed}"
+    plaza(folder / "data", seed=seed)
+    fit(folder / "data", recipe="demo", out=folder / "run", options=Options(set=(f"seed={seed}",)))
+    evaluate(folder / "run")

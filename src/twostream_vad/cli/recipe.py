@@ -13,9 +13,7 @@ def register(app: App) -> None:
     app.command(group)
 
 
-def show(
-    name: str, *, set: Annotated[tuple[str, ...], Parameter(negative=())] = (), explain: bool = False
-) -> None:
+def show(name: str, *, set: Annotated[tuple[str, ...], Parameter(negative=())] = (), explain: bool = False) -> None:
     """Print a recipe as YAML, whole: a file to start your own from.
 
     Parameters

@@ -56,9 +56,7 @@ def prepare(
     wanted = load_recipe(recipe, options.set)
     if options.dry_run:
         found = Run(out, wanted, data, labels).source()
-        console().print(
-            f"{found.layout}: {len(found.training)} training and {len(found.testing)} test videos"
-        )
+        console().print(f"{found.layout}: {len(found.training)} training and {len(found.testing)} test videos")
         return
     run = Run.create(out, wanted, data, labels)
     with at_work(out, "prepare", options), Bar("prepare") as bar:

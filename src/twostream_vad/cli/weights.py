@@ -68,9 +68,7 @@ def inspect(file: Path, *, tensors: bool = False) -> None:
         print_table(table, "")
 
 
-def download(
-    name: str, *, out: Path | None = None, url: str | None = None, sha256: str | None = None
-) -> None:
+def download(name: str, *, out: Path | None = None, url: str | None = None, sha256: str | None = None) -> None:
     """Fetch weights from their publisher; an interrupted download goes on, and the hash is recorded.
 
     Parameters
@@ -93,6 +91,4 @@ def download(
     target = out or Path(address.rpartition("/")[2])
     with Bar(target.name) as bar:
         digest = fetch(address, target, sha256=sha256, progress=lambda done, total: bar(done, total or done))
-    print(
-        f"{target}: sha256 {digest}\nnext: tsvad weights import {target} --out {target.with_suffix('.safetensors')}"
-    )
+    print(f"{target}: sha256 {digest}\nnext: tsvad weights import {target} --out {target.with_suffix('.safetensors')}")

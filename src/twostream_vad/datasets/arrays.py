@@ -66,9 +66,7 @@ def read_mat(path: Path) -> dict[str, NDArray[Any]]:
     try:
         variables = loadmat(str(path), appendmat=False)
     except NotImplementedError:
-        raise DatasetError(
-            f"{path} is a MATLAB 7.3 file; save it again in MATLAB with save(..., '-v7')"
-        ) from None
+        raise DatasetError(f"{path} is a MATLAB 7.3 file; save it again in MATLAB with save(..., '-v7')") from None
     except Exception as error:  # scipy's parser raises all kinds on damaged files, some of its own
         raise _unreadable(path, error) from None
     return {name: value for name, value in variables.items() if not name.startswith("__")}
@@ -89,13 +87,9 @@ def _check_header(file: IO[bytes], size: int, what: str) -> None:
     for side in shape:
         count *= side  # Python's integers: numpy's would overflow on a hostile shape
     if frames > MAX_FRAMES or count * dtype.itemsize > MAX_BYTES:
-        raise DatasetError(
-            f"{what}: shape {shape} of {dtype} cannot be labels of a video; write the file again"
-        )
+        raise DatasetError(f"{what}: shape {shape} of {dtype} cannot be labels of a video; write the file again")
     if file.tell() + count * dtype.itemsize > size:
-        raise DatasetError(
-            f"{what}: is cut off, shape {shape} needs more than its {size} bytes; copy it again"
-        )
+        raise DatasetError(f"{what}: is cut off, shape {shape} needs more than its {size} bytes; copy it again")
 
 
 def _unreadable(path: Path, error: BaseException) -> DatasetError:

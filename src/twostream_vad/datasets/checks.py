@@ -18,8 +18,9 @@ FROZEN = 5
 """Identical frames in a row, the first included, that make a picture that stands still; fewer are repeats."""
 
 ALIKE = 0.1
-"""A frame repeats the one before if it changes by less than this share of the median around it. H.264 leaves
-a repeat less than that; frames of UCSD Ped2, where something always moves, change by more than 0.5 of it."""
+"""A frame repeats the one before if it changes by less than this share of the median around it. H.264 of good
+quality (crf 23) leaves a repeat less; after a poor encoder, or on a key frame, some go unseen. Frames of UCSD
+Ped2, where something always moves, change by more than half of it."""
 
 MOVING = 0.4
 """Median change of a pixel, in gray levels, below which nothing moves: only identical frames are repeats."""
@@ -108,9 +109,7 @@ def short(reading: Reading) -> Iterator[Finding]:
         needed = snippet.span + 1
         if reading.whole and reading.frames < needed:
             what = f"{counted(reading.frames, 'frame')}, a snippet of {stream} needs {needed}"
-            yield Finding(
-                "short-video", "note", reading.name, what, f"{stream} cannot use it; that is no fault"
-            )
+            yield Finding("short-video", "note", reading.name, what, f"{stream} cannot use it; that is no fault")
 
 
 def _black_first(reading: Reading) -> int:

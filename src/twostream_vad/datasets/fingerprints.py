@@ -243,8 +243,6 @@ def _best(runs: list[Copy]) -> list[Copy]:
     chosen: list[Copy] = []
     for run in sorted(runs, key=lambda run: run.frames * run.correlation, reverse=True):
         end = run.training_start + run.frames
-        if not any(
-            run.training_start < c.training_start + c.frames and c.training_start < end for c in chosen
-        ):
+        if not any(run.training_start < c.training_start + c.frames and c.training_start < end for c in chosen):
             chosen.append(run)
     return sorted(chosen, key=lambda run: run.training_start)

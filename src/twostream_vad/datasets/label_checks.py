@@ -99,9 +99,7 @@ def _masks(found: _Found, dataset: Dataset) -> MaskSource | None:
 def _arrays(place: Path) -> dict[str, Callable[[], NDArray[Any]]]:
     """The arrays that can be read one by one, so that one bad array hides no other."""
     if place.is_dir():
-        return {
-            path.stem: partial(read_npy, path) for path in children(place) if path.suffix.lower() == ".npy"
-        }
+        return {path.stem: partial(read_npy, path) for path in children(place) if path.suffix.lower() == ".npy"}
     if place.suffix.lower() == ".npz":
         return {name: partial(read_npz, place, name) for name in npz_names(place)}
     return {}
@@ -183,11 +181,7 @@ def _second_decoder(reading: Reading, over: int) -> tuple[str, str]:
     if len(theirs) == reading.frames:
         return "OpenCV decodes as many frames", ""
     start, end = ends(reading.prints.pictures, theirs)
-    places = [
-        f"{abs(n)} {'more' if n > 0 else 'fewer'} at the {at}"
-        for n, at in ((start, "start"), (end, "end"))
-        if n
-    ]
+    places = [f"{abs(n)} {'more' if n > 0 else 'fewer'} at the {at}" for n, at in ((start, "start"), (end, "end")) if n]
     hint = f"OpenCV decodes {len(theirs)}: {', '.join(places)}"
     if len(theirs) - reading.frames != over:
         return hint, ""

@@ -80,16 +80,12 @@ def find_labels(dataset: Dataset) -> Labels | None:
     if (masks := find_masks(dataset)) is not None:
         return _from_masks(masks)
     for place in dict.fromkeys((dataset.root, home)):
-        if (
-            path := _only([child for child in children(place) if child.suffix.lower() == ".mat"])
-        ) is not None:
+        if (path := _only([child for child in children(place) if child.suffix.lower() == ".mat"])) is not None:
             return _renamed(read_labels(path, _Counted(dataset)), names)
     return None
 
 
-def check_lengths(
-    labels: Mapping[str, NDArray[np.uint8]], counts: Mapping[str, int], source: Path | str
-) -> None:
+def check_lengths(labels: Mapping[str, NDArray[np.uint8]], counts: Mapping[str, int], source: Path | str) -> None:
     """Every test video must have a label for every frame.
 
     Args:
@@ -104,12 +100,8 @@ def check_lengths(
         for name in sorted(counts.keys() & labels.keys(), key=natural_key)
         if counts[name] != len(labels[name])
     ]
-    faults += [
-        f"video {name} has no labels" for name in sorted(counts.keys() - labels.keys(), key=natural_key)
-    ]
-    faults += [
-        f"labels {name} have no video" for name in sorted(labels.keys() - counts.keys(), key=natural_key)
-    ]
+    faults += [f"video {name} has no labels" for name in sorted(counts.keys() - labels.keys(), key=natural_key)]
+    faults += [f"labels {name} have no video" for name in sorted(labels.keys() - counts.keys(), key=natural_key)]
     if faults:
         shown = "; ".join(faults[:10]) + (f"; and {len(faults) - 10} more" if len(faults) > 10 else "")
         raise DatasetError(
@@ -125,8 +117,7 @@ def _frame_labels(values: NDArray[Any], path: Path, name: str) -> NDArray[np.uin
         values = values.reshape(-1)  # MATLAB's and many a script's row or column
     if values.dtype.kind not in "biuf" or values.ndim not in (1, 3):
         raise DatasetError(
-            f"{what}: labels must be 0/1 of shape (frames,) or masks (frames, H, W),"
-            f" got {values.dtype} {values.shape}"
+            f"{what}: labels must be 0/1 of shape (frames,) or masks (frames, H, W), got {values.dtype} {values.shape}"
         )
     if len(values) == 0:
         raise DatasetError(f"{what}: has no labels; every frame needs one")
@@ -135,9 +126,7 @@ def _frame_labels(values: NDArray[Any], path: Path, name: str) -> NDArray[np.uin
     wrong = ~((values == 0) | (values == 1))  # NaN is neither
     if wrong.any():
         frame = int(np.argmax(wrong))
-        raise DatasetError(
-            f"{what}, frame {frame}: label {values[frame]} is neither 0 (normal) nor 1 (anomalous)"
-        )
+        raise DatasetError(f"{what}, frame {frame}: label {values[frame]} is neither 0 (normal) nor 1 (anomalous)")
     return np.asarray(values, dtype=np.uint8)
 
 
@@ -161,18 +150,12 @@ def _from_mat(path: Path, counts: Mapping[str, int] | None) -> Labels:
     cells = variables.get("gt")
     if cells is None or cells.dtype != object:
         found = ", ".join(variables) or "nothing"
-        raise DatasetError(
-            f"{path} has neither volLabel (masks) nor a cell array gt (intervals); it has {found}"
-        )
+        raise DatasetError(f"{path} has neither volLabel (masks) nor a cell array gt (intervals); it has {found}")
     if counts is None:
-        raise DatasetError(
-            f"{path} holds intervals, which do not say how long a video is; pass the frame counts"
-        )
+        raise DatasetError(f"{path} holds intervals, which do not say how long a video is; pass the frame counts")
     names = sorted(counts, key=natural_key)
     if cells.size != len(names):
-        raise DatasetError(
-            f"{path} has intervals of {cells.size} videos but there are {len(names)} test videos"
-        )
+        raise DatasetError(f"{path} has intervals of {cells.size} videos but there are {len(names)} test videos")
     return {
         name: _from_intervals(np.asarray(cell), counts[name], f"{path}, video {name}")
         for name, cell in zip(names, cells.ravel(), strict=True)
@@ -185,15 +168,11 @@ def _from_intervals(intervals: NDArray[Any], frames: int, what: str) -> NDArray[
     if intervals.size == 0:
         return labels
     if intervals.dtype.kind not in "biuf" or intervals.size % 2:
-        raise DatasetError(
-            f"{what}: intervals must be 2 x k numbers, got {intervals.dtype} {intervals.shape}"
-        )
+        raise DatasetError(f"{what}: intervals must be 2 x k numbers, got {intervals.dtype} {intervals.shape}")
     # A single interval is often saved as a row of two.
     pairs = intervals.reshape(2, -1) if intervals.shape[0] == 2 or intervals.size == 2 else None
     if pairs is None:
-        raise DatasetError(
-            f"{what}: intervals must be 2 x k, first frames above last ones, got {intervals.shape}"
-        )
+        raise DatasetError(f"{what}: intervals must be 2 x k, first frames above last ones, got {intervals.shape}")
     for first, last in pairs.T:
         if not (1 <= first <= last <= frames) or first != int(first) or last != int(last):
             raise DatasetError(f"{what}: interval {first}-{last} does not lie within the frames 1-{frames}")
@@ -229,8 +208,7 @@ def _only(paths: list[Path]) -> Path | None:
     if len(paths) > 1:
         names = ", ".join(path.name for path in paths)
         raise DatasetError(
-            f"{paths[0].parent} has several files that could be the labels: {names};"
-            " say which, or keep only one there"
+            f"{paths[0].parent} has several files that could be the labels: {names}; say which, or keep only one there"
         )
     return paths[0] if paths else None
 

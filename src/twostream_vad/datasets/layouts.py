@@ -126,9 +126,7 @@ def read_prepared(root: Path) -> Dataset:
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{file} is damaged ({error!r}); delete {root} and prepare it again") from None
     if not complete:
-        raise DatasetError(
-            f"{root} was not prepared to the end; run prepare again, it goes on where it stopped"
-        )
+        raise DatasetError(f"{root} was not prepared to the end; run prepare again, it goes on where it stopped")
     home = source if source.is_dir() else root
     return Dataset(home, layout, tuple(found["training"]), tuple(found["testing"]))
 
@@ -137,9 +135,7 @@ def guess_layout(root: Path) -> str:
     """Which of LAYOUTS ``root`` follows; ``folder`` where no known dataset shows."""
     if _any_child(root, "ped2", lambda path: ucsd_name(path.name) != path.name):
         return "ped2"
-    if any(
-        p.name.lower() in {"training_videos", "testing_videos"} for p in children(find_home(root, "avenue"))
-    ):
+    if any(p.name.lower() in {"training_videos", "testing_videos"} for p in children(find_home(root, "avenue"))):
         return "avenue"
     if _any_child(root, "corridor", lambda path: bool(re.fullmatch(r"\d{6}", path.name) and _nested(path))):
         return "corridor"
@@ -174,9 +170,7 @@ def find_split(home: Path, split: str) -> Path | None:
 
 def children(folder: Path) -> list[Path]:
     """What lies in a folder, in natural order, without hidden files."""
-    return sorted(
-        (p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: natural_key(p.name)
-    )
+    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: natural_key(p.name))
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
@@ -266,6 +260,4 @@ def _nothing_found(folder: Path, layout: str) -> DatasetError:
     hint = "give the folder above these, or use layout folder for videos of your own"
     if _holds_images(folder):
         hint = "it holds images itself: put each video's images into a folder of their own"
-    return DatasetError(
-        f"{folder} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}"
-    )
+    return DatasetError(f"{folder} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}")

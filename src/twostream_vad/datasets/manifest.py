@@ -87,7 +87,5 @@ def _read(file: Path) -> dict[tuple[str, str], Record]:
             for line in json.loads(file.read_text(encoding="utf-8"))["videos"]
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(
-            f"{file} is damaged ({error!r}); delete {file.parent} and prepare it again"
-        ) from None
+        raise DatasetError(f"{file} is damaged ({error!r}); delete {file.parent} and prepare it again") from None
     return {(record.prepared.split, record.prepared.name): record for record in records}

@@ -76,8 +76,7 @@ def open_masks(path: Path) -> MaskSource:
     entries = dict(_folder_entries(path)) if path.is_dir() else {}
     if not entries:
         raise DatasetError(
-            f"{path} holds no pixel masks: looked for an .npz,"
-            " or a folder of NAME_gt/ images, NAME.npy or N_label.mat"
+            f"{path} holds no pixel masks: looked for an .npz, or a folder of NAME_gt/ images, NAME.npy or N_label.mat"
         )
     return MaskSource(path, entries)
 
@@ -134,17 +133,13 @@ def _unpacked(array: NDArray[Any], what: str, size: tuple[int, int] | None) -> N
     if size is None or masks.shape[2] - 8 >= size[1] or masks.shape[2] < size[1]:
         return masks  # not these frames' width: the caller says so
     if masks[:, :, size[1] :].any():
-        raise DatasetError(
-            f"{what}: the bits beyond width {size[1]} are not 0; these masks are of wider frames"
-        )
+        raise DatasetError(f"{what}: the bits beyond width {size[1]} are not 0; these masks are of wider frames")
     return masks[:, :, : size[1]]
 
 
 def _volume(array: NDArray[Any], what: str) -> NDArray[np.bool_]:
     if array.ndim != 3 or array.dtype.kind not in "biuf":
-        raise DatasetError(
-            f"{what}: masks must be numbers of shape (frames, H, W), got {array.dtype} {array.shape}"
-        )
+        raise DatasetError(f"{what}: masks must be numbers of shape (frames, H, W), got {array.dtype} {array.shape}")
     return np.asarray(array != 0)
 
 
@@ -156,9 +151,7 @@ def _from_mat(path: Path) -> NDArray[np.bool_]:
     masks = [np.asarray(cell) for cell in cells.ravel()]
     for index, mask in enumerate(masks):
         if mask.ndim != 2 or mask.shape != masks[0].shape or mask.dtype.kind not in "biuf":
-            raise DatasetError(
-                f"{path}, frame {index}: mask {mask.dtype} {mask.shape}, the first {masks[0].shape}"
-            )
+            raise DatasetError(f"{path}, frame {index}: mask {mask.dtype} {mask.shape}, the first {masks[0].shape}")
     if not masks:
         raise DatasetError(f"{path}: volLabel is empty; copy the file again")
     return np.stack([mask != 0 for mask in masks])

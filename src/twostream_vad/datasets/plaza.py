@@ -85,9 +85,7 @@ def render_frames(settings: PlazaSettings, split: Split, video: int) -> Iterator
     return (stage.frame(index / settings.rate) for index in range(settings.frames))
 
 
-def render_plaza(
-    out: Path, settings: PlazaSettings, *, progress: Callable[[int, int], None] | None = None
-) -> None:
+def render_plaza(out: Path, settings: PlazaSettings, *, progress: Callable[[int, int], None] | None = None) -> None:
     """Write the whole dataset: the frames of both splits, and what is true of the test videos.
 
     - ``training/frames/01/000000.jpg`` …, ``testing/frames/…``;
@@ -146,9 +144,7 @@ def _is_complete(out: Path, settings: PlazaSettings) -> bool:
     about = out / "plaza.json"
     if not about.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise PlazaError(
-                f"{out} exists and is not a rendered plaza: name another folder, or remove it first"
-            )
+            raise PlazaError(f"{out} exists and is not a rendered plaza: name another folder, or remove it first")
         return False
     try:
         found = json.loads(about.read_text(encoding="utf-8"))
@@ -156,23 +152,15 @@ def _is_complete(out: Path, settings: PlazaSettings) -> bool:
     except (ValueError, KeyError, TypeError) as error:
         raise PlazaError(f"{about} cannot be read ({error}): remove {out} and render again") from error
     if version != VERSION:
-        raise PlazaError(
-            f"{out} was rendered by version {version} of the plaza, this is {VERSION}: remove it first"
-        )
+        raise PlazaError(f"{out} was rendered by version {version} of the plaza, this is {VERSION}: remove it first")
     wanted = asdict(settings)
-    other = [
-        f"{name} {has.get(name)}, not {value}" for name, value in wanted.items() if has.get(name) != value
-    ]
+    other = [f"{name} {has.get(name)}, not {value}" for name, value in wanted.items() if has.get(name) != value]
     if other:
-        raise PlazaError(
-            f"{out} holds a plaza with {'; '.join(other)}: name another folder, or remove it first"
-        )
+        raise PlazaError(f"{out} holds a plaza with {'; '.join(other)}: name another folder, or remove it first")
     return True
 
 
-def _write_video(
-    folder: Path, frames: Iterator[PlazaFrame]
-) -> tuple[NDArray[np.uint8], list[tuple[int, Box]]]:
+def _write_video(folder: Path, frames: Iterator[PlazaFrame]) -> tuple[NDArray[np.uint8], list[tuple[int, Box]]]:
     """Write the pictures; return the packed masks (n, H, ceil(W / 8)) and (frame, box) pairs."""
     folder.mkdir(parents=True)
     masks: list[NDArray[np.uint8]] = []

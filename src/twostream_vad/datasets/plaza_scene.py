@@ -108,9 +108,7 @@ class Mover:
         return not 0 < self.along(time) < self.path.marks[-1]
 
     def abnormal(self, time: float) -> bool:
-        return self.kind in ("bicycle", "cart", "running") or (
-            self.kind == "lawn" and _on_lawn(self.spot(time))
-        )
+        return self.kind in ("bicycle", "cart", "running") or (self.kind == "lawn" and _on_lawn(self.spot(time)))
 
     def shapes(self, time: float) -> list[Shape]:
         if self.gone(time):
@@ -186,9 +184,7 @@ def draw_crowd(rng: np.random.Generator, camera: Camera, seconds: float) -> list
     return crowd
 
 
-def draw_event(
-    rng: np.random.Generator, camera: Camera, kind: str, seconds: float, moment: float
-) -> list[Actor]:
+def draw_event(rng: np.random.Generator, camera: Camera, kind: str, seconds: float, moment: float) -> list[Actor]:
     """The actors of one anomaly, in the middle of the picture at ``moment``."""
     if kind == "left_bag":
         return _left_bag(rng, seconds, moment)

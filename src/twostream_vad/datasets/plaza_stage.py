@@ -81,9 +81,7 @@ class Stage:
         self.camera = Camera(SUPERSAMPLING * self.width, SUPERSAMPLING * self.height)
         self.still, self.still_shadow = _still_layers(self.camera, seed)
         self.noise = _noise_bank(self.width, self.height, seed)
-        self.props = [
-            piece for away, shapes in props() for piece in self._pieces(shapes, [(away, 0)] * len(shapes))
-        ]
+        self.props = [piece for away, shapes in props() for piece in self._pieces(shapes, [(away, 0)] * len(shapes))]
         self.kinds = [actor.kind for actor in actors if actor.kind is not None]  # by track
         tracks = itertools.count(1)
         self.codes = [0 if actor.kind is None else next(tracks) for actor in actors]

@@ -80,9 +80,7 @@ def outlines(camera: Camera, shapes: Sequence[Shape]) -> list[Seen]:
     if capsules:
         starts, ends = np.array([c.start for c in capsules]), np.array([c.end for c in capsules])
         polygons, depths = _capsules(camera, starts, ends, np.array([c.radii for c in capsules]))
-        seen += [
-            Seen(*row) for row in zip(polygons, depths, (c.colour for c in capsules), rounds, strict=True)
-        ]
+        seen += [Seen(*row) for row in zip(polygons, depths, (c.colour for c in capsules), rounds, strict=True)]
     flats, faces = _of(Face, shapes)
     if faces:
         corners = np.array([face.corners for face in faces])
@@ -154,9 +152,7 @@ def background(camera: Camera, seed: int) -> Image:
     image = np.clip(colours, 0, 255).astype(np.uint8)
     for seen in sorted(outlines(fine, benches()), key=lambda seen: -seen.depth):
         fill(image, seen.outline, seen.colour)
-    return np.asarray(
-        cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA), np.uint8
-    )
+    return np.asarray(cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _ground(x: Points, y: Points, rng: np.random.Generator) -> Points:
@@ -169,18 +165,11 @@ def _ground(x: Points, y: Points, rng: np.random.Generator) -> Points:
     band = ((y > 7.95) & (y < 8.25)) | ((y > 12.7) & (y < 13.0))
     paving = np.where(band[..., None], np.array([150, 134, 122]), np.array([176, 168, 156])) * tone[..., None]
     left, right, near, far = LAWN
-    blade = (
-        1
-        + 0.09 * _pick(tones, x * 16, y * 12)
-        + 0.07 * _clouded(tones, x, y)
-        + 0.04 * np.sign(np.sin(x * 3.1))
-    )
+    blade = 1 + 0.09 * _pick(tones, x * 16, y * 12) + 0.07 * _clouded(tones, x, y) + 0.04 * np.sign(np.sin(x * 3.1))
     grass = np.array([98, 132, 66]) * blade[..., None]
     bed = (y > near + 0.25) & (y < near + 0.75)
     pick = _pick(tones, x * 9 + 5, y * 9)[..., None]
-    flowers = np.where(
-        pick > 1.1, [206, 70, 92], np.where(pick < -1.1, [236, 206, 92], np.array([70, 104, 54]))
-    )
+    flowers = np.where(pick > 1.1, [206, 70, 92], np.where(pick < -1.1, [236, 206, 92], np.array([70, 104, 54])))
     grass = np.where(bed[..., None], flowers * (0.9 + 0.1 * blade[..., None]), grass)
     inside = np.minimum(np.minimum(x - left, right - x), np.minimum(y - near, far - y))
     kerbed = np.where((inside < 0.16)[..., None], np.array([200, 194, 184]) * tone[..., None], grass)
@@ -209,9 +198,7 @@ def _wall(x: Points, z: Points, rng: np.random.Generator) -> Points:
     wall = np.where(opening[..., None], np.where(door[..., None], np.array([70, 50, 40]), glass), wall)
     wall = np.where(frame[..., None], np.array([222, 216, 204]), wall)
     awning = (z > 2.65) & (z < 3.15) & (abs(inside - 0.5) < 0.44)
-    stripe = np.where(
-        (np.floor(x / 0.27) % 2 == 0)[..., None], np.array([62, 96, 92]), np.array([220, 214, 200])
-    )
+    stripe = np.where((np.floor(x / 0.27) % 2 == 0)[..., None], np.array([62, 96, 92]), np.array([220, 214, 200]))
     return np.where(awning[..., None], stripe, wall)
 
 
@@ -249,9 +236,7 @@ def _fixed_point(pixels: Points) -> NDArray[np.int32]:
     return np.asarray(np.rint(np.clip((pixels - 0.5) * 2**SUBPIXEL_BITS, -(2**20), 2**20)), np.int32)
 
 
-def _capsules(
-    camera: Camera, starts: Points, ends: Points, radii: Points
-) -> tuple[NDArray[np.int32], list[float]]:
+def _capsules(camera: Camera, starts: Points, ends: Points, radii: Points) -> tuple[NDArray[np.int32], list[float]]:
     """Ends (n, 3), radii (n, 2) -> polygons (n, 12, 2) and depths (n,), for all at once."""
     pixels, depths = camera.project(np.stack([starts, ends], axis=1))  # (n, 2, 2), (n, 2)
     scaled = radii * camera.focal / depths

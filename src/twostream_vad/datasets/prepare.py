@@ -46,9 +46,7 @@ class _Job:
     @property
     def partial(self) -> Path | None:
         """Where the frames lie until all of them are there."""
-        return (
-            None if self.target is None else self.target.with_name(f".{self.target.name}.{self.run}.partial")
-        )
+        return None if self.target is None else self.target.with_name(f".{self.target.name}.{self.run}.partial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +118,9 @@ def _plan(dataset: Dataset, out: Path, suffix: str) -> list[_Job]:
             target = None if images else out / split / "frames" / video.name
             jobs.append(_Job(video, split, _look(video, None if images else suffix), target, run))
             if images and video.path.resolve().is_relative_to((out / split).resolve()):
-                raise DatasetError(
-                    f"{out} already holds the frames of {split} video {video.name}; nothing to prepare"
-                )
+                raise DatasetError(f"{out} already holds the frames of {split} video {video.name}; nothing to prepare")
     if any(job.target for job in jobs) and out.resolve() == dataset.root.resolve():
-        raise DatasetError(
-            f"{out} is the dataset's own folder; give another for the frames, so that none is mixed up"
-        )
+        raise DatasetError(f"{out} is the dataset's own folder; give another for the frames, so that none is mixed up")
     return jobs
 
 
@@ -135,9 +129,7 @@ def _look(video: Video, suffix: str | None) -> Source:
     try:
         files = [path.stat() for path in video.path.iterdir()] if suffix is None else [video.path.stat()]
     except OSError as error:
-        raise DatasetError(
-            f"{error.filename} cannot be read: {error.strerror}; look at its permissions"
-        ) from None
+        raise DatasetError(f"{error.filename} cannot be read: {error.strerror}; look at its permissions") from None
     size, modified = sum(file.st_size for file in files), max((file.st_mtime_ns for file in files), default=0)
     return Source(str(video.path.resolve()), size, modified, video.skip, suffix)
 
@@ -177,9 +169,7 @@ def _refuse_foreign(job: _Job, manifest: Manifest) -> None:
     record = manifest.records.get((job.split, job.video.name))
     ours = record is not None and record.source.suffix is not None
     if job.target is not None and job.target.exists() and not ours:
-        raise DatasetError(
-            f"{job.target} was not made by prepare and is not replaced; move it or give another folder"
-        )
+        raise DatasetError(f"{job.target} was not made by prepare and is not replaced; move it or give another folder")
 
 
 def _clear(job: _Job) -> None:
@@ -222,9 +212,7 @@ def _outcomes(jobs: list[_Job], workers: int) -> Generator[tuple[_Job, _Outcome]
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool:
-            raise PrepareError(
-                "a worker process was killed, perhaps for want of memory; use fewer workers"
-            ) from None
+            raise PrepareError("a worker process was killed, perhaps for want of memory; use fewer workers") from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -176,9 +176,7 @@ def _numbering(files: list[Path], numbers: list[int]) -> Iterator[_Fault]:
         what = f"{first} and {second} are both frame {numbers[twice[0]]}{more}"
         yield "frame-number", what, "remove one, or give each video a folder of its own", ()
     if gaps:
-        places = [
-            f"{count} between {files[index].name} and {files[index + 1].name}" for index, count in gaps[:5]
-        ]
+        places = [f"{count} between {files[index].name} and {files[index + 1].name}" for index, count in gaps[:5]]
         more = f", and so at {len(gaps) - 5} more places" if len(gaps) > 5 else ""
         what = f"{counted(sum(count for _, count in gaps), 'frame')} missing: {', '.join(places)}{more}"
         frames = tuple((index, index + 1) for index, _ in gaps)
@@ -187,17 +185,17 @@ def _numbering(files: list[Path], numbers: list[int]) -> Iterator[_Fault]:
 
 def _padding(files: list[Path], digits: list[str]) -> Iterator[_Fault]:
     """1, 2, ..., 10 is in order and so is 001, ..., 1000; 1, 02, 003 is not: files of two extractions?"""
-    width = min((len(text) for text in digits), default=0)
-    odd = [file for file, text in zip(files, digits, strict=True) if text != f"{int(text):0{width}d}"]
-    if odd:
-        usual = files[0] if files[0] not in odd else next(file for file in files if file not in odd)
-        what = f"numbers are padded differently: {usual.name}, but {_listed(odd)}"
-        yield (
-            "mixed-padding",
-            what,
-            "check that these frames are of one extraction, and rename them alike",
-            (),
-        )
+
+    def odd(width: int) -> list[Path]:
+        named = zip(files, digits, strict=True)
+        return [file for file, text in named if text != f"{int(text):0{width}d}"]
+
+    fewest = min((odd(width) for width in sorted({len(text) for text in digits})), key=len, default=[])
+    if fewest:
+        usual = next(file for file in files if file not in fewest)
+        what = f"numbers are padded differently: {_listed(fewest)}, but {usual.name}"
+        remedy = "check that these frames are of one extraction, and rename them alike"
+        yield "mixed-padding", what, remedy, ()
 
 
 def _listed(paths: list[Path]) -> str:

@@ -61,9 +61,7 @@ def macro_auc(scores: ByVideo, labels: ByVideo) -> float:
         values, positive = _checked(scores[name], labels[name], f"video {name}: ")
         if positive.all() or not positive.any():
             if len(positive) < 2:
-                raise ValueError(
-                    f"video {name} has {len(positive)} frames: its AUC does not exist, leave it out"
-                )
+                raise ValueError(f"video {name} has {len(positive)} frames: its AUC does not exist, leave it out")
             positive = positive.copy()
             positive[0] = not positive[0]
         areas.append(roc_auc(values, positive))
@@ -86,9 +84,7 @@ def roc_curve(scores: NDArray[Any], labels: NDArray[Any]) -> RocCurve:
     """One point a distinct score, after (0, 0); ValueError as ``roc_auc``."""
     values, positive = _both_classes(scores, labels)
     thresholds, true, false = _falling(values, positive)
-    return RocCurve(
-        np.append(0.0, false / false[-1]), np.append(0.0, true / true[-1]), np.append(np.inf, thresholds)
-    )
+    return RocCurve(np.append(0.0, false / false[-1]), np.append(0.0, true / true[-1]), np.append(np.inf, thresholds))
 
 
 def precision_recall(scores: NDArray[Any], labels: NDArray[Any]) -> PrecisionRecall:
@@ -139,9 +135,7 @@ def _videos(scores: ByVideo, labels: ByVideo) -> list[str]:
 def _joined(scores: ByVideo, labels: ByVideo, names: Iterable[str]) -> tuple[Floats, NDArray[np.bool_]]:
     """All frames of the named videos, one after another."""
     pairs = [_checked(scores[name], labels[name], f"video {name}: ") for name in names]
-    return np.concatenate([values for values, _ in pairs]), np.concatenate(
-        [positive for _, positive in pairs]
-    )
+    return np.concatenate([values for values, _ in pairs]), np.concatenate([positive for _, positive in pairs])
 
 
 def _both_classes(scores: NDArray[Any], labels: NDArray[Any]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -168,7 +162,5 @@ def _checked(scores: NDArray[Any], labels: NDArray[Any], where: str = "") -> tup
         raise ValueError(f"{where}the score of frame {bad} is {values[bad]}: score the video again")
     if not np.isin(marks, (0, 1)).all():
         bad = int(np.flatnonzero(~np.isin(marks, (0, 1)))[0])
-        raise ValueError(
-            f"{where}the label of frame {bad} is {marks[bad]}: labels are 0 (normal) or 1 (anomalous)"
-        )
+        raise ValueError(f"{where}the label of frame {bad} is {marks[bad]}: labels are 0 (normal) or 1 (anomalous)")
     return values, marks.astype(np.bool_)

@@ -100,9 +100,7 @@ def save_figure(figure: Figure, path: Path) -> None:
         ValueError: a suffix other than .pdf, .png or .svg.
     """
     if path.suffix not in SUFFIXES:
-        raise ValueError(
-            f"{path}: {path.suffix or 'no suffix'} is no kind of picture; use {', '.join(SUFFIXES)}"
-        )
+        raise ValueError(f"{path}: {path.suffix or 'no suffix'} is no kind of picture; use {', '.join(SUFFIXES)}")
     undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}[path.suffix]
     with mpl.rc_context(STYLE), whole_file(path) as temporary:
         figure.savefig(temporary, dpi=300, metadata=undated)

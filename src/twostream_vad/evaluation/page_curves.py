@@ -29,17 +29,13 @@ def curves_svg(x_label: str, y_label: str, series: Sequence[Series], *, diagonal
     if diagonal:
         lines.append(f'<path class="chance" d="M{LEFT} {TOP + SIDE}L{LEFT + SIDE} {TOP}"/>')
     lines += [
-        f'<path class="curve {colour_class(i, len(series))}" d="{_path(x, y)}"/>'
-        for i, (_, x, y) in enumerate(series)
+        f'<path class="curve {colour_class(i, len(series))}" d="{_path(x, y)}"/>' for i, (_, x, y) in enumerate(series)
     ]
     middle = TOP + SIDE / 2
     axis = '<text class="axis" text-anchor="middle"'
     lines.append(f'{axis} x="{LEFT + SIDE / 2}" y="{height - 6}">{escape(x_label)}</text>')
     lines.append(f'{axis} transform="translate(12 {middle}) rotate(-90)">{escape(y_label)}</text>')
-    keys = (
-        f'<li><i class="key {colour_class(i, len(series))}"></i>{escape(s[0])}</li>'
-        for i, s in enumerate(series)
-    )
+    keys = (f'<li><i class="key {colour_class(i, len(series))}"></i>{escape(s[0])}</li>' for i, s in enumerate(series))
     return "".join([*lines, '</svg><ul class="legend">', *keys, "</ul>"])
 
 

@@ -14,9 +14,7 @@ NOTHING = frozenset({"", "–", "—", "-", "n/a"})
 
 
 def table_section(table: Table) -> str:
-    numeric = [
-        all(_is_number(text(row[i])) for row in table.rows if len(row) > 1) for i in range(len(table.columns))
-    ]
+    numeric = [all(_is_number(text(row[i])) for row in table.rows if len(row) > 1) for i in range(len(table.columns))]
     numeric[:1] = [False]
     head = "".join(
         _tag("th", _classes(number=n), c, ' scope="col"') for c, n in zip(table.columns, numeric, strict=True)

@@ -58,9 +58,7 @@ class CurvePlot:
     def __post_init__(self) -> None:
         for name, x, y in self.series:
             if x.ndim != 1 or x.shape != y.shape:
-                raise ValueError(
-                    f"curve {name!r} of {self.title!r}: x has shape {x.shape}, y {y.shape}; one y an x"
-                )
+                raise ValueError(f"curve {name!r} of {self.title!r}: x has shape {x.shape}, y {y.shape}; one y an x")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +88,12 @@ class VideoPanel:
 
     def __post_init__(self) -> None:
         if self.frames < 1 or not self.rate > 0:
-            raise ValueError(
-                f"video {self.name!r}: {self.frames} frames at {self.rate} a second; both must be above 0"
-            )
+            raise ValueError(f"video {self.name!r}: {self.frames} frames at {self.rate} a second; both must be above 0")
         if self.labels is not None and self.labels.shape != (self.frames,):
-            raise ValueError(
-                f"video {self.name!r}: labels of shape {self.labels.shape} for {self.frames} frames"
-            )
+            raise ValueError(f"video {self.name!r}: labels of shape {self.labels.shape} for {self.frames} frames")
         for protocol in (*self.series, *self.thresholds):
             if protocol not in PROTOCOLS:
-                raise ValueError(
-                    f"video {self.name!r}: protocol {protocol!r} is none of {', '.join(PROTOCOLS)}"
-                )
+                raise ValueError(f"video {self.name!r}: protocol {protocol!r} is none of {', '.join(PROTOCOLS)}")
         for protocol, named in self.series.items():
             for name, scores in named.items():
                 if scores.shape != (self.frames,):

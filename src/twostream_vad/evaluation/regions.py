@@ -99,9 +99,7 @@ def _read_rows(file: Path) -> Iterator[list[float]]:
         except ValueError:
             row = []
         if len(row) != 6:
-            raise ValueError(
-                f"{file}, line {number}: {line[:60]!r} is not 'track, frame, x_min, y_min, x_max, y_max'"
-            )
+            raise ValueError(f"{file}, line {number}: {line[:60]!r} is not 'track, frame, x_min, y_min, x_max, y_max'")
         yield row
 
 
@@ -113,9 +111,7 @@ def _rows(rows: NDArray[Any] | None, video: str, what: str, first: int) -> Float
     if table.ndim != 2 or table.shape[1] != 6:
         raise ValueError(f"{what} of video {video} must be rows of 6 values, got shape {table.shape}")
     if not np.isfinite(table).all():
-        raise ValueError(
-            f"{what} of video {video}: row {int(np.argwhere(~np.isfinite(table))[0, 0])} holds NaN"
-        )
+        raise ValueError(f"{what} of video {video}: row {int(np.argwhere(~np.isfinite(table))[0, 0])} holds NaN")
     swapped = (table[:, first : first + 2] > table[:, first + 2 : first + 4]).any(axis=1)
     if swapped.any():
         raise ValueError(

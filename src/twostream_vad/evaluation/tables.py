@@ -36,9 +36,7 @@ def print_selection(candidates: Sequence[Rated]) -> None:
     for place, row in enumerate(best.values()):
         mark = "chosen" if place == 0 else ""
         aucs = (f"{value:.4f}" for value in (row.ghosts, row.jumps, row.mean))
-        table.add_row(
-            str(row.window), f"{row.score_l1:g}", "yes" if row.channel_l2 else "no", row.crops, *aucs, mark
-        )
+        table.add_row(str(row.window), f"{row.score_l1:g}", "yes" if row.channel_l2 else "no", row.crops, *aucs, mark)
     print_table(table, f"micro-AUC on pseudo-anomalies of training video; {len(candidates)} candidates")
 
 

@@ -33,9 +33,7 @@ class Thumbnails:
         if self.step < 1:
             raise ValueError(f"thumbnails every {self.step} frames: the step must be 1 or more")
         if self.heat and len(self.heat) != len(self.frames):
-            raise ValueError(
-                f"{len(self.frames)} thumbnails but {len(self.heat)} heat maps: give one each, or none"
-            )
+            raise ValueError(f"{len(self.frames)} thumbnails but {len(self.heat)} heat maps: give one each, or none")
 
 
 def thumbnail_step(frames: int) -> int:
@@ -80,9 +78,7 @@ def heat_overlay(
 
 def _narrowed(image: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ValueError(
-            f"a frame must be uint8 of shape (H, W, 3), got {image.dtype} of shape {image.shape}"
-        )
+        raise ValueError(f"a frame must be uint8 of shape (H, W, 3), got {image.dtype} of shape {image.shape}")
     if image.shape[1] <= width:
         return image
     height = max(1, round(image.shape[0] * width / image.shape[1]))
@@ -93,9 +89,7 @@ def _check_heat(heat: NDArray[np.floating], maximum: float) -> None:
     if heat.ndim != 2 or 0 in heat.shape:
         raise ValueError(f"a heat map must have the shape (h, w), got {heat.shape}")
     if not (math.isfinite(maximum) and maximum > 0):
-        raise ValueError(
-            f"a heat map's maximum must be above 0, got {maximum}; for a map of zeros any will do"
-        )
+        raise ValueError(f"a heat map's maximum must be above 0, got {maximum}; for a map of zeros any will do")
 
 
 def _coloured(heat: NDArray[np.floating], maximum: float, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -76,9 +76,7 @@ def _read(data: mmap.mmap) -> Archive:
         return _read_safetensors(data)
     if data[:1] in (b"\x80", b"(", b"}"):
         return Archive("pickle", load_pickle(data)[0])
-    raise WeightsError(
-        "neither a torch file, a pickle nor safetensors; a .pth, .pkl, .pyth or .safetensors would do"
-    )
+    raise WeightsError("neither a torch file, a pickle nor safetensors; a .pth, .pkl, .pyth or .safetensors would do")
 
 
 @contextmanager
@@ -133,9 +131,7 @@ def _read_zip(data: mmap.mmap) -> object:
 
 def _place(data: mmap.mmap, info: zipfile.ZipInfo) -> Blob:
     if info.compress_type != zipfile.ZIP_STORED:
-        raise WeightsError(
-            f"{info.filename[:100]} is compressed; torch.save does not compress: unzip the outer zip"
-        )
+        raise WeightsError(f"{info.filename[:100]} is compressed; torch.save does not compress: unzip the outer zip")
     header = data[info.header_offset : info.header_offset + 30]
     if header[:4] != b"PK\x03\x04" or len(header) < 30:
         raise WeightsError("the zip's directory points at no file")
@@ -166,9 +162,7 @@ def _read_legacy(data: mmap.mmap) -> object:
     protocol, position = load_pickle(data, position)
     system, position = load_pickle(data, position)
     if protocol != LEGACY_PROTOCOL or not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise WeightsError(
-            "a torch file of another protocol or byte order; save it again with a current torch"
-        )
+        raise WeightsError("a torch file of another protocol or byte order; save it again with a current torch")
     blobs: dict[str, Blob] = {}
     lengths: dict[str, int] = {}
 
@@ -181,9 +175,7 @@ def _read_legacy(data: mmap.mmap) -> object:
         lengths.setdefault(key, elements)
         if view is None:
             return Storage(blob, dtype, elements)
-        if not (
-            isinstance(view, tuple) and len(view) == 3 and all(type(n) is int and n >= 0 for n in view[1:])
-        ):
+        if not (isinstance(view, tuple) and len(view) == 3 and all(type(n) is int and n >= 0 for n in view[1:])):
             raise WeightsError(f"a view of storage {key!r} is of unknown form")
         return Storage(blob, dtype, view[2], first=view[1])
 
@@ -224,6 +216,4 @@ def _safetensor(data: mmap.mmap, start: int, entry: dict[str, Any]) -> StoredTen
     if start + end > len(data):
         raise WeightsError("the file ends in the middle of a tensor; was it downloaded whole?")
     strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-    return StoredTensor(
-        Storage(Blob(data, start + begin, end - begin), dtype, math.prod(shape)), 0, shape, strides
-    )
+    return StoredTensor(Storage(Blob(data, start + begin, end - begin), dtype, math.prod(shape)), 0, shape, strides)

@@ -66,10 +66,7 @@ def _unwrap(root: object) -> tuple[str, dict[str, object], int | None]:
 def _entries(tensors: Mapping[object, object]) -> dict[str, object]:
     if len(tensors) > MAX_TENSORS:
         raise UnsafePickleError(f"holds more than {MAX_TENSORS:,} tensors")
-    return {
-        str(name)[:300] if isinstance(name, str) else repr(type(name)): value
-        for name, value in tensors.items()
-    }
+    return {str(name)[:300] if isinstance(name, str) else repr(type(name)): value for name, value in tensors.items()}
 
 
 def _without_prefix(named: dict[str, object]) -> dict[str, object]:
@@ -88,9 +85,7 @@ def _module_entries(root: Record) -> dict[str, object]:
         # Modules may share modules: a small pickle can describe a tree that is endless to walk.
         visited += 1
         if visited > MAX_MODULES or len(entries) > MAX_TENSORS or len(prefix) > 300:
-            raise UnsafePickleError(
-                f"holds a network of more than {MAX_MODULES:,} modules, or nested too deep"
-            )
+            raise UnsafePickleError(f"holds a network of more than {MAX_MODULES:,} modules, or nested too deep")
         fields = module.fields()
         transient = fields.get("_non_persistent_buffers_set")
         for group in ("_parameters", "_buffers"):
@@ -98,9 +93,7 @@ def _module_entries(root: Record) -> dict[str, object]:
                 kept = group == "_parameters" or not isinstance(transient, set) or name not in transient
                 if kept and _is_tensor(value):
                     entries[prefix + name] = value
-        children = [
-            (f"{prefix}{name}.", m) for name, m in _items(fields.get("_modules")) if isinstance(m, Record)
-        ]
+        children = [(f"{prefix}{name}.", m) for name, m in _items(fields.get("_modules")) if isinstance(m, Record)]
         waiting.extend(reversed(children))
     return entries
 
@@ -113,8 +106,4 @@ def _is_tensor(value: object) -> TypeGuard[ReadableTensor]:
 def _items(group: object) -> list[tuple[str, object]]:
     """A module's dict, which may be of a class of its own."""
     held = group.items if isinstance(group, Record) else group
-    return (
-        [(name, value) for name, value in held.items() if isinstance(name, str)]
-        if isinstance(held, dict)
-        else []
-    )
+    return [(name, value) for name, value in held.items() if isinstance(name, str)] if isinstance(held, dict) else []

@@ -58,9 +58,7 @@ def download(url: str, out: Path, *, sha256: str | None = None, progress: Progre
     """
     address = urllib.parse.urlsplit(url)
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise DownloadError(
-            f"{url}: only http:// and https:// addresses are fetched; a local file needs no download"
-        )
+        raise DownloadError(f"{url}: only http:// and https:// addresses are fetched; a local file needs no download")
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise DownloadError(f"{sha256!r} is no SHA-256; give its 64 hexadecimal digits")
     wanted = sha256.lower() if sha256 else _kept_hash(out)
@@ -73,9 +71,7 @@ def download(url: str, out: Path, *, sha256: str | None = None, progress: Progre
     found = _hash(part.path)
     if sha256 and found != sha256.lower():
         part.remove()
-        raise DownloadError(
-            f"{url}: its SHA-256 is {found}, not {sha256.lower()}; nothing was kept: check the address"
-        )
+        raise DownloadError(f"{url}: its SHA-256 is {found}, not {sha256.lower()}; nothing was kept: check the address")
     part.path.replace(out)
     part.remove()
     _keep_hash(out, found)
@@ -97,11 +93,7 @@ class _Part:
             size = self.path.stat().st_size
         except (OSError, ValueError):
             return 0, ""
-        if (
-            not isinstance(note, dict)
-            or note.get("url") != self.url
-            or not isinstance(note.get("validator"), str)
-        ):
+        if not isinstance(note, dict) or note.get("url") != self.url or not isinstance(note.get("validator"), str):
             return 0, ""
         return size, note["validator"]
 
@@ -136,9 +128,7 @@ def _fetch_with_retries(part: _Part, progress: Progress | None) -> None:
             last: Exception = error
         except (OSError, http.client.HTTPException, _InterruptedError) as error:
             if isinstance(error, OSError) and (error.filename or error.errno in DISK_FAULTS):
-                raise DownloadError(
-                    f"{part.path} cannot be written: {error.strerror}; free or change it"
-                ) from error
+                raise DownloadError(f"{part.path} cannot be written: {error.strerror}; free or change it") from error
             if isinstance(error, http.client.InvalidURL):
                 raise DownloadError(f"{part.url} is no address: {error}") from error
             last = error

@@ -19,9 +19,7 @@ class HashNet(nn.Module):
     def __init__(self, features: int = 8192, tables: int = 8, bits: int = 32) -> None:
         super().__init__()
         if tables < 2:
-            raise ValueError(
-                f"tables must be 2 or more for the mutual loss between hash layers, got {tables}"
-            )
+            raise ValueError(f"tables must be 2 or more for the mutual loss between hash layers, got {tables}")
         if not 1 <= bits <= 64:
             raise ValueError(f"bits must be 1 to 64 for a key to fit an integer, got {bits}")
         self.normalise = nn.LayerNorm(features, elementwise_affine=False)

@@ -42,14 +42,10 @@ class I3D(nn.Module):
         ValueError: a size that the strides do not divide, or too small for ``cells``.
     """
 
-    def __init__(
-        self, width: float = 1.0, size: int = 256, cells: int = 2, *, final_relu: bool = True
-    ) -> None:
+    def __init__(self, width: float = 1.0, size: int = 256, cells: int = 2, *, final_relu: bool = True) -> None:
         super().__init__()
         if size % 32 or size < 32 * cells:
-            raise ValueError(
-                f"size {size} must be a multiple of 32, and at least {32 * cells} for {cells} cells"
-            )
+            raise ValueError(f"size {size} must be a multiple of 32, and at least {32 * cells} for {cells} cells")
         inner, outer = channels(64, width), channels(256, width)
         self.stem = Stem(channels(64, width))
         self.s2 = stage(2, channels(64, width), inner, outer, stride=1)

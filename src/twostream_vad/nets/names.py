@@ -12,9 +12,7 @@ from .i3d import I3D
 from .stunet import STUNet
 
 Kind = Literal["i3d", "stunet", "hashnet"]
-IGNORED = re.compile(
-    r"(encoder\.)?head\.projection\..*|pred_.*|blocks\.6\.proj\..*|.*_momentum|lr|model_iter"
-)
+IGNORED = re.compile(r"(encoder\.)?head\.projection\..*|pred_.*|blocks\.6\.proj\..*|.*_momentum|lr|model_iter")
 """The classification head, and what Caffe2's optimizer keeps beside the weights."""
 
 NORM = r"(weight|bias|running_mean|running_var|num_batches_tracked)"

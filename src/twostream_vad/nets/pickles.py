@@ -77,9 +77,7 @@ class UncalledRecord(Record):
         raise UnsafePickleError(f"the pickle calls {cls.origin!r}, which no weight file needs")
 
 
-def load_pickle(
-    data: mmap.mmap | bytes, start: int = 0, persistent: Persistent | None = None
-) -> tuple[object, int]:
+def load_pickle(data: mmap.mmap | bytes, start: int = 0, persistent: Persistent | None = None) -> tuple[object, int]:
     """The object pickled at byte ``start`` and the position behind it.
 
     Strings of Python 2 are read as latin-1. Nothing that the pickle names is imported or called.

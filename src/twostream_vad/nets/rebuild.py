@@ -38,9 +38,7 @@ class PickledDict(dict[object, object]):
         pass
 
 
-def _rebuild_tensor(
-    storage: object, offset: object, size: object, stride: object, *_more: object
-) -> StoredTensor:
+def _rebuild_tensor(storage: object, offset: object, size: object, stride: object, *_more: object) -> StoredTensor:
     if not isinstance(storage, Storage):
         raise WeightsError("a tensor of the pickle has no storage")
     return StoredTensor(storage, offset, size, stride)
@@ -73,9 +71,7 @@ def _taken(of: Callable[[list[object]], object]) -> Call:
         if items == ():
             return of([])
         if not isinstance(items, list):
-            raise WeightsError(
-                f"the pickle makes a {getattr(of, '__name__', 'collection')} of {type(items).__name__}"
-            )
+            raise WeightsError(f"the pickle makes a {getattr(of, '__name__', 'collection')} of {type(items).__name__}")
         taken = of(items)
         items.clear()
         return taken

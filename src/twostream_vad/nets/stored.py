@@ -117,9 +117,7 @@ class StoredTensor(Sealed):
         start = (self._storage.first + self._offset) * self.dtype.itemsize
         stop = start + self._span * self.dtype.itemsize
         assert stop <= blob.size
-        values = torch.frombuffer(
-            bytearray(blob.data[blob.start + start : blob.start + stop]), dtype=self.dtype
-        )
+        values = torch.frombuffer(bytearray(blob.data[blob.start + start : blob.start + stop]), dtype=self.dtype)
         return values.as_strided(self.shape, self._strides).clone(memory_format=torch.contiguous_format)
 
 

@@ -56,9 +56,7 @@ class Decoder(nn.Module):
     def __init__(self, width: float) -> None:
         super().__init__()
         w = {base: channels(base, width) for base in (32, 64, 128, 256, 512, 1024, 2048)}
-        self.up1 = nn.Sequential(
-            *one(w[2048], w[512]), *up(w[512], w[512]), *one(w[512], w[512]), *up(w[512], w[2048])
-        )
+        self.up1 = nn.Sequential(*one(w[2048], w[512]), *up(w[512], w[512]), *one(w[512], w[512]), *up(w[512], w[2048]))
         self.u1 = convs(2 * w[2048], w[512], w[512], w[2048])
         self.up2 = nn.Sequential(*up(w[2048], w[1024]))
         self.u2 = convs(2 * w[1024], w[256], w[256], w[1024])
@@ -69,7 +67,8 @@ class Decoder(nn.Module):
         self.up5 = nn.Sequential(*up(w[256], w[128]))
         self.u5 = convs(w[128], w[32], w[32], w[128])
         self.up6 = nn.Sequential(*up(w[128], w[64]))
-        self.u6 = convs(w[64], w[64], 3, 3)[:-2]  # the very last convolution has neither norm nor ReLU
+        # The very last convolution has neither norm nor ReLU.
+        self.u6 = nn.Sequential(*list(convs(w[64], w[64], 3, 3).children())[:-2])
 
     @property
     def last(self) -> nn.Conv3d:

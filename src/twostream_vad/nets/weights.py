@@ -120,8 +120,7 @@ def read_foreign(path: Path) -> Foreign:
             problems.append(f"unknown: {_listed(unknown)}")
         if problems:
             raise WeightsError(
-                f"not the tensors of the paper's {dialect.kind}: {'; '.join(problems)}. "
-                "Give a file of that very net"
+                f"not the tensors of the paper's {dialect.kind}: {'; '.join(problems)}. Give a file of that very net"
             )
         tensors = {n: stored[n].read() if n in stored else torch.zeros((), dtype=torch.int64) for n in wanted}
         form = f"{contents.form}, names of {dialect.owner}"
@@ -137,9 +136,9 @@ def import_weights(path: Path, out: Path) -> Imported:
         WeightsError: as ``read_foreign``.
     """
     foreign = read_foreign(path)
-    cast = {
-        str(t.dtype).removeprefix("torch.") for t in foreign.tensors.values() if t.is_floating_point()
-    } - {"float32"}
+    cast = {str(t.dtype).removeprefix("torch.") for t in foreign.tensors.values() if t.is_floating_point()} - {
+        "float32"
+    }
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in foreign.tensors.items()}
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -166,9 +165,7 @@ def import_weights(path: Path, out: Path) -> Imported:
     finally:
         partial.unlink(missing_ok=True)
     parameters = sum(tensor.numel() for tensor in tensors.values())
-    return Imported(
-        out, foreign.kind, foreign.form, len(tensors), parameters, foreign.ignored, sha256, warnings
-    )
+    return Imported(out, foreign.kind, foreign.form, len(tensors), parameters, foreign.ignored, sha256, warnings)
 
 
 def inspect_weights(path: Path) -> Summary:
@@ -198,9 +195,7 @@ def load_encoder(path: Path) -> dict[str, Tensor]:
         if any(name.startswith("encoder.") for name in stored):
             stored = {n.removeprefix("encoder."): t for n, t in stored.items() if n.startswith("encoder.")}
         if "stem.conv.weight" not in stored:
-            raise WeightsError(
-                f"holds no encoder; its tensors: {_listed(stored)}; give an I3D's or a STUNet's"
-            )
+            raise WeightsError(f"holds no encoder; its tensors: {_listed(stored)}; give an I3D's or a STUNet's")
         return {name: tensor.read() for name, tensor in stored.items()}
 
 

@@ -38,9 +38,7 @@ def local_error(error: Tensor, window: int, stride: int) -> Tensor:
     """
     side = min(error.shape[-2:])
     if window > side:
-        raise ValueError(
-            f"window {window} is larger than the error map's {side} pixels; choose one of at most {side}"
-        )
+        raise ValueError(f"window {window} is larger than the error map's {side} pixels; choose one of at most {side}")
     return F.avg_pool2d(error[:, None], window, stride)[:, 0]
 
 

@@ -31,9 +31,7 @@ class RecoveryStream:
         self._snippet = Snippet(settings.length, settings.interval, offset=span)
 
     @classmethod
-    def load(
-        cls, model: Path, settings: RecoverySettings, size: int, device: torch.device
-    ) -> "RecoveryStream":
+    def load(cls, model: Path, settings: RecoverySettings, size: int, device: torch.device) -> "RecoveryStream":
         """The stream of a model file that `train` wrote.
 
         Raises:

@@ -87,9 +87,7 @@ def train_recovery(
                     save_checkpoint(folder / "checkpoint.safetensors", step + 1, net, optimizer)
                     saved = time.monotonic()
                 progress(step + 1, plan.steps, f"loss {mse + settings.l1 * l1:.4f}")
-        save_tensors(
-            folder / "model.safetensors", net.state_dict(), {"kind": "stunet", "steps": str(plan.steps)}
-        )
+        save_tensors(folder / "model.safetensors", net.state_dict(), {"kind": "stunet", "steps": str(plan.steps)})
         (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return folder / "model.safetensors"
 

@@ -76,9 +76,7 @@ class Selection:
                 raise ValueError("it is empty")
             return cls(candidates)
         except FileNotFoundError:
-            raise ValueError(
-                f"{path}: no window is chosen yet; run `tsvad recovery select-window` first"
-            ) from None
+            raise ValueError(f"{path}: no window is chosen yet; run `tsvad recovery select-window` first") from None
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: not a selection ({error}); delete it and select again") from None
 
@@ -113,9 +111,7 @@ def select_window(
         raise ValueError(f"no training video is longer than a snippet's {stream.snippet.span + 1} frames")
     names = pick_videos(usable, pseudo.videos)
     jobs = [
-        PseudoVideo(videos[name], kind, pseudo, seed + number)
-        for kind in KINDS
-        for number, name in enumerate(names)
+        PseudoVideo(videos[name], kind, pseudo, seed + number) for kind in KINDS for number, name in enumerate(names)
     ]
     maxima: dict[str, Tensor] = {}
     for done, video in enumerate(jobs):
@@ -136,9 +132,7 @@ def _options(settings: RecoverySettings) -> list[tuple[int, float, bool, Literal
     windows = range(len(settings.windows))
     l1s: Sequence[float] = (0.0, 1.0) if settings.score_l1 == "select" else (settings.score_l1,)
     l2s: Sequence[bool] = (False, True) if settings.channel_l2 == "select" else (settings.channel_l2,)
-    crops: Sequence[Literal["max", "mean"]] = (
-        ("mean", "max") if settings.crops == "select" else (settings.crops,)
-    )
+    crops: Sequence[Literal["max", "mean"]] = ("mean", "max") if settings.crops == "select" else (settings.crops,)
     return list(itertools.product(windows, l1s, l2s, crops))
 
 

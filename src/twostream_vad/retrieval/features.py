@@ -74,9 +74,7 @@ class FeatureSet:
                 f"{self.path}: cannot be read ({error}); delete {self.folder} and extract again"
             ) from None
         if array.shape != (self.rows, self.values) or array.dtype != self.dtype:
-            raise FeatureError(
-                f"{self.path}: not as its manifest says; delete {self.folder} and extract again"
-            )
+            raise FeatureError(f"{self.path}: not as its manifest says; delete {self.folder} and extract again")
         return array
 
     def save(self) -> None:
@@ -155,9 +153,7 @@ def _open(
         old = FeatureSet.load(folder)
         undone = tuple(replace(video, done=0) for video in old.videos)
         if replace(old, videos=undone) != fresh:
-            raise FeatureError(
-                f"{folder}: holds features of other videos or another encoder; delete it or use --redo"
-            )
+            raise FeatureError(f"{folder}: holds features of other videos or another encoder; delete it or use --redo")
         old.array()
         return old
     folder.mkdir(parents=True, exist_ok=True)
@@ -195,6 +191,4 @@ def _extract_video(
 
 
 def _changed(source: FrameSource, what: str) -> FeatureError:
-    return FeatureError(
-        f"{source.path}: {what}; its frames changed since they were counted: run `tsvad prepare` again"
-    )
+    return FeatureError(f"{source.path}: {what}; its frames changed since they were counted: run `tsvad prepare` again")

@@ -57,9 +57,7 @@ class Encoder:
         with torch.inference_mode():
             flat = clips.flatten(0, 1).to(self.device).contiguous(memory_format=torch.channels_last_3d)
             pooled: Tensor = self.net(flat)
-            features: NDArray[np.float32] = (
-                pooled.float().reshape(*clips.shape[:2], self.values).cpu().numpy()
-            )
+            features: NDArray[np.float32] = pooled.float().reshape(*clips.shape[:2], self.values).cpu().numpy()
             return features
 
 

@@ -88,17 +88,14 @@ def train_retrieval(
     return folder / "model.safetensors"
 
 
-def draw_pairs(
-    videos: Sequence[VideoRows], settings: RetrievalSettings, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def draw_pairs(videos: Sequence[VideoRows], settings: RetrievalSettings, rng: np.random.Generator) -> NDArray[np.int64]:
     """Rows of ``batch`` pairs, (batch, 2).
 
     A pair is two snippets of one video at most ``gap`` frames apart, each in any of its crops.
     """
     picked = rng.integers(len(videos), size=settings.batch)
     first, snippets, crops = (
-        np.array([getattr(video, key) for video in videos], np.int64)[picked]
-        for key in ("first", "snippets", "crops")
+        np.array([getattr(video, key) for video in videos], np.int64)[picked] for key in ("first", "snippets", "crops")
     )
     start = rng.integers(snippets)
     least = np.maximum(start - settings.gap, 0)

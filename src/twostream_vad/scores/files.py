@@ -46,9 +46,7 @@ def write_scores(path: Path, scores: Mapping[str, NDArray[Any]]) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def write_frame_scores(
-    path: Path, times: NDArray[np.float64], columns: Mapping[str, NDArray[np.float64]]
-) -> None:
+def write_frame_scores(path: Path, times: NDArray[np.float64], columns: Mapping[str, NDArray[np.float64]]) -> None:
     """A CSV of a video's scores, a row a frame: frame, time in seconds, the columns; NaN is left empty."""
     lines = [",".join(("frame", "time", *columns))]
     for frame, (time, *values) in enumerate(zip(times, *columns.values(), strict=True)):
@@ -68,9 +66,7 @@ def _read(path: Path, name: str, file: Mapping[str, Any]) -> NDArray[np.float64]
 def _checked(path: Path, name: str, array: Any) -> NDArray[np.float64]:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim not in (1, 2):
         shape = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "no array"
-        raise _unusable(
-            path, f"must hold (snippets,) or (snippets, windows) numbers for video {name}, got {shape}"
-        )
+        raise _unusable(path, f"must hold (snippets,) or (snippets, windows) numbers for video {name}, got {shape}")
     if not np.isfinite(array).all():
         raise _unusable(path, f"has NaN or infinity among the scores of video {name}")
     return np.ascontiguousarray(array, np.float64)

@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def fuse(
-    recovery: NDArray[Any], retrieval: NDArray[Any], weights: Sequence[float] = (1.0, 1.0)
-) -> NDArray[np.float64]:
+def fuse(recovery: NDArray[Any], retrieval: NDArray[Any], weights: Sequence[float] = (1.0, 1.0)) -> NDArray[np.float64]:
     """Weighted sum of both streams' frame scores (frames,), recovery's weight first; 1 : 1 in the paper.
 
     ValueError where the lengths differ, a score is not a number, or the weights are not two numbers of 0 or

@@ -93,7 +93,5 @@ def _finite(scores: NDArray[Any]) -> Scores:
         raise ValueError(f"scores must be one number each, shape (m,), got shape {values.shape}")
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise ValueError(
-            f"score {bad} is {values[bad]}: score the video again, and look for NaN in the weights"
-        )
+        raise ValueError(f"score {bad} is {values[bad]}: score the video again, and look for NaN in the weights")
     return values

@@ -45,9 +45,7 @@ class ImageFolder:
     def read(self, index: int) -> NDArray[np.uint8]:
         """The image of frame ``index``, (H, W, 3) uint8 RGB; VideoError where it cannot be read."""
         if not 0 <= index < len(self.files):
-            raise VideoError(
-                f"{self.path} has frames 0 to {len(self.files) - 1}, frame {index} was asked for"
-            )
+            raise VideoError(f"{self.path} has frames 0 to {len(self.files) - 1}, frame {index} was asked for")
         try:
             return read_image(self.files[index])
         except VideoError as error:
@@ -97,9 +95,7 @@ def _is_image(file: Path) -> bool:
 def _number(file: Path) -> int:
     match = _NUMBER.search(file.stem)
     if match is None:
-        raise VideoError(
-            f"{file} has no number in its name; name frames by number (000.jpg) or remove the file"
-        )
+        raise VideoError(f"{file} has no number in its name; name frames by number (000.jpg) or remove the file")
     return int(match[1])
 
 

@@ -27,9 +27,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         # OpenCV's own reader fails on paths outside ASCII on some systems.
         data = path.read_bytes()
     except OSError as error:
-        raise VideoError(
-            f"{path} cannot be opened: {error.strerror}; check that it is there and readable"
-        ) from error
+        raise VideoError(f"{path} cannot be opened: {error.strerror}; check that it is there and readable") from error
     if not data:
         raise VideoError(f"{path} is empty; extract or copy this frame again")
     if _is_cut_off(data):
@@ -37,9 +35,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise VideoError(
-            f"{path} cannot be decoded: {error.err}; extract or copy this frame again"
-        ) from error
+        raise VideoError(f"{path} cannot be decoded: {error.err}; extract or copy this frame again") from error
     if bgr is None:
         raise VideoError(f"{path} is damaged or not an image; extract or copy this frame again")
     image: NDArray[np.uint8] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]

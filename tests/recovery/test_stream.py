@@ -1,0 +1,126 @@
+"""The context recovery stream: from clips to errors, against loops over crops and windows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from twostream_vad.config import RecoverySettings
+from twostream_vad.nets.stunet import STUNet
+from twostream_vad.recovery.stream import RecoveryStream, chosen
+from twostream_vad.training import CheckpointError, save_tensors
+from twostream_vad.video.snippets import RECOVERY
+
+CPU = torch.device("cpu")
+WINDOWS, STRIDE = (128, 48), 16
+
+
+def settings(**values: object) -> RecoverySettings:
+    given = {"width": 1 / 16, "windows": WINDOWS, "window_stride": STRIDE, **values}
+    return RecoverySettings.model_validate(given)
+
+
+def clips() -> Tensor:
+    """Two snippets of three crops."""
+    return torch.randn(2, 3, 3, 9, 128, 128, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture(scope="module")
+def net() -> STUNet:
+    torch.manual_seed(0)
+    net = STUNet(1 / 16, 128).train()
+    with torch.no_grad():
+        net(torch.randn(2, 3, 8, 128, 128))
+    return net
+
+
+@pytest.fixture(scope="module")
+def pictures(net: STUNet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Predicted and true frames of ``clips``, (2, 3, 3, S, S)."""
+    with torch.no_grad():
+        predicted = net.eval()(clips().flatten(0, 1)[:, :, :8])[:, :, 0]
+    return predicted.reshape(2, 3, 3, 128, 128).double().numpy(), clips()[:, :, :, 8].double().numpy()
+
+
+def slow_mle(gap: NDArray[np.float64], window: int, l1: float, channel_l2: bool) -> float:
+    """Of one crop's difference (3, S, S)."""
+    error = np.sqrt((gap**2).sum(0)) / 3 if channel_l2 else (gap**2).mean(0)
+    starts = range(0, 128 - window + 1, STRIDE)
+    squares = [error[y : y + window, x : x + window].mean() for y in starts for x in starts]
+    absolutes = [np.abs(gap).mean(0)[y : y + window, x : x + window].mean() for y in starts for x in starts]
+    return float(max(squares) + l1 * max(absolutes))
+
+
+@pytest.mark.parametrize(
+    ("l1", "channel_l2", "crops"), [(0.0, False, "max"), (1.0, True, "mean"), (0.5, False, "mean")]
+)
+def test_scores_are_mle_of_each_window_then_fle(
+    l1: float,
+    channel_l2: bool,
+    crops: str,
+    net: STUNet,
+    pictures: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> None:
+    stream = RecoveryStream(net, settings(score_l1=l1, channel_l2=channel_l2, crops=crops), CPU)
+    scores = stream.score(clips())
+    gaps = pictures[1] - pictures[0]
+    over = np.max if crops == "max" else np.mean
+    expected = [
+        [over([slow_mle(gap, window, l1, channel_l2) for gap in snippet]) for window in WINDOWS]
+        + [over([np.sqrt((gap**2).mean()) + l1 * np.abs(gap).mean() for gap in snippet])]
+        for snippet in gaps
+    ]
+    assert scores.dtype == np.float64
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
+
+
+def test_predict_gives_the_nets_frame_and_the_true_one(
+    net: STUNet, pictures: tuple[NDArray[np.float64], NDArray[np.float64]]
+) -> None:
+    predicted, true = RecoveryStream(net, settings(), CPU).predict(clips().flatten(0, 1))
+    np.testing.assert_allclose(predicted.numpy(), pictures[0].reshape(6, 3, 128, 128), rtol=1e-3, atol=1e-4)
+    assert np.array_equal(true.numpy(), pictures[1].reshape(6, 3, 128, 128).astype(np.float32))
+
+
+def test_maxima_are_told_clip_by_clip_and_crop_by_crop(net: STUNet) -> None:
+    stream = RecoveryStream(net, settings(), CPU)
+    local, whole = stream.maxima(clips())
+    assert (local.shape, whole.shape) == ((2, 3, 2, 3), (2, 3, 2))
+    alone, alone_whole = stream.maxima(clips()[1:, 2:])
+    torch.testing.assert_close(alone[0, 0], local[1, 2], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(alone_whole[0, 0], whole[1, 2], rtol=1e-4, atol=1e-5)
+
+
+def test_scoring_repeats_to_the_bit_and_teaches_the_net_nothing(net: STUNet) -> None:
+    stream = RecoveryStream(net.train(), settings(), CPU)
+    first = stream.score(clips())
+    assert np.array_equal(stream.score(clips()), first)
+
+
+def test_a_model_file_scores_as_the_net_it_was_written_from(net: STUNet, tmp_path: Path) -> None:
+    save_tensors(tmp_path / "model.safetensors", net.state_dict(), {})
+    loaded = RecoveryStream.load(tmp_path / "model.safetensors", settings(), 128, CPU)
+    assert np.array_equal(loaded.score(clips()), RecoveryStream(net, settings(), CPU).score(clips()))
+
+
+def test_a_model_of_another_width_is_refused_by_file(net: STUNet, tmp_path: Path) -> None:
+    save_tensors(tmp_path / "model.safetensors", net.state_dict(), {})
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: not the tensors of this net"):
+        RecoveryStream.load(tmp_path / "model.safetensors", settings(width=1 / 8), 128, CPU)
+
+
+def test_the_score_belongs_to_the_predicted_frame(net: STUNet) -> None:
+    assert RecoveryStream(net, settings(), CPU).snippet == RECOVERY
+
+
+@pytest.mark.parametrize("key", ["score_l1", "channel_l2", "crops"])
+def test_settings_still_to_be_selected_are_refused_with_the_command(key: str) -> None:
+    with pytest.raises(ValueError, match="select-window"):
+        chosen(settings(**{key: "select"}))
+
+
+def test_chosen_settings_are_told() -> None:
+    assert chosen(settings(score_l1=0.5, channel_l2=True, crops="max")) == (0.5, True, "max")

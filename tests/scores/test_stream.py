@@ -1,0 +1,114 @@
+"""Clips out of consecutive frames: the same as stacking them by the snippet's arithmetic, in bounded memory."""
+
+import weakref
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from twostream_vad.scores.stream import ClipBuffer, clip_batches, score_views
+from twostream_vad.video.snippets import Snippet
+
+
+def video(frames: int, crops: int = 2) -> list[Tensor]:
+    """Crops (crops, 3, 2, 2) of each frame, all different."""
+    return list(torch.randn(frames, crops, 3, 2, 2, generator=torch.Generator().manual_seed(frames)))
+
+
+def stacked(views: list[Tensor], snippet: Snippet) -> list[Tensor]:
+    """Every clip (crops, 3, T, 2, 2), from its definition."""
+    clips = []
+    for start in range(snippet.count(len(views))):
+        clip = torch.empty(*views[0].shape[:2], snippet.length, 2, 2)
+        for place, index in enumerate(snippet.frames(start)):
+            clip[:, :, place] = views[index]
+        clips.append(clip)
+    return clips
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    length=st.integers(1, 5),
+    interval=st.integers(1, 4),
+    batch=st.integers(1, 7),
+    frames=st.integers(0, 40),
+)
+def test_clips_are_the_snippets_in_order_in_full_batches(length: int, interval: int, batch: int, frames: int) -> None:
+    snippet, views = Snippet(length, interval, offset=0), video(frames)
+    batches = list(clip_batches(views, snippet, batch))
+    expected = stacked(views, snippet)
+    sizes = [len(clips) for clips in batches]
+    assert sizes == [min(batch, len(expected) - first) for first in range(0, len(expected), batch)]
+    found = [clip for clips in batches for clip in clips]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(("interval", "batch"), [(1, 1), (2, 4), (3, 5)])
+def test_no_more_than_span_and_batch_frames_are_held(interval: int, batch: int) -> None:
+    snippet = Snippet(4, interval, offset=0)
+    buffer, held, most = ClipBuffer(snippet, batch), [], 0
+    for view in video(60):
+        pushed = view.clone()
+        held.append(weakref.ref(pushed))
+        buffer.push(pushed)
+        del pushed
+        most = max(most, sum(kept() is not None for kept in held))
+    assert most == snippet.span + batch
+
+
+def test_a_clip_is_given_out_as_soon_as_its_batch_is_full() -> None:
+    snippet = Snippet(3, 2, offset=4)
+    buffer = ClipBuffer(snippet, batch=2)
+    full = [index for index, view in enumerate(video(12)) if buffer.push(view) is not None]
+    assert full == [5, 7, 9, 11]
+    assert buffer.flush() is None
+
+
+def test_clips_do_not_change_when_more_frames_come() -> None:
+    snippet, views = Snippet(2, 1, offset=0), video(6)
+    buffer = ClipBuffer(snippet, batch=1)
+    clips = [clip for view in views if (clip := buffer.push(view)) is not None]
+    assert torch.equal(torch.cat(clips), torch.stack(stacked(views, snippet)))
+
+
+class Sums:
+    """A stream whose score is the sum of a clip; it remembers what it was asked."""
+
+    snippet = Snippet(3, 2, offset=4)
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def score(self, clips: Tensor) -> NDArray[np.float64]:
+        self.asked.append(len(clips))
+        return clips.double().sum((1, 2, 3, 4, 5)).numpy()
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8, 100])
+def test_scores_in_batches_are_those_of_one_large_batch(batch: int) -> None:
+    views = video(21)
+    expected = Sums().score(torch.stack(stacked(views, Sums.snippet)))
+    assert np.array_equal(np.concatenate(list(score_views(Sums(), views, batch))), expected)
+
+
+def test_a_video_is_scored_as_it_is_read() -> None:
+    read, stream = 0, Sums()
+
+    def views() -> Iterator[Tensor]:
+        nonlocal read
+        for view in video(30):
+            read += 1
+            yield view
+
+    scores = score_views(stream, views(), 2)
+    next(scores)
+    assert (read, stream.asked) == (6, [2])
+
+
+def test_a_video_too_short_has_no_scores() -> None:
+    assert list(score_views(Sums(), video(4), 2)) == []
