@@ -143,7 +143,8 @@ def stunet(golden: Golden) -> Iterator[Line]:
     encoder = I3D(final_relu=True)
     encoder.load_state_dict(net.encoder.state_dict())
     clip = torch.from_numpy(golden.normal("clip", (1, 3, 8, 256, 256)))
-    net.eval(), encoder.eval()
+    net.eval()
+    encoder.eval()
     with torch.inference_mode():
         yield Line("prediction", net(clip).numpy(), arrays["prediction"], 2e-5, relative=True)
         for key, model in (("features_norelu", net.encoder), ("features_relu", encoder)):
@@ -163,7 +164,8 @@ def training_step(golden: Golden, net: STUNet, arrays: dict[str, NDArray[Any]]) 
     yield Line("train_mse", mse.detach().numpy(), arrays["train_mse"], 1e-5, relative=True)
     yield Line("train_l1", l1.detach().numpy(), arrays["train_l1"], 1e-5, relative=True)
     mean, var = net.encoder.stem.norm.running_mean, net.decoder.u3[1].running_var
-    assert mean is not None and isinstance(var, Tensor)
+    assert mean is not None
+    assert isinstance(var, Tensor)
     yield Line("train_encoder_running_mean", mean.numpy(), arrays["train_encoder_running_mean"], 1e-5, relative=True)
     yield Line("train_decoder_running_var", var.numpy(), arrays["train_decoder_running_var"], 1e-5, relative=True)
     gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
@@ -292,7 +294,8 @@ def our_name(name: str) -> str:
 def load_fill(path: Path) -> Any:
     """The module that turns names into tensors."""
     spec = importlib.util.spec_from_file_location("fill", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

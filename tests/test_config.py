@@ -26,7 +26,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "retrieval": RetrievalSettings,
     "fusion": FusionSettings,
 }
-PAPER = Recipe(name="paper")  # type: ignore[call-arg]
+PAPER = Recipe(name="paper")
 
 
 def test_the_four_datasets_have_recipes() -> None:
@@ -211,4 +211,4 @@ def test_a_file_that_is_no_recipe_is_refused_by_name(content: bytes, message: st
 
 def test_a_recipe_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        PAPER.recovery.lr = 1.0
+        PAPER.recovery.lr = 1.0  # type: ignore[misc]

@@ -14,7 +14,7 @@ FLOORS = [
     {"config", "storage", "video", "nets", "evaluation"},
     {"datasets", "training", "scores"},
     {"recovery", "retrieval"},
-    {"run", "stages", "results", "detector"},
+    {"run", "stages", "results", "report", "detector"},
     {"live"},
     {"cli"},
 ]
@@ -23,10 +23,13 @@ SIDEWAYS = {
     # Files are written whole everywhere.
     ("nets", "storage"),
     ("evaluation", "storage"),
-    # A run's folder, its stages, and what reads them: one room in four files.
+    # A run's folder, its stages, and what reads them: one room in several files.
     ("stages", "run"),
     ("results", "run"),
     ("results", "stages"),
+    ("report", "run"),
+    ("report", "stages"),
+    ("report", "results"),
     ("detector", "run"),
     ("detector", "stages"),
 }

@@ -159,11 +159,11 @@ class Recipe(Section):
     threads: Count | None = Field(
         None, description="CPU threads; none: all cores. Scores repeat to the bit for one value"
     )
-    view: ViewSettings = ViewSettings()  # type: ignore[call-arg]
-    recovery: RecoverySettings = RecoverySettings()  # type: ignore[call-arg]
-    pseudo: PseudoSettings = PseudoSettings()  # type: ignore[call-arg]
-    retrieval: RetrievalSettings = RetrievalSettings()  # type: ignore[call-arg]
-    fusion: FusionSettings = FusionSettings()  # type: ignore[call-arg]
+    view: ViewSettings = ViewSettings()
+    recovery: RecoverySettings = RecoverySettings()
+    pseudo: PseudoSettings = PseudoSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    fusion: FusionSettings = FusionSettings()
 
     @model_validator(mode="after")
     def windows_fit_the_crop(self) -> "Recipe":
@@ -246,19 +246,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
             raise RecipeError(f"--set {override!r}: {key} is a value, not a section")
         place = inner
     try:
-        place[keys[-1]] = _number(yaml.safe_load(text))
+        place[keys[-1]] = yaml.safe_load(text)
     except yaml.YAMLError:
         raise RecipeError(f"--set {override!r}: the value is not YAML") from None
-
-
-def _number(value: Any) -> Any:
-    # YAML 1.1 reads 1e-3 as a string: take it for the number that everybody means.
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def _explain(source: str, problem: Any) -> str:

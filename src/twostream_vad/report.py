@@ -15,7 +15,7 @@ from .evaluation.auc import roc_auc, roc_curve
 from .evaluation.page import Card, CardGroup, Cell, CurvePlot, Page, Table, VideoPanel, write_page
 from .evaluation.thumbnails import Thumbnails, heat_overlay, heat_picture, thumbnail, thumbnail_step
 from .recovery.localise import crop_errors, heat_map
-from .recovery.window import Selection
+from .recovery.window import Candidate, Selection
 from .results import Result, labels_of
 from .run import Run
 from .scores.files import read_scores
@@ -161,7 +161,7 @@ def _auc_table(result: Result) -> Table:
 
 def _window_table(run: Run) -> Table:
     selection = Selection.load(run.path("recovery/selection.json"))
-    best = {}
+    best: dict[int, Candidate] = {}
     for candidate in selection.candidates:
         best.setdefault(candidate.window, candidate)
     rows = [

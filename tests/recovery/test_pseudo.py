@@ -12,7 +12,7 @@ from twostream_vad.recovery.pseudo import KINDS, Kind, PseudoVideo, pick_videos,
 from twostream_vad.video.frames import ImageFolder
 
 Film = Callable[..., ImageFolder]
-SETTINGS = PseudoSettings(angle=(3, 3))  # type: ignore[call-arg]
+SETTINGS = PseudoSettings(angle=(3, 3))
 
 
 def images(video: PseudoVideo) -> list[NDArray[np.uint8]]:
@@ -67,7 +67,7 @@ def test_a_jump_ends_at_the_videos_ends(film: Film) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_seed_gives_the_same_frames_each_time(kind: Kind, film: Film) -> None:
-    source, settings = film(frames=16, height=32, width=40), PseudoSettings()  # type: ignore[call-arg]
+    source, settings = film(frames=16, height=32, width=40), PseudoSettings()
     video = PseudoVideo(source, kind, settings, 4)
     first, again = images(video), images(video)
     anew = images(PseudoVideo(source, kind, settings, 4))
@@ -75,14 +75,14 @@ def test_the_same_seed_gives_the_same_frames_each_time(kind: Kind, film: Film) -
 
 
 def test_seeds_draw_every_angle_of_the_range(film: Film) -> None:
-    source, settings = film(frames=1, height=32, width=40), PseudoSettings()  # type: ignore[call-arg]
+    source, settings = film(frames=1, height=32, width=40), PseudoSettings()
     turned = {turn(source.read(0), degrees).tobytes(): degrees for degrees in range(-9, 10)}
     drawn = {turned[images(PseudoVideo(source, "ghosts", settings, seed))[0].tobytes()] for seed in range(40)}
     assert drawn == {2, 3, 4, 5}
 
 
 def test_one_angle_serves_a_whole_video(film: Film) -> None:
-    source, settings = film(frames=20, height=32, width=40), PseudoSettings()  # type: ignore[call-arg]
+    source, settings = film(frames=20, height=32, width=40), PseudoSettings()
     video = PseudoVideo(source, "ghosts", settings, 1)
     normal = [t for t in range(20) if t not in video.spoilt]
     angles = [

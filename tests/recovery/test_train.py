@@ -191,6 +191,7 @@ def test_an_epoch_draws_each_video_equally_often_in_mixed_order() -> None:
     videos = [video for video, _, _ in drawn(range(15))]
     assert [videos.count(number) for number in range(3)] == [20, 20, 20]
     assert videos != sorted(videos)
+    assert videos != [video for video, _, _ in drawn(range(15, 30))]
 
 
 def test_a_clip_is_nine_frames_two_apart_from_anywhere_in_the_video() -> None:

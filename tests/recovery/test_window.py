@@ -22,7 +22,7 @@ from twostream_vad.video.snippets import RECOVERY
 from twostream_vad.video.views import Views
 
 Film = Callable[..., ImageFolder]
-PSEUDO = PseudoSettings()  # type: ignore[call-arg]
+PSEUDO = PseudoSettings()
 WINDOWS = (64, 32, 16)
 VIEWS = Views(16)
 

@@ -28,7 +28,8 @@ def crop_errors(stream: RecoveryStream, clips: Tensor) -> NDArray[np.float32]:
     with torch.inference_mode():
         error = squared_error_map(predicted, true, channel_l2=channel_l2) + l1 * absolute_error_map(predicted, true)
         local = local_error(error, settings.window, settings.window_stride)
-        return local.unflatten(0, clips.shape[:2]).cpu().numpy()
+        crops: Tensor = local.reshape(*clips.shape[:2], *local.shape[-2:])
+        return crops.cpu().numpy()
 
 
 def heat_map(

@@ -1,6 +1,8 @@
 """Buckets of real-valued codes as flat arrays: grouped, merged and looked up in bulk."""
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,13 +44,16 @@ def group(codes: Floats, first: int = 0) -> Buckets:
     keys = np.empty((tables, count), np.uint64)
     for start, chunk in checked_chunks(codes, first):
         keys[:, start - first : start - first + len(chunk)] = pack(chunk).T
-    found, counts, sums = [], [], []
-    for t in range(tables):
+
+    def one(t: int) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.float64]]:
         order, ordered = _sort(keys[t], bits)
         starts = _starts(ordered)
-        found.append(ordered[starts])
-        counts.append(np.diff(starts, append=count))
-        sums.append(_sum_runs(codes.reshape(-1, bits), order * tables + t, starts))
+        sums = _sum_runs(codes.reshape(-1, bits), order * tables + t, starts)
+        return ordered[starts], np.diff(starts, append=count), sums
+
+    # Tables are independent and numpy sorts and gathers without the GIL: the result does not depend on threads.
+    with ThreadPoolExecutor(min(tables, os.cpu_count() or 1)) as pool:
+        found, counts, sums = zip(*pool.map(one, range(tables)), strict=True)
     return _joined(count, found, counts, sums)
 
 
@@ -70,9 +75,9 @@ def merge(parts: Sequence[Buckets]) -> Buckets:
 
 def _joined(
     codes: int,
-    keys: list[NDArray[np.uint64]],
-    counts: list[NDArray[np.int64]],
-    sums: list[NDArray[np.float64]],
+    keys: Sequence[NDArray[np.uint64]],
+    counts: Sequence[NDArray[np.int64]],
+    sums: Sequence[NDArray[np.float64]],
 ) -> Buckets:
     """Tables, one after another, as flat arrays."""
     offsets = np.concatenate([[0], np.cumsum([len(k) for k in keys])])
