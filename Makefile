@@ -32,4 +32,4 @@ demo: setup
 	$(RUN)/tsvad demo --seed $(SEED) --out $(DEMO)
 
 clean:
-	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -155,6 +155,8 @@ def test_an_override_that_is_not_yaml_is_refused() -> None:
         ("recovery.lr=0", "recovery.lr"),
         ("recovery.lr=.inf", "recovery.lr"),
         ("fusion.recovery=.nan", "fusion.recovery"),
+        ("fusion.retrieval=-1", "fusion.retrieval"),
+        ("recovery.score_l1=-1", "recovery.score_l1"),
         ("recovery.batch=1", "recovery.batch"),
         ("recovery.epochs=many", "recovery.epochs"),
         ("recovery.window=48", "window 48 is not among windows"),

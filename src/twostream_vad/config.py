@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0)]
 
 
 class RecipeError(ValueError):
@@ -67,7 +68,7 @@ class RecoverySettings(Section):
         "select", description="the window of the score; select: by pseudo-anomalies from training video"
     )
     window_stride: Count = Field(8, description="step of the error window in crop pixels")
-    score_l1: float | Literal["select"] = Field(
+    score_l1: Weight | Literal["select"] = Field(
         1.0,
         description="λ of the score: the L1 error's maximum counts λ times; select: 0 or 1, as the window is",
     )
@@ -81,6 +82,15 @@ class RecoverySettings(Section):
     def trains_encoder(self) -> bool:
         """Whether the encoder gets gradients."""
         return self.encoder_rate > 0
+
+    @model_validator(mode="after")
+    def encoder_is_clear(self) -> "RecoverySettings":
+        """Weights from scratch must be trained, and are not pretrained ones."""
+        if self.encoder_reinit and not self.trains_encoder:
+            raise ValueError("encoder_reinit starts the encoder from scratch: give it a rate, encoder_rate=1")
+        if self.encoder_reinit and self.pretrained is not None:
+            raise ValueError("encoder_reinit starts from scratch and pretrained names weights: drop one of them")
+        return self
 
     @model_validator(mode="after")
     def window_is_among_windows(self) -> "RecoverySettings":
@@ -144,7 +154,9 @@ class FusionSettings(Section):
     """How the two streams become one score."""
 
     recovery: float = Field(1.0, ge=0, description="weight of context recovery")
-    retrieval: float = Field(1.0, ge=0, description="weight of knowledge retrieval")
+    retrieval: Weight | Literal["select"] = Field(
+        1.0, description="weight of knowledge retrieval; select: 1, 1/2, 1/4 or 1/8, by pseudo-anomalies"
+    )
 
 
 class Recipe(Section):

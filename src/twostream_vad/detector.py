@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .recovery.stream import RecoveryStream
-from .retrieval.stream import RetrievalStream, load_hashnet
-from .retrieval.tables import HashTables
+from .retrieval.stream import RetrievalStream
 from .run import Run, RunError
 from .scores.fusion import fuse
 from .scores.stream import ClipBuffer, Stream
 from .scores.timeline import paper_timeline
-from .stages import recovery_settings, recovery_stream, retrieval_encoder, views
+from .stages import fusion_weights, recovery_settings, recovery_stream, retrieval_stream, views
 from .training import set_threads
 from .video.frames import FrameSource
 from .video.views import Views
@@ -61,23 +60,20 @@ class Detector:
         Raises:
             RunError: the run is not fitted to the end.
         """
-        for name in ("select-window", "index"):
+        for name in ("select-window", "index", "select-weight"):
             if not run.is_done(name):
                 raise RunError(
                     f"{run.folder} is not fitted to the end; `tsvad fit {run.data} --out {run.folder}` goes on"
                 )
         set_threads(run.recipe.threads)
         settings = recovery_settings(run)
-        encoder = retrieval_encoder(run)
-        net = load_hashnet(run.path("retrieval/model.safetensors"), run.recipe.retrieval, encoder.values)
-        tables = HashTables.load(run.path("retrieval/tables.safetensors"))
         assert isinstance(settings.window, int)
         return cls(
             recovery_stream(run, settings),
-            RetrievalStream(encoder, net, tables),
+            retrieval_stream(run),
             views(run),
             settings.windows.index(settings.window),
-            (run.recipe.fusion.recovery, run.recipe.fusion.retrieval),
+            fusion_weights(run),
             (settings.score_batch, run.recipe.retrieval.score_batch),
         )
 

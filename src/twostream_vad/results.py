@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .datasets.labels import Labels, check_lengths, find_labels, read_labels
+from .datasets.labels import Labels, check_lengths, find_labels
 from .evaluation.auc import macro_auc, micro_auc
 from .run import Run, RunError
 from .scores.files import read_scores
@@ -36,7 +36,7 @@ def labels_of(run: Run, given: Path | None = None) -> Labels:
         RunError: there are none.
     """
     given = given or run.labels
-    labels = find_labels(run.source()) if given is None else read_labels(given)
+    labels = find_labels(run.source(), given)
     if labels is None:
         raise RunError(f"{run.data} has no labels of its test videos; give them with --labels FILE")
     counts = {name: video.frames for name, video in run.prepared["testing"].items()}
@@ -51,6 +51,8 @@ def evaluate(run: Run, labels: Path | None = None) -> Result:
         RunError: the run has not scored its test videos yet, or has no labels.
         DatasetError: labels do not fit the test videos.
     """
+    if not run.dataset.testing:
+        raise RunError(f"{run.data} has no test videos; score a video with `tsvad score {run.folder} VIDEO`")
     if not run.is_done("fuse"):
         raise RunError(
             f"{run.folder} has not scored its test videos; `tsvad fit {run.data} --out {run.folder}` goes on"

@@ -4,8 +4,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,119 +14,14 @@ import yaml
 from .config import Recipe, override_recipe, parse_recipe
 from .datasets.layouts import Dataset, find_dataset, read_prepared
 from .datasets.manifest import Prepared
+from .pipeline import STAGES
 from .storage import write_text
 
 RECORDS = "stages.json"
 
-TRAINING_KEYS = frozenset(
-    [
-        "length",
-        "interval",
-        "width",
-        "residual",
-        "pretrained",
-        "encoder_rate",
-        "encoder_reinit",
-        "lr",
-        "schedule",
-        "decay_epochs",
-        "warmup_steps",
-        "epochs",
-        "draws",
-        "batch",
-        "l1",
-        "precision",
-    ]
-)
-ENCODING_KEYS = frozenset(["length", "interval", "encoder", "pretrained", "cells", "feature_dtype"])
-HASHING_KEYS = frozenset(
-    ["bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "gap", "mutual"]
-)
-
 
 class RunError(ValueError):
     """A run folder that cannot be used as asked; the message says what to do next."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage: where its outputs lie, what it depends on, and which settings it reads."""
-
-    name: str
-    command: str
-    outputs: tuple[str, ...]
-    after: tuple[str, ...]
-    settings: Callable[[Recipe], Mapping[str, Any]]
-
-
-def _recovery(recipe: Recipe, keys: frozenset[str] | None) -> dict[str, Any]:
-    values = recipe.recovery.model_dump(mode="json")
-    return {f"recovery.{key}": value for key, value in values.items() if (key in TRAINING_KEYS) == (keys is not None)}
-
-
-def _retrieval(recipe: Recipe, keys: frozenset[str]) -> dict[str, Any]:
-    values = recipe.retrieval.model_dump(mode="json")
-    return {f"retrieval.{key}": value for key, value in values.items() if key in keys}
-
-
-def _shared(recipe: Recipe) -> dict[str, Any]:
-    view = {f"view.{key}": value for key, value in recipe.view.model_dump(mode="json").items()}
-    return {"seed": recipe.seed, "threads": recipe.threads, **view}
-
-
-STAGES = {
-    stage.name: stage
-    for stage in (
-        Stage("prepare", "prepare", ("frames",), (), lambda r: {"layout": r.layout}),
-        Stage(
-            "train-recovery",
-            "train recovery",
-            ("recovery/model.safetensors", "recovery/checkpoint.safetensors", "recovery/logs"),
-            ("prepare",),
-            lambda r: {**_shared(r), **_recovery(r, TRAINING_KEYS)},
-        ),
-        Stage(
-            "select-window",
-            "recovery select-window",
-            ("recovery/selection.json",),
-            ("train-recovery",),
-            lambda r: {
-                **_recovery(r, None),
-                **{f"pseudo.{k}": v for k, v in r.pseudo.model_dump(mode="json").items()},
-            },
-        ),
-        Stage(
-            "score-recovery",
-            "score recovery",
-            ("recovery/scores", "recovery/scores.npz", "recovery/fle.npz"),
-            ("select-window",),
-            lambda r: _recovery(r, None),
-        ),
-        Stage(
-            "features",
-            "features",
-            ("retrieval/features",),
-            ("prepare", "train-recovery"),
-            lambda r: {**_shared(r), **_retrieval(r, ENCODING_KEYS), "recovery.width": r.recovery.width},
-        ),
-        Stage(
-            "train-retrieval",
-            "train retrieval",
-            ("retrieval/model.safetensors", "retrieval/checkpoint.safetensors", "retrieval/logs"),
-            ("features",),
-            lambda r: _retrieval(r, HASHING_KEYS),
-        ),
-        Stage("index", "index", ("retrieval/tables.safetensors",), ("train-retrieval",), lambda _: {}),
-        Stage("score-retrieval", "score retrieval", ("retrieval/scores.npz",), ("index",), lambda _: {}),
-        Stage(
-            "fuse",
-            "fuse",
-            ("results/fused.npz",),
-            ("score-recovery", "score-retrieval"),
-            lambda r: {f"fusion.{key}": value for key, value in r.fusion.model_dump(mode="json").items()},
-        ),
-    )
-}
 
 
 class Run:
@@ -156,8 +50,8 @@ class Run:
             old = cls.open(folder)
             if old.data != data:
                 raise RunError(f"{folder} is a run on {old.data}, not on {data}; choose another --out")
-            labels = labels or old.labels
-        elif folder.exists() and any(folder.iterdir()):
+            return cls(folder, recipe, data, labels or old.labels)  # saved when a stage begins: it may be refused
+        if folder.exists() and any(folder.iterdir()):
             raise RunError(f"{folder} is not empty and no run; choose another --out")
         run = cls(folder, recipe, data, labels)
         run.save()
@@ -165,7 +59,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path, overrides: Sequence[str] = ()) -> "Run":
-        """The run in ``folder``; ``overrides`` (section.key=value) change its recipe from now on.
+        """The run in ``folder``; ``overrides`` (section.key=value) change its recipe once a stage begins with them.
 
         Raises:
             RunError: no run there, or a damaged one.
@@ -185,7 +79,6 @@ class Run:
         run = cls(folder, recipe, data, None if labels is None else Path(labels))
         if overrides:
             run.recipe = override_recipe(recipe, overrides)
-            run.save()
         return run
 
     def save(self) -> None:
@@ -226,9 +119,11 @@ class Run:
         return str(records[name]["identity"])
 
     def is_done(self, name: str) -> bool:
-        """Whether the stage has ended with the present settings."""
+        """Whether the stage, and every one that it stands on, has ended with the present settings."""
         record = self._records().get(name)
-        return bool(record and record["done"] and record["identity"] == self._expected(name)[0])
+        if not record or not record["done"] or record["identity"] != self._expected(name)[0]:
+            return False
+        return all(self.is_done(earlier) for earlier in STAGES[name].after(self.recipe))
 
     def begin(self, name: str, *, redo: bool = False) -> bool:
         """Starts or resumes a stage; False where it is done already.
@@ -238,6 +133,7 @@ class Run:
         """
         identity, settings = self._ready(name, redo=redo)
         record = self._records().get(name)
+        self.save()
         if redo:
             self._delete_outputs(name)
         elif record and record["done"]:
@@ -270,7 +166,7 @@ class Run:
         return self._records()
 
     def _ready(self, name: str, *, redo: bool) -> tuple[str, dict[str, Any]]:
-        for earlier in STAGES[name].after:
+        for earlier in STAGES[name].after(self.recipe):
             if not self.is_done(earlier):
                 raise RunError(f"{self.folder}: run `tsvad {STAGES[earlier].command} {self.folder}` first (or again)")
         identity, settings = self._expected(name)
@@ -284,7 +180,7 @@ class Run:
         settings = dict(stage.settings(self.recipe))
         if name == "prepare":
             settings["data"] = str(self.data)
-        below = {earlier: self._records().get(earlier, {}).get("identity") for earlier in stage.after}
+        below = {earlier: self._records().get(earlier, {}).get("identity") for earlier in stage.after(self.recipe)}
         text = json.dumps([settings, below], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16], settings
 
@@ -299,7 +195,7 @@ class Run:
     def _delete_outputs(self, name: str) -> None:
         for output in STAGES[name].outputs:
             path = self.path(output)
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

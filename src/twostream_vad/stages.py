@@ -1,15 +1,19 @@
 """The six stages of the paper on a run folder, and `fit`, which is all of them in order."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
 from .config import RecoverySettings
 from .datasets.layouts import Video
 from .datasets.prepare import prepare
+from .evaluation.auc import micro_auc
+from .recovery.pseudo import KINDS, pseudo_videos
 from .recovery.stream import RecoveryStream
 from .recovery.train import train_recovery
 from .recovery.window import Selection, select_window
@@ -22,13 +26,15 @@ from .scores.files import read_scores, write_scores
 from .scores.fusion import fuse
 from .scores.stream import score_views
 from .scores.timeline import paper_timeline
-from .storage import whole_file
+from .storage import whole_file, write_text
 from .training import Progress, pick_device, set_threads, silent
 from .video.frames import ImageFolder
 from .video.snippets import Snippet
 from .video.views import Region, Views, corridor_grid
 
 INDEX_ROWS = 4096
+WEIGHTS = (1.0, 0.5, 0.25, 0.125)
+"""Weights of retrieval tried, recovery's being as the recipe says."""
 
 
 def run_prepare(run: Run, *, redo: bool = False, workers: int | None = None, progress: Progress = silent) -> None:
@@ -59,14 +65,11 @@ def run_select_window(run: Run, *, redo: bool = False, progress: Progress = sile
         if wanted:
             settings = run.recipe.recovery
             stream = recovery_stream(run, settings)
-            select_window(
-                training_videos(run),
-                stream,
-                run.recipe.pseudo,
-                views(run),
-                seed=run.recipe.seed,
-                progress=progress,
-            ).save(run.path("recovery/selection.json"))
+            selection, scores = select_window(
+                training_videos(run), stream, run.recipe.pseudo, views(run), seed=run.recipe.seed, progress=progress
+            )
+            write_scores(run.path("recovery/pseudo.npz"), scores)
+            selection.save(run.path("recovery/selection.json"))
 
 
 def run_score_recovery(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
@@ -144,14 +147,53 @@ def run_index(run: Run, *, redo: bool = False, progress: Progress = silent) -> N
         tables.save(run.path("retrieval/tables.safetensors"))
 
 
+def run_select_weight(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
+    """Chooses the fusion weight of knowledge retrieval by pseudo-anomalies, if the recipe leaves it to be selected."""
+    with _stage(run, "select-weight", redo) as wanted:
+        if not wanted:
+            return
+        fusion = run.recipe.fusion
+        rows = [(fusion.retrieval, 0.0)]
+        if fusion.retrieval == "select":
+            rows = _rate_weights(run, fusion.recovery, progress)
+        run.path("results").mkdir(exist_ok=True)
+        write_text(run.path("results/weight.json"), json.dumps(rows) + "\n")
+
+
+def _rate_weights(run: Run, recovery: float, progress: Progress) -> list[tuple[float, float]]:
+    """Weights of retrieval and the mean micro-AUC over both kinds of pseudo-anomalies, the best first."""
+    errors = read_scores(run.path("recovery/pseudo.npz"))
+    stream, snippet = retrieval_stream(run), recovery_snippet(run.recipe.recovery)
+    videos = pseudo_videos(training_videos(run), run.recipe.pseudo, snippet, seed=run.recipe.seed)
+    curves = {}
+    for done, video in enumerate(videos):
+        progress(done, len(videos), video.name)
+        batches = list(
+            score_views(stream, (views(run).scored(frame.image) for frame in video), run.recipe.retrieval.score_batch)
+        )
+        distances = np.concatenate(batches) if batches else np.zeros(0)
+        curves[video.name] = (
+            paper_timeline(errors[video.name], snippet, len(video)),
+            paper_timeline(distances, stream.snippet, len(video)),
+        )
+    progress(len(videos), len(videos))
+    rows = []
+    for weight in WEIGHTS:
+        aucs = []
+        for kind in KINDS:
+            own = [video for video in videos if video.kind == kind]
+            fused = {video.name: fuse(*curves[video.name], (recovery, weight)) for video in own}
+            aucs.append(micro_auc(fused, {video.name: video.labels() for video in own}))
+        rows.append((weight, float(np.mean(aucs))))
+    return sorted(rows, key=lambda row: -row[1])
+
+
 def run_score_retrieval(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
     """Stage 6: scores every test video by knowledge retrieval; ``scores.npz`` holds (snippets,) a video."""
     with _stage(run, "score-retrieval", redo) as wanted:
         if not wanted:
             return
-        features = FeatureSet.load(run.path("retrieval/features/testing"))
-        net = load_hashnet(run.path("retrieval/model.safetensors"), run.recipe.retrieval, features.values)
-        stream = RetrievalStream(retrieval_encoder(run), net, HashTables.load(run.path("retrieval/tables.safetensors")))
+        features, stream = FeatureSet.load(run.path("retrieval/features/testing")), retrieval_stream(run)
         array, scores = features.array(), {}
         for done, video in enumerate(features.videos):
             rows = np.asarray(array[video.first : video.first + video.rows], dtype=np.float32)
@@ -167,7 +209,7 @@ def run_fuse(run: Run, *, redo: bool = False, progress: Progress = silent) -> No
         if wanted:
             curves = paper_curves(run)
             column = f"MLE {recovery_settings(run).window}"
-            weights = (run.recipe.fusion.recovery, run.recipe.fusion.retrieval)
+            weights = fusion_weights(run)
             fused = {name: fuse(curves[column][name], curves["retrieval"][name], weights) for name in curves[column]}
             write_scores(run.path("results/fused.npz"), fused)
             progress(1, 1)
@@ -180,6 +222,7 @@ FITTING: dict[str, Callable[..., None]] = {
     "features": run_features,
     "train-retrieval": run_train_retrieval,
     "index": run_index,
+    "select-weight": run_select_weight,
     "score-recovery": run_score_recovery,
     "score-retrieval": run_score_retrieval,
     "fuse": run_fuse,
@@ -250,6 +293,19 @@ def recovery_stream(run: Run, settings: RecoverySettings) -> RecoveryStream:
     return RecoveryStream.load(run.path("recovery/model.safetensors"), settings, run.recipe.view.size, pick_device())
 
 
+def fusion_weights(run: Run) -> tuple[float, float]:
+    """Weights of recovery and retrieval."""
+    rows = json.loads(run.path("results/weight.json").read_text("utf-8"))
+    return run.recipe.fusion.recovery, float(rows[0][0])
+
+
+def retrieval_stream(run: Run) -> RetrievalStream:
+    """The knowledge retrieval stream with its tables."""
+    encoder = retrieval_encoder(run)
+    net = load_hashnet(run.path("retrieval/model.safetensors"), run.recipe.retrieval, encoder.values)
+    return RetrievalStream(encoder, net, HashTables.load(run.path("retrieval/tables.safetensors")))
+
+
 def retrieval_encoder(run: Run) -> Encoder:
     """The encoder of knowledge retrieval: pretrained, or that of the trained STUNet.
 
@@ -286,6 +342,7 @@ def _save_array(path: Path, array: np.ndarray) -> None:
 @contextmanager
 def _stage(run: Run, name: str, redo: bool) -> Iterator[bool]:
     set_threads(run.recipe.threads)
+    cv2.setNumThreads(1)  # frames are small, and are read by threads of our own
     torch.manual_seed(run.recipe.seed)
     wanted = run.begin(name, redo=redo)
     yield wanted

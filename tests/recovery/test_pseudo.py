@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad.config import PseudoSettings
-from twostream_vad.recovery.pseudo import KINDS, Kind, PseudoVideo, pick_videos, turn
+from twostream_vad.recovery.pseudo import KINDS, Kind, PseudoVideo, pick_videos, pseudo_videos, turn
 from twostream_vad.video.frames import ImageFolder
+from twostream_vad.video.snippets import Snippet
 
 Film = Callable[..., ImageFolder]
 SETTINGS = PseudoSettings(angle=(3, 3))
@@ -125,6 +126,20 @@ def test_a_turn_moves_a_spot_as_far_as_it_should() -> None:
 
 def test_a_turn_leaves_no_dark_corner() -> None:
     assert turn(np.full((40, 60, 3), 200, np.uint8), 5).min() == 200
+
+
+def test_both_kinds_are_made_of_the_picked_videos_each_with_a_seed_of_its_own(film: Film) -> None:
+    lengths = {"01_a": 8, "01_b": 7, "01_c": 9, "01_d": 8, "02_a": 8}
+    videos = {name: film(name, frames, height=8, width=9) for name, frames in lengths.items()}
+    settings = SETTINGS.model_copy(update={"videos": 2})
+    found = pseudo_videos(videos, settings, Snippet(7, 1, offset=6), seed=7)
+    expected = [(name, kind, seed) for kind in KINDS for seed, name in ((7, "01_a"), (8, "01_c"), (9, "02_a"))]
+    assert [(video.source.name, video.kind, video.seed) for video in found] == expected
+
+
+def test_videos_without_two_snippets_are_refused(film: Film) -> None:
+    with pytest.raises(ValueError, match="no training video is longer than a snippet's 7 frames"):
+        pseudo_videos({"a": film("a", 7, height=8, width=9)}, SETTINGS, Snippet(7, 1, offset=6), seed=0)
 
 
 def test_each_scene_gives_its_share_evenly_spaced() -> None:

@@ -96,8 +96,10 @@ def test_maxima_are_told_clip_by_clip_and_crop_by_crop(net: STUNet) -> None:
 
 def test_scoring_repeats_to_the_bit_and_teaches_the_net_nothing(net: STUNet) -> None:
     stream = RecoveryStream(net.train(), settings(), CPU)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     first = stream.score(clips())
     assert np.array_equal(stream.score(clips()), first)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
 def test_a_model_file_scores_as_the_net_it_was_written_from(net: STUNet, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def videos(film: Film) -> list[ImageFolder]:
 
 
 def select(stream: RecoveryStream, videos: list[ImageFolder]) -> Selection:
-    return select_window({video.name: video for video in videos}, stream, PSEUDO, VIEWS, seed=3)
+    return select_window({video.name: video for video in videos}, stream, PSEUDO, VIEWS, seed=3)[0]
 
 
 @pytest.mark.parametrize("column", [0, 1, 2])
@@ -140,6 +140,17 @@ def test_a_candidates_auc_is_that_of_the_papers_timelines(videos: list[ImageFold
             labels = [PseudoVideo(video, kind, PSEUDO, 0).labels() for video in videos]
             expected = roc_auc_score(np.concatenate(labels), np.concatenate(lines))
             assert getattr(candidate, kind) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_best_candidates_scores_are_given_video_by_video(videos: list[ImageFolder]) -> None:
+    stream = Planted(videos, settings(), 1)
+    by_name = {video.name: video for video in videos}
+    selection, scores = select_window(by_name, stream, PSEUDO, VIEWS, seed=3)
+    assert list(scores) == [f"{name}-{kind}" for kind in KINDS for name in by_name]
+    for kind in KINDS:
+        labels = np.concatenate([PseudoVideo(video, kind, PSEUDO, 0).labels() for video in videos])
+        lines = [paper_timeline(scores[f"{name}-{kind}"], RECOVERY, 61) for name in by_name]
+        assert getattr(selection.best, kind) == pytest.approx(roc_auc_score(labels, np.concatenate(lines)), abs=1e-9)
 
 
 def test_the_larger_of_equal_windows_is_chosen(videos: list[ImageFolder]) -> None:

@@ -33,10 +33,10 @@ def evaluate(run: Path, /, *runs: Path, labels: Path | None = None, page: bool =
     from ..results import evaluate as evaluate_run
     from ..run import Run
 
-    results = {folder.name: evaluate_run(Run.open(folder), labels) for folder in (run, *runs)}
+    results = {str(folder): evaluate_run(Run.open(folder), labels) for folder in (run, *runs)}
     chosen = {result.chosen for result in results.values()}
     print_aucs({name: result.rows for name, result in results.items()}, chosen.pop() if len(chosen) == 1 else "")
     for folder in (run, *runs) if page else ():
         with Bar("page") as bar:
-            path = write_report(Run.open(folder), results[folder.name], labels, progress=bar)
+            path = write_report(Run.open(folder), results[str(folder)], labels, progress=bar)
         print(path)

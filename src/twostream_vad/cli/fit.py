@@ -32,12 +32,13 @@ def fit(
     recipe
         A shipped recipe (tsvad recipe list) or a YAML file; small unless given, or that of the run in OUT.
     out
-        The run folder; runs/<data>-<recipe>-seed<seed> unless given.
+        The run folder; runs/DATA-RECIPE-seedN unless given.
     labels
         Frame labels of the test videos, where they do not lie in the dataset.
     """
     from ..config import load_recipe, override_recipe
-    from ..run import STAGES, Run
+    from ..pipeline import STAGES
+    from ..run import Run
     from ..stages import FITTING
 
     if recipe is None and out is not None and (out / "run.json").exists():
@@ -105,7 +106,7 @@ def demo(*, seed: int = 1, out: Path | None = None) -> None:
     seed
         Of the plaza's people and of the training.
     out
-        Folder for the video (data) and the run (run); runs/demo-<seed> unless given.
+        Folder for the video (data) and the run (run); runs/demo-SEED unless given.
     """
     from .evaluate import evaluate
 

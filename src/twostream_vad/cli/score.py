@@ -30,7 +30,7 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
     video
         A video file, or a folder of numbered images.
     out
-        The CSV to write; RUN/results/<video>.csv unless given. The picture lies beside it.
+        The CSV to write; RUN/results/VIDEO.csv unless given. The picture lies beside it.
     """
     from ..detector import Detector
     from ..evaluation.figures import save_figure, timeline_figure

@@ -18,6 +18,9 @@ def register(app: App) -> None:
     recovery.command(select_window, name="select-window")
     app.command(recovery)
     app.command(features)
+    retrieval = App(name="retrieval", help="Knowledge retrieval: how much its score counts.")
+    retrieval.command(select_weight, name="select-weight")
+    app.command(retrieval)
     index = App(name="index", help="Build the hash tables of normal events, or look at them.")
     index.default(build_index)
     index.command(show_index, name="show")
@@ -150,6 +153,17 @@ def show_index(run: Path, *, show: int = 3) -> None:
     Console().print(table)
 
 
+def select_weight(run: Path, *, options: Options = Options()) -> None:  # noqa: B008
+    """Choose the weight of knowledge retrieval in the fusion by pseudo-anomalies, where the recipe says `select`.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    """
+    _stage(run, "select-weight", options)
+
+
 def fuse(run: Path, *, options: Options = Options()) -> None:  # noqa: B008
     """Align, smooth and fuse the two streams' scores under the paper's protocol.
 
@@ -184,7 +198,8 @@ def score_retrieval(run: Path, *, options: Options = Options()) -> None:  # noqa
 
 
 def _stage(folder: Path, name: str, options: Options) -> None:
-    from ..run import STAGES, Run
+    from ..pipeline import STAGES
+    from ..run import Run
     from ..stages import FITTING
 
     if options.dry_run:

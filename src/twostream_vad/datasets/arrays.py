@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.layouts import DatasetError
+from .layouts import DatasetError
 
 MAX_FRAMES = 50_000_000
 """23 days at 25 frames a second: a longer axis is a damaged or a hostile file."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.ndimage import median_filter
 
-from twostream_vad.datasets.findings import Finding, counted, in_words, ranges
-from twostream_vad.datasets.fingerprints import find_copies
-from twostream_vad.datasets.readings import Reading
-from twostream_vad.video.snippets import RECOVERY, RETRIEVAL
+from ..video.snippets import RECOVERY, RETRIEVAL
+from .findings import Finding, counted, in_words, ranges
+from .fingerprints import find_copies
+from .readings import Reading
 
 BLACK = 4.0
 """Mean gray level, of 255, below which a frame is black."""

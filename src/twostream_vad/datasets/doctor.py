@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from twostream_vad.datasets.checks import black_start, copies, header_count, mixed, repeats, short
-from twostream_vad.datasets.findings import Finding
-from twostream_vad.datasets.label_checks import check_labels
-from twostream_vad.datasets.layouts import Dataset, DatasetError
-from twostream_vad.datasets.readings import Reading, read_video
+from .checks import black_start, copies, header_count, mixed, repeats, short
+from .findings import Finding
+from .label_checks import check_labels
+from .layouts import Dataset, DatasetError
+from .readings import Reading, read_video
 
 Progress = Callable[[int, int, str], None]
 """Called with videos read, videos in all, and the name of the one just read."""

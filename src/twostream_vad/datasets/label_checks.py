@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.arrays import npz_names, read_npy, read_npz
-from twostream_vad.datasets.findings import Finding, counted, in_words, ranges
-from twostream_vad.datasets.fingerprints import ends, jump
-from twostream_vad.datasets.labels import Labels, _frame_label_place, _frame_labels, find_labels, read_labels
-from twostream_vad.datasets.layouts import (
+from .arrays import npz_names, read_npy, read_npz
+from .findings import Finding, counted, in_words, ranges
+from .fingerprints import ends, jump
+from .labels import Labels, find_labels, frame_label_place, read_frame_labels, read_labels
+from .layouts import (
     Dataset,
     DatasetError,
     children,
@@ -21,8 +21,8 @@ from twostream_vad.datasets.layouts import (
     match_names,
     natural_key,
 )
-from twostream_vad.datasets.masks import MaskSource, find_masks
-from twostream_vad.datasets.readings import Reading, opencv_pictures
+from .masks import MaskSource, find_masks
+from .readings import Reading, opencv_pictures
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ def check_labels(dataset: Dataset, testing: Mapping[str, Reading], given: Path |
 
 def _gather(found: _Found, dataset: Dataset, testing: Mapping[str, Reading], given: Path | None) -> None:
     homes = dict.fromkeys((dataset.root, find_home(dataset.root, dataset.layout)))
-    place = given or next(filter(None, map(_frame_label_place, homes)), None)
+    place = given or next(filter(None, map(frame_label_place, homes)), None)
     masks = _masks(found, dataset)
     counts = {name: reading.frames for name, reading in testing.items()}
     if place is not None and (arrays := _arrays(place)):
@@ -124,7 +124,7 @@ def _one_array(found: _Found, name: str, place: Path, read: Callable[[], NDArray
                 remedy = f"write 0 or 1 there, in {place.name}"
                 found.findings.append(Finding("label-value", "error", video, what, remedy, frames))
                 return
-        _take(found, {name: _frame_labels(values, place, name)})
+        _take(found, {name: read_frame_labels(values, place, name)})
     except DatasetError as error:
         found.broken.add(name)
         found.findings.append(Finding.of("label-unreadable", "error", video, str(error)))

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.arrays import npz_names, read_mat, read_npy, read_npz
-from twostream_vad.datasets.layouts import (
+from ..video.frames import count_frames
+from .arrays import npz_names, read_mat, read_npy, read_npz
+from .layouts import (
     Dataset,
     DatasetError,
     children,
@@ -18,8 +19,7 @@ from twostream_vad.datasets.layouts import (
     match_names,
     natural_key,
 )
-from twostream_vad.datasets.masks import MaskSource, find_masks, open_masks
-from twostream_vad.video.frames import count_frames
+from .masks import MaskSource, find_masks, open_masks
 
 Labels = dict[str, NDArray[np.uint8]]
 """Video name -> (frames,) of 0 (normal) and 1 (anomalous)."""
@@ -48,7 +48,7 @@ def read_labels(path: Path, counts: Mapping[str, int] | None = None) -> Labels:
     elif not path.is_file():
         raise DatasetError(f"label file {path} does not exist; give an .npz, .npy, .mat or a folder of masks")
     elif suffix == ".npz":
-        labels = {name: _frame_labels(read_npz(path, name), path, name) for name in npz_names(path)}
+        labels = {name: read_frame_labels(read_npz(path, name), path, name) for name in npz_names(path)}
     elif suffix == ".npy":
         labels = _from_npys([path])
     elif suffix == ".mat":
@@ -60,8 +60,8 @@ def read_labels(path: Path, counts: Mapping[str, int] | None = None) -> Labels:
     return labels
 
 
-def find_labels(dataset: Dataset) -> Labels | None:
-    """The labels in the dataset's usual places, under its test videos' names; None where there are none.
+def find_labels(dataset: Dataset, given: Path | None = None) -> Labels | None:
+    """The labels in ``given`` or the dataset's usual places, under its test videos' names; None where there are none.
 
     Frame labels are taken before pixel masks, which say the same at a greater cost. Labels that fit no test
     video keep their names, so that ``check_lengths`` can tell.
@@ -71,9 +71,11 @@ def find_labels(dataset: Dataset) -> Labels | None:
     if not dataset.testing:
         return None
     names = [video.name for video in dataset.testing]
+    if given is not None:
+        return _renamed(read_labels(given, _Counted(dataset)), names)
     home = find_home(dataset.root, dataset.layout)
     for place in dict.fromkeys((dataset.root, home)):
-        if (path := _frame_label_place(place)) is not None:
+        if (path := frame_label_place(place)) is not None:
             return _renamed(read_labels(path), names)
         if dataset.layout == "corridor" and (nested := _nested_npys(place, names)):
             return _renamed(_from_npys(nested), names)
@@ -110,7 +112,7 @@ def check_lengths(labels: Mapping[str, NDArray[np.uint8]], counts: Mapping[str, 
         )
 
 
-def _frame_labels(values: NDArray[Any], path: Path, name: str) -> NDArray[np.uint8]:
+def read_frame_labels(values: NDArray[Any], path: Path, name: str) -> NDArray[np.uint8]:
     """One video's array, labels or masks, as (frames,) of 0/1."""
     what = f"{path}, video {name}"
     if values.ndim == 2 and 1 in values.shape:
@@ -135,7 +137,7 @@ def _from_npys(paths: Iterable[Path]) -> Labels:
     for path in paths:
         if (other := files.setdefault(path.stem, path)) != path:
             raise DatasetError(f"{other} and {path} are both labels of video {path.stem}; remove one")
-    return {name: _frame_labels(read_npy(path), path, name) for name, path in files.items()}
+    return {name: read_frame_labels(read_npy(path), path, name) for name, path in files.items()}
 
 
 def _from_masks(source: MaskSource) -> Labels:
@@ -180,7 +182,7 @@ def _from_intervals(intervals: NDArray[Any], frames: int, what: str) -> NDArray[
     return labels
 
 
-def _frame_label_place(place: Path) -> Path | None:
+def frame_label_place(place: Path) -> Path | None:
     """The file or folder of frame labels right in ``place`` or in its testing split."""
     found = children(place)
     named = [path for path in found if path.suffix.lower() == ".npz" and _names_labels(path.stem.lower())]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from twostream_vad.video.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, FrameSource, open_source
+from ..video.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, FrameSource, open_source
 
 PREPARED = "prepared.json"
 """What ``prepare`` leaves in the folder it fills; it is read in preference to looking around."""

@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from twostream_vad.datasets.layouts import PREPARED, Dataset, DatasetError, Video
+from ..storage import write_text
+from .layouts import PREPARED, Dataset, DatasetError, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +59,13 @@ class Manifest:
         self.write(complete=False)
 
     def write(self, *, complete: bool) -> None:
-        self.out.mkdir(parents=True, exist_ok=True)
         value = {
             "complete": complete,
             "layout": self._dataset.layout,
             "root": str(self._dataset.root.resolve()),
             "videos": [asdict(record) for record in self.records.values()],
         }
-        partial = self.out / f".{PREPARED}.partial"
-        partial.write_text(json.dumps(value, indent=1), encoding="utf-8")
-        partial.replace(self.out / PREPARED)
+        write_text(self.out / PREPARED, json.dumps(value, indent=1) + "\n")
 
     def dataset(self) -> Dataset:
         """The dataset over the frames; its root stays, since labels and masks lie there."""

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.arrays import npz_names, read_mat, read_npy, read_npz
-from twostream_vad.datasets.layouts import (
+from ..video.frames import IMAGE_SUFFIXES, ImageFolder
+from .arrays import npz_names, read_mat, read_npy, read_npz
+from .layouts import (
     Dataset,
     DatasetError,
     children,
@@ -18,7 +19,6 @@ from twostream_vad.datasets.layouts import (
     match_names,
     ucsd_name,
 )
-from twostream_vad.video.frames import IMAGE_SUFFIXES, ImageFolder
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.plaza_scene import (
+from .plaza_scene import (
     Split,
     draw_crowd,
     draw_event,
@@ -19,8 +19,8 @@ from twostream_vad.datasets.plaza_scene import (
     place_events,
     plan_events,
 )
-from twostream_vad.datasets.plaza_stage import Box, PlazaFrame, Stage
-from twostream_vad.datasets.plaza_view import Camera, Image
+from .plaza_stage import Box, PlazaFrame, Stage
+from .plaza_view import Camera, Image
 
 VERSION = 1  # of the drawing: goes up when the same settings give other pixels
 JPEG_QUALITY = 92

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twostream_vad.datasets.plaza_things import Capsule, Colour, Place, Points, Shape, carried_bag, shade
+from .plaza_things import Capsule, Colour, Place, Points, Shape, carried_bag, shade
 
 SKIN: tuple[Colour, ...] = ((236, 196, 164), (214, 166, 130), (164, 112, 78), (112, 74, 52))
 HAIR: tuple[Colour, ...] = ((38, 30, 28), (84, 56, 36), (150, 112, 66), (168, 166, 162), (64, 40, 32))

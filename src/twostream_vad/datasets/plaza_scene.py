@@ -6,9 +6,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from twostream_vad.datasets.plaza_people import RUN, WALK, Look, draw_look, person, riding, walking
-from twostream_vad.datasets.plaza_things import Colour, Points, Shape, bag_on_ground, bicycle, cart
-from twostream_vad.datasets.plaza_view import LAWN, Camera
+from .plaza_people import RUN, WALK, Look, draw_look, person, riding, walking
+from .plaza_things import Colour, Points, Shape, bag_on_ground, bicycle, cart
+from .plaza_view import LAWN, Camera
 
 Split = Literal["training", "testing"]
 KINDS = ("bicycle", "cart", "running", "lawn", "left_bag")

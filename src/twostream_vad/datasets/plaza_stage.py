@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.plaza_scene import Actor, Light
-from twostream_vad.datasets.plaza_things import Colour, Shape
-from twostream_vad.datasets.plaza_view import (
+from .plaza_scene import Actor, Light
+from .plaza_things import Colour, Shape
+from .plaza_view import (
     Camera,
     Image,
     background,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.plaza_things import Capsule, Colour, Face, Points, Shape, bench
+from .plaza_things import Capsule, Colour, Face, Points, Shape, bench
 
 Image = NDArray[np.uint8]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import cv2
 
-from twostream_vad.datasets.layouts import Dataset, DatasetError, Video
-from twostream_vad.datasets.manifest import Manifest, Prepared, Record, Source
-from twostream_vad.video.frames import VideoError
+from ..video.frames import VideoError
+from .layouts import Dataset, DatasetError, Video
+from .manifest import Manifest, Prepared, Record, Source
 
 SUFFIXES = (".jpg", ".png")
 JPEG_QUALITY = 100

@@ -11,10 +11,10 @@ import av
 import cv2
 import numpy as np
 
-from twostream_vad.datasets.findings import Finding, Ranges, Severity, counted, in_words, ranges
-from twostream_vad.datasets.fingerprints import HEIGHT, WIDTH, Fingerprints, Pictures, small
-from twostream_vad.datasets.layouts import Video
-from twostream_vad.video.frames import IMAGE_SUFFIXES, VideoError, read_image
+from ..video.frames import IMAGE_SUFFIXES, VideoError, read_image
+from .findings import Finding, Ranges, Severity, counted, in_words, ranges
+from .fingerprints import HEIGHT, WIDTH, Fingerprints, Pictures, small
+from .layouts import Video
 
 _NUMBER = re.compile(r"([0-9]+)[^0-9]*$")
 

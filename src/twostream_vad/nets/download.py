@@ -5,7 +5,6 @@ import errno
 import hashlib
 import http.client
 import json
-import os
 import re
 import time
 import urllib.error
@@ -16,6 +15,8 @@ from email.message import Message
 from http.client import HTTPMessage
 from pathlib import Path
 from typing import IO
+
+from ..storage import write_text
 
 SOURCES = {
     "i3d-r50-8x8": "https://dl.fbaipublicfiles.com/pyslowfast/model_zoo/kinetics400/I3D_8x8_R50.pkl",
@@ -102,7 +103,7 @@ class _Part:
         self.remove()
         validator = _validator(headers)
         if validator:
-            _write_whole(self._note, json.dumps({"url": self.url, "validator": validator}))
+            write_text(self._note, json.dumps({"url": self.url, "validator": validator}))
 
     def remove(self) -> None:
         """Forget what has come."""
@@ -222,10 +223,4 @@ def _kept_hash(out: Path) -> str | None:
 
 def _keep_hash(out: Path, digest: str) -> None:
     """In the form that ``sha256sum --check`` reads."""
-    _write_whole(_hash_path(out), f"{digest}  {out.name}\n")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(_hash_path(out), f"{digest}  {out.name}\n")

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,6 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ..storage import whole_file
 from .contents import Contents, open_contents
 from .names import IGNORED, Dialect, Kind, expected
 from .stored import ReadableTensor, UnsafePickleError, WeightsError
@@ -157,13 +157,8 @@ def import_weights(path: Path, out: Path) -> Imported:
         for name, tensor in tensors.items()
         if (count := int((~torch.isfinite(tensor)).sum()))
     ]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        safetensors.torch.save_file(tensors, partial, metadata)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(out) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata)
     parameters = sum(tensor.numel() for tensor in tensors.values())
     return Imported(out, foreign.kind, foreign.form, len(tensors), parameters, foreign.ignored, sha256, warnings)
 

@@ -1,6 +1,6 @@
 """Pseudo-anomalies made of normal training video: ghosts and jumps (Cao et al. 2024, section IV)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..config import PseudoSettings
 from ..video.frames import Frame, ImageFolder
+from ..video.snippets import Snippet
 
 Kind = Literal["ghosts", "jumps"]
 KINDS: tuple[Kind, ...] = ("ghosts", "jumps")
@@ -84,6 +85,21 @@ class PseudoVideo:
             return self.source.read(min(max(index + away, 0), len(self) - 1))
         first, second = self.source.read(index), self.source.read(index + GHOST_FRAMES)
         return ((first.astype(np.uint16) + second + 1) // 2).astype(np.uint8)
+
+
+def pseudo_videos(
+    videos: Mapping[str, ImageFolder], settings: PseudoSettings, snippet: Snippet, *, seed: int
+) -> list[PseudoVideo]:
+    """Both kinds of pseudo-anomalies of ``settings.videos`` training videos a scene.
+
+    Raises:
+        ValueError: no video has two snippets.
+    """
+    usable = [name for name, video in videos.items() if snippet.count(len(video)) > 1]
+    if not usable:
+        raise ValueError(f"no training video is longer than a snippet's {snippet.span + 1} frames")
+    names = pick_videos(usable, settings.videos)
+    return [PseudoVideo(videos[name], kind, settings, seed + n) for kind in KINDS for n, name in enumerate(names)]
 
 
 def turn(image: NDArray[np.uint8], degrees: int) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from ..training import Progress, silent
 from ..video.frames import ImageFolder
 from ..video.views import Views
 from .error import maximum_local_error, over_crops
-from .pseudo import KINDS, PseudoVideo, pick_videos
+from .pseudo import KINDS, PseudoVideo, pseudo_videos
 from .stream import RecoveryStream
 
 
@@ -89,7 +89,7 @@ def select_window(
     *,
     seed: int,
     progress: Progress = silent,
-) -> Selection:
+) -> tuple[Selection, dict[str, NDArray[np.float64]]]:
     """Scores pseudo-anomalies of training videos and ranks every window (and open setting) by micro-AUC.
 
     Args:
@@ -101,25 +101,24 @@ def select_window(
         progress: told after every video.
 
     Returns:
-        All candidates, the best first.
+        All candidates, the best first; and the best one's scores of every pseudo-anomalous video, (snippets,).
 
     Raises:
         ValueError: no training video is long enough to be scored.
     """
-    usable = [name for name, video in videos.items() if stream.snippet.count(len(video)) > 1]
-    if not usable:
-        raise ValueError(f"no training video is longer than a snippet's {stream.snippet.span + 1} frames")
-    names = pick_videos(usable, pseudo.videos)
-    jobs = [
-        PseudoVideo(videos[name], kind, pseudo, seed + number) for kind in KINDS for number, name in enumerate(names)
-    ]
+    jobs = pseudo_videos(videos, pseudo, stream.snippet, seed=seed)
     maxima: dict[str, Tensor] = {}
     for done, video in enumerate(jobs):
         progress(done, len(jobs), video.name)
         maxima[video.name] = _maxima(stream, video, views)
     progress(len(jobs), len(jobs))
     candidates = [_rate(stream, jobs, maxima, *options) for options in _options(stream.settings)]
-    return Selection(tuple(sorted(candidates, key=lambda c: (-c.mean, -c.window))))
+    selection = Selection(tuple(sorted(candidates, key=lambda c: (-c.mean, -c.window))))
+    best = selection.best
+    column = stream.settings.windows.index(best.window)
+    return selection, {
+        name: _scores(rows, column, best.score_l1, best.channel_l2, best.crops) for name, rows in maxima.items()
+    }
 
 
 def _maxima(stream: RecoveryStream, video: PseudoVideo, views: Views) -> Tensor:
@@ -129,7 +128,7 @@ def _maxima(stream: RecoveryStream, video: PseudoVideo, views: Views) -> Tensor:
 
 
 def _options(settings: RecoverySettings) -> list[tuple[int, float, bool, Literal["max", "mean"]]]:
-    windows = range(len(settings.windows))
+    windows = [column for column, window in enumerate(settings.windows) if settings.window in ("select", window)]
     l1s: Sequence[float] = (0.0, 1.0) if settings.score_l1 == "select" else (settings.score_l1,)
     l2s: Sequence[bool] = (False, True) if settings.channel_l2 == "select" else (settings.channel_l2,)
     crops: Sequence[Literal["max", "mean"]] = ("mean", "max") if settings.crops == "select" else (settings.crops,)
@@ -150,9 +149,16 @@ def _rate(
         curves: dict[str, NDArray[np.float64]] = {}
         labels: dict[str, NDArray[np.uint8]] = {}
         for video in (video for video in videos if video.kind == kind):
-            errors = maximum_local_error(maxima[video.name], l1=l1, channel_l2=channel_l2)
-            scores = over_crops(errors, crops)[:, column].double().numpy()
+            scores = _scores(maxima[video.name], column, l1, channel_l2, crops)
             curves[video.name] = paper_timeline(scores, stream.snippet, len(video))
             labels[video.name] = video.labels()
         aucs[kind] = micro_auc(curves, labels)
     return Candidate(stream.settings.windows[column], l1, channel_l2, crops, aucs["ghosts"], aucs["jumps"])
+
+
+def _scores(
+    maxima: Tensor, column: int, l1: float, channel_l2: bool, crops: Literal["max", "mean"]
+) -> NDArray[np.float64]:
+    errors = maximum_local_error(maxima, l1=l1, channel_l2=channel_l2)
+    scores: NDArray[np.float64] = over_crops(errors, crops)[:, column].double().numpy()
+    return scores

@@ -50,7 +50,7 @@ def train_retrieval(
         checkpoint_seconds: time from one checkpoint to the next.
 
     Returns:
-        The model file.
+        The model file; one that is there already stays.
 
     Raises:
         ValueError: no video is long enough for a snippet.
@@ -61,6 +61,8 @@ def train_retrieval(
             f"{features.folder}: no training video is long enough for a snippet of {settings.length} frames"
         )
     array = features.array()
+    if (folder / "model.safetensors").exists():
+        return folder / "model.safetensors"
     with deterministic(seed):
         net = HashNet(features.values, settings.tables, settings.bits)
         optimizer = torch.optim.SGD(

@@ -12,7 +12,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from twostream_vad.video.source import DEFAULT_RATE, Frame, VideoError, check_rate, check_skip
+from .source import DEFAULT_RATE, Frame, VideoError, check_rate, check_skip
 
 VIDEO_SUFFIXES: frozenset[str] = frozenset(
     f".{kind}"

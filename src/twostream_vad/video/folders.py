@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from twostream_vad.video.images import IMAGE_SUFFIXES, read_image
-from twostream_vad.video.source import DEFAULT_RATE, Frame, VideoError, check_rate, check_skip
+from .images import IMAGE_SUFFIXES, read_image
+from .source import DEFAULT_RATE, Frame, VideoError, check_rate, check_skip
 
 _NUMBER = re.compile(r"([0-9]+)[^0-9]*$")
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from twostream_vad.video.files import VIDEO_SUFFIXES, VideoFile
-from twostream_vad.video.folders import ImageFolder
-from twostream_vad.video.images import IMAGE_SUFFIXES, read_image
-from twostream_vad.video.source import DEFAULT_RATE, Frame, FrameSource, VideoError
+from .files import VIDEO_SUFFIXES, VideoFile
+from .folders import ImageFolder
+from .images import IMAGE_SUFFIXES, read_image
+from .source import DEFAULT_RATE, Frame, FrameSource, VideoError
 
 __all__ = [
     "DEFAULT_RATE",
