@@ -25,7 +25,7 @@ check: setup
 
 test: check
 	@echo "== tests (import directions among them)"
-	$(RUN)/python -m pytest
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n auto
 
 demo: setup
 	@echo "== demo: renders the plaza (seed $(SEED)), fits both streams on it, prints the table, writes a page"

@@ -24,6 +24,8 @@ from .training import Progress, silent
 from .video.frames import ImageFolder
 
 CARDS = 4
+SAMPLES = 80
+"""Frames of a video shown on the page, at most."""
 APART = 30
 """Two cards of one video are at least so many frames apart."""
 
@@ -194,7 +196,7 @@ def _roc(series: Curves, labels: Labels) -> CurvePlot:
 
 def _panels(run: Run, series: Curves, labels: Labels, painter: Painter, progress: Progress) -> Iterator[VideoPanel]:
     known = run.prepared["testing"]
-    step = thumbnail_step(sum(video.frames for video in known.values()))
+    least = thumbnail_step(sum(video.frames for video in known.values()))
     for done, video in enumerate(run.dataset.testing):
         frames, truth = known[video.name].frames, labels[video.name]
         mixed = 0 < truth.sum() < frames
@@ -205,7 +207,7 @@ def _panels(run: Run, series: Curves, labels: Labels, painter: Painter, progress
             rate=video.open().rate,
             labels=truth,
             series={"paper": {row: scores[video.name] for row, scores in series.items()}},
-            thumbnails=painter.thumbnails(video.name, frames, step),
+            thumbnails=painter.thumbnails(video.name, frames, max(least, -(-frames // SAMPLES))),
             note=f"AUC {100 * roc_auc(fused, truth):.1f} %" if mixed else "one class only",
         )
         progress(done + 1, len(known), video.name)
