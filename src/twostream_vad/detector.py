@@ -14,7 +14,7 @@ from .scores.fusion import fuse
 from .scores.stream import ClipBuffer, Stream
 from .scores.timeline import paper_timeline
 from .stages import fusion_weights, recovery_settings, recovery_stream, retrieval_stream, views
-from .training import set_threads
+from .training import set_up_process
 from .video.frames import FrameSource
 from .video.views import Views
 
@@ -65,7 +65,7 @@ class Detector:
                 raise RunError(
                     f"{run.folder} is not fitted to the end; `tsvad fit {run.data} --out {run.folder}` goes on"
                 )
-        set_threads(run.recipe.threads)
+        set_up_process(run.recipe.threads)
         settings = recovery_settings(run)
         assert isinstance(settings.window, int)
         return cls(

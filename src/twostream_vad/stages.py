@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
@@ -27,7 +26,7 @@ from .scores.fusion import fuse
 from .scores.stream import score_views
 from .scores.timeline import paper_timeline
 from .storage import whole_file, write_text
-from .training import Progress, pick_device, set_threads, silent
+from .training import Progress, pick_device, set_up_process, silent
 from .video.frames import ImageFolder
 from .video.snippets import Snippet
 from .video.views import Region, Views, corridor_grid
@@ -341,8 +340,7 @@ def _save_array(path: Path, array: np.ndarray) -> None:
 
 @contextmanager
 def _stage(run: Run, name: str, redo: bool) -> Iterator[bool]:
-    set_threads(run.recipe.threads)
-    cv2.setNumThreads(1)  # frames are small, and are read by threads of our own
+    set_up_process(run.recipe.threads)
     torch.manual_seed(run.recipe.seed)
     wanted = run.begin(name, redo=redo)
     yield wanted

@@ -1,7 +1,10 @@
 """What both trainings share: device, seeds, draws, checkpoints, logs; plain functions."""
 
+import contextlib
+import ctypes
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,6 +23,9 @@ from torch import Tensor
 from .storage import whole_file, write_text
 
 T = TypeVar("T")
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+KEPT_BYTES = 1 << 30
 
 
 class Progress(Protocol):
@@ -54,10 +61,21 @@ def seeded(seed: int, *path: int) -> np.random.Generator:
     return np.random.default_rng([seed, *path])
 
 
-def set_threads(threads: int | None) -> None:
-    """CPU threads of torch; sums over threads round differently, so a run keeps one number."""
+def set_up_process(threads: int | None) -> None:
+    """Threads and memory of this process, for long work.
+
+    ``threads`` are torch's; sums over threads round differently, so a run keeps one number. OpenCV gets one: frames
+    are small, and threads of ours read them. The C library keeps freed memory instead of returning it to the system
+    after every layer and taking it back page by page.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
+    cv2.setNumThreads(1)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            libc = ctypes.CDLL("libc.so.6")
+            libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+            libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 @contextmanager

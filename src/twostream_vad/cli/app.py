@@ -11,7 +11,7 @@ from . import doctor, evaluate, fit, recipe, score, stages, weights
 app = App(
     name="tsvad",
     help="Two-stream video anomaly detection: learns what is normal from normal video, then says frame by frame "
-    "what is not. Start with: tsvad fit DATA --recipe small",
+    "what is not. Start with: tsvad fit DATA",
     help_format="markdown",
 )
 

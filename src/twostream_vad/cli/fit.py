@@ -30,7 +30,7 @@ def fit(
     data
         The dataset: Ped2, Avenue, ShanghaiTech, Corridor, or any folder of videos (training/ and testing/).
     recipe
-        A shipped recipe (tsvad recipe list) or a YAML file; small unless given, or that of the run in OUT.
+        A shipped recipe (tsvad recipe list) or a YAML file; camera unless given, or that of the run in OUT.
     out
         The run folder; runs/DATA-RECIPE-seedN unless given.
     labels
@@ -44,7 +44,7 @@ def fit(
     if recipe is None and out is not None and (out / "run.json").exists():
         wanted = override_recipe(Run.open(out).recipe, options.set)
     else:
-        wanted = load_recipe(recipe or "small", options.set)
+        wanted = load_recipe(recipe or "camera", options.set)
     folder = out or Path("runs") / f"{data.resolve().name}-{wanted.name}-seed{wanted.seed}"
     if options.dry_run:
         found = Run(folder, wanted, data, labels).source()

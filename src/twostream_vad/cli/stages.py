@@ -32,7 +32,7 @@ def prepare(
     data: Path,
     out: Path,
     *,
-    recipe: str = "small",
+    recipe: str = "camera",
     labels: Path | None = None,
     workers: int | None = None,
     options: Options = Options(),  # noqa: B008  frozen
