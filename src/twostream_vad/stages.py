@@ -1,7 +1,7 @@
 """The six stages of the paper on a run folder, and `fit`, which is all of them in order."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -152,9 +152,11 @@ def run_select_weight(run: Run, *, redo: bool = False, progress: Progress = sile
         if not wanted:
             return
         fusion = run.recipe.fusion
-        rows = [(fusion.retrieval, 0.0)]
+        rows: Sequence[tuple[float, float | None]]
         if fusion.retrieval == "select":
             rows = _rate_weights(run, fusion.recovery, progress)
+        else:
+            rows = [(fusion.retrieval, None)]
         run.path("results").mkdir(exist_ok=True)
         write_text(run.path("results/weight.json"), json.dumps(rows) + "\n")
 

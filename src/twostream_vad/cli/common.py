@@ -120,7 +120,7 @@ class Bar:
         self.title = title
         self._console = console()
         self._began = self._spoke = time.monotonic()
-        self._first: int | None = None
+        self._first, self._total = 0, -1
         self._task: TaskID | None = None
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -145,15 +145,15 @@ class Bar:
         if self._task is None:
             self._task = self._bar.add_task(self.title, total=total, note=note)
         self._bar.update(self._task, completed=done, total=total, note=note)
-        if self._first is None:
-            self._first = done
         now = time.monotonic()
+        if total != self._total:  # another part of the job, such as the next split
+            self._total, self._first, self._began = total, done, now
         if not self._console.is_terminal and (done == total or now - self._spoke > PLAIN_SECONDS):
             self._spoke = now
             self._console.print(self._line(done, total, note, now - self._began), soft_wrap=True)
 
     def _line(self, done: int, total: int, note: str, seconds: float) -> str:
-        speed = (done - (self._first or 0)) / max(seconds, 1e-9)
+        speed = (done - self._first) / max(seconds, 1e-9)
         left = f", {clock((total - done) / speed)} left" if speed > 0 and done < total else ""
         return f"{self.title}: {done}/{total}, {speed:.1f}/s, {clock(seconds)}{left}  {note}".rstrip()
 
