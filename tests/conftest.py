@@ -1,12 +1,27 @@
-"""What several test files need: short videos as folders of frames."""
+"""What several test files need: short videos as folders of frames, and one run fitted on a tiny plaza."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from twostream_vad.config import load_recipe
+from twostream_vad.datasets.plaza import PlazaSettings, render_plaza
 from twostream_vad.video.frames import ImageFolder
+
+FRAMES = 30
+TINY = (
+    *("name=tiny", "seed=1", "threads=1", "view.size=128"),
+    *("recovery.width=0.0625", "recovery.interval=1", "recovery.epochs=1", "recovery.draws=4", "recovery.batch=4"),
+    *("recovery.windows=[128,32,16]", "recovery.window_stride=8", "pseudo.videos=1"),
+    *("retrieval.interval=3", "retrieval.encoder=recovery", "retrieval.cells=1", "retrieval.feature_dtype=float32"),
+    *("retrieval.epochs=1", "retrieval.batch=16", "retrieval.tables=4", "retrieval.bits=8"),
+    "fusion.retrieval=select",
+)
+"""Of `demo`, what makes it fit in seconds: 22 snippets a video for recovery, 9 for retrieval."""
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +39,41 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ImageFolder]
         return ImageFolder(folder)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def plaza(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three training and two test videos of 30 frames of 160 × 128 pixels: three crops a frame."""
+    out = tmp_path_factory.mktemp("plaza") / "plaza"
+    render_plaza(out, PlazaSettings(width=160, height=128, training_videos=3, testing_videos=2, frames=FRAMES))
+    labels = np.zeros(FRAMES, np.uint8)
+    labels[12:24] = 1  # so short a video is anomalous from end to end, and no AUC would exist
+    np.savez(out / "labels.npz", **{"01": labels, "02": labels})  # type: ignore[arg-type]
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipe of `fitted`, as a file."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(load_recipe("demo", TINY).to_yaml(), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def fitted(plaza: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run fitted to the end. It is shared: take `copied` to change it."""
+    from twostream_vad.run import Run  # here: torch takes seconds, and most test files need none of it
+    from twostream_vad.stages import FITTING
+
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    run = Run.create(folder, load_recipe(tiny_recipe), plaza)
+    for stage in FITTING.values():
+        stage(run)
+    return folder
+
+
+@pytest.fixture
+def copied(fitted: Path, tmp_path: Path) -> Path:
+    """A copy of the fitted run, to be changed."""
+    return Path(shutil.copytree(fitted, tmp_path / "run"))

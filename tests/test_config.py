@@ -104,6 +104,7 @@ def test_overrides_reach_numbers_lists_words_and_nothing() -> None:
             "recovery.window=64",
             "recovery.score_l1=select",
             "recovery.encoder_reinit=true",
+            "recovery.encoder_rate=1",
             "view.regions=[[0, 0, 480, 480]]",
             "retrieval.pretrained=a=b.safetensors",
             "recovery.pretrained=",

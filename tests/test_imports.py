@@ -14,7 +14,7 @@ FLOORS = [
     {"config", "storage", "video", "nets", "evaluation"},
     {"datasets", "training", "scores"},
     {"recovery", "retrieval"},
-    {"run", "stages", "results", "report", "detector"},
+    {"pipeline", "run", "stages", "results", "report", "detector"},
     {"live"},
     {"cli"},
 ]
@@ -24,6 +24,7 @@ SIDEWAYS = {
     ("nets", "storage"),
     ("evaluation", "storage"),
     # A run's folder, its stages, and what reads them: one room in several files.
+    ("run", "pipeline"),
     ("stages", "run"),
     ("results", "run"),
     ("results", "stages"),

@@ -138,6 +138,13 @@ class RetrievalSettings(Section):
     epochs: Annotated[int, Field(ge=0)] = Field(10, description="passes over the draws; more overfit")
     draws: Count = Field(32, description="pairs drawn a video and epoch")
     batch: Count = Field(256, description="pairs a step")
+    found: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="stop after the epoch in which this share of the training codes finds a bucket of another "
+        "training video; epochs is then the most",
+    )
     gap: Annotated[int, Field(ge=0)] = Field(150, description="frames between a pair's snippets, at most")
     mutual: float = Field(0.64, ge=0, description="λm, weight of the mutual loss between hash layers")
     score_batch: Count = Field(4, description="snippets encoded at once")

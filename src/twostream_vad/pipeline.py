@@ -29,7 +29,7 @@ TRAINING_KEYS = frozenset(
 )
 ENCODING_KEYS = frozenset(["length", "interval", "encoder", "pretrained", "cells", "feature_dtype", "score_batch"])
 HASHING_KEYS = frozenset(
-    ["bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "gap", "mutual"]
+    ["bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "found", "gap", "mutual"]
 )
 
 

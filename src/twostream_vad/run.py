@@ -18,6 +18,8 @@ from .pipeline import STAGES
 from .storage import write_text
 
 RECORDS = "stages.json"
+HALF_DELETED = "half deleted"
+"""Identity of a stage whose outputs are being deleted: no settings have it."""
 
 
 class RunError(ValueError):
@@ -38,14 +40,22 @@ class Run:
         self.folder, self.recipe, self.data, self.labels = folder, recipe, data, labels
 
     @classmethod
-    def create(cls, folder: Path, recipe: Recipe, data: Path, labels: Path | None = None) -> "Run":
+    def create(
+        cls, folder: Path, recipe: Recipe, data: Path, labels: Path | None = None, *, write: bool = True
+    ) -> "Run":
         """A new run, or the one already there if it is of the same data; its recipe becomes ``recipe``.
 
+        Without ``write`` nothing is written, only refused what would be.
+
         Raises:
-            RunError: the folder holds a run of other data, or something that is no run.
+            RunError: the folder holds a run of other data, or something that is no run; no such label file.
+            DatasetError: no dataset in ``data``.
         """
         data = data.resolve()
-        labels = None if labels is None else labels.resolve()
+        if labels is not None:
+            labels = labels.resolve()
+            if not labels.exists():
+                raise RunError(f"{labels} is not there; give --labels the file or folder with the labels")
         if (folder / "run.json").exists():
             old = cls.open(folder)
             if old.data != data:
@@ -54,7 +64,9 @@ class Run:
         if folder.exists() and any(folder.iterdir()):
             raise RunError(f"{folder} is not empty and no run; choose another --out")
         run = cls(folder, recipe, data, labels)
-        run.save()
+        run.source()  # before there is a folder that is bound to a mistyped dataset
+        if write:
+            run.save()
         return run
 
     @classmethod
@@ -135,10 +147,15 @@ class Run:
         record = self._records().get(name)
         self.save()
         if redo:
+            if record:
+                # A kill from here on must leave neither a done stage without outputs nor old ones to go on from.
+                self._record(name, {**record, "identity": HALF_DELETED, "done": False})
             self._delete_outputs(name)
         elif record and record["done"]:
             return False
-        self._record(name, {"identity": identity, "settings": settings, "done": False, "began": time.time()})
+        seconds = 0.0 if redo or not record else record.get("seconds", 0.0)
+        begun = {"identity": identity, "settings": settings, "done": False, "began": time.time(), "seconds": seconds}
+        self._record(name, begun)
         return True
 
     def check(self, name: str, overrides: Sequence[str] = (), *, redo: bool = False) -> None:
@@ -156,24 +173,28 @@ class Run:
         record = self._records().get(name)
         return record is not None and record["identity"] != self._expected(name)[0]
 
-    def end(self, name: str) -> None:
-        """Marks a stage as done."""
+    def refuse_stale(self, name: str) -> None:
+        """Raises RunError where `is_stale`; the message names what changed."""
+        if self.is_stale(name):
+            raise RunError(self._stale(name, self._records()[name]["settings"], self._expected(name)[1]))
+
+    def end(self, name: str, *, done: bool = True) -> None:
+        """Marks a stage as done, or as stopped half-way, and adds the time that it took; a kill's is not known."""
         record = self._records()[name]
-        self._record(name, {**record, "done": True, "seconds": round(time.time() - record["began"], 1)})
+        seconds = round(record["seconds"] + time.time() - record["began"], 1)
+        self._record(name, {**record, "done": done, "seconds": seconds})
 
     def records(self) -> dict[str, dict[str, Any]]:
-        """What is known of every stage begun: identity, settings, done, seconds."""
+        """What is known of every stage begun: identity, settings, done, seconds over all its attempts."""
         return self._records()
 
     def _ready(self, name: str, *, redo: bool) -> tuple[str, dict[str, Any]]:
         for earlier in STAGES[name].after(self.recipe):
             if not self.is_done(earlier):
                 raise RunError(f"{self.folder}: run `tsvad {STAGES[earlier].command} {self.folder}` first (or again)")
-        identity, settings = self._expected(name)
-        record = self._records().get(name)
-        if record and record["identity"] != identity and not redo:
-            raise RunError(self._stale(name, record["settings"], settings))
-        return identity, settings
+        if not redo:
+            self.refuse_stale(name)
+        return self._expected(name)
 
     def _expected(self, name: str) -> tuple[str, dict[str, Any]]:
         stage = STAGES[name]
@@ -188,7 +209,7 @@ class Run:
         changed = [
             f"{key} {old.get(key)} → {new.get(key)}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)
         ]
-        why = ", ".join(changed) if changed else "an earlier stage was done anew"
+        why = ", ".join(changed) if changed else "an earlier stage was done anew, or --redo was killed"
         command = STAGES[name].command
         return f"{self.folder}: `{command}` was run with other settings ({why}); --redo replaces its outputs"
 

@@ -296,8 +296,22 @@ def recovery_stream(run: Run, settings: RecoverySettings) -> RecoveryStream:
 
 def fusion_weights(run: Run) -> tuple[float, float]:
     """Weights of recovery and retrieval."""
-    rows = json.loads(run.path("results/weight.json").read_text("utf-8"))
-    return run.recipe.fusion.recovery, float(rows[0][0])
+    return run.recipe.fusion.recovery, rated_weights(run)[0][0]
+
+
+def rated_weights(run: Run) -> list[tuple[float, float | None]]:
+    """Weights of retrieval and their mean micro-AUC on pseudo-anomalies, best first; none where the weight is fixed.
+
+    Raises:
+        RunError: no weight is chosen yet, or the file is broken.
+    """
+    path, command = run.path("results/weight.json"), f"`tsvad retrieval select-weight {run.folder}"
+    try:
+        return [(float(weight), auc) for weight, auc in json.loads(path.read_text("utf-8"))]
+    except FileNotFoundError:
+        raise RunError(f"{path} is not there; run {command}` first") from None
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{path} is broken ({error}); run {command} --redo`") from None
 
 
 def retrieval_stream(run: Run) -> RetrievalStream:
@@ -344,7 +358,10 @@ def _save_array(path: Path, array: np.ndarray) -> None:
 def _stage(run: Run, name: str, redo: bool) -> Iterator[bool]:
     set_up_process(run.recipe.threads)
     torch.manual_seed(run.recipe.seed)
-    wanted = run.begin(name, redo=redo)
-    yield wanted
-    if wanted:
-        run.end(name)
+    wanted, done = run.begin(name, redo=redo), False
+    try:
+        yield wanted
+        done = True
+    finally:
+        if wanted:
+            run.end(name, done=done)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -26,6 +26,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from ..config import Recipe
+
+DEFAULT_RECIPE = "camera"
 PLAIN_SECONDS = 15.0
 """Time between two progress lines where standard error is no terminal."""
 
@@ -77,8 +81,29 @@ def at_work(folder: Path, command: str, options: Options) -> Iterator[None]:
         yield
 
 
+def wanted_recipe(given: str | None, folder: Path | None, overrides: Sequence[str]) -> "Recipe":
+    """The recipe named, else that of the run in ``folder``, else the default; with overrides.
+
+    Raises:
+        RecipeError: no such recipe, or an override that does not fit.
+    """
+    from ..config import load_recipe
+    from ..run import Run
+
+    if given is None and folder is not None and (folder / "run.json").exists():
+        return Run.open(folder, overrides).recipe
+    return load_recipe(given or DEFAULT_RECIPE, overrides)
+
+
 def wait_for(pids: Sequence[int], every: float = 1.0) -> None:
-    """Returns when all these processes have ended."""
+    """Returns when all these processes have ended.
+
+    Raises:
+        ValueError: a number that no process can have.
+    """
+    for pid in pids:
+        if not 0 < pid < 2**31:
+            raise ValueError(f"--wait-for {pid} is no process; give the PIDs that `ps` or `jobs -l` print")
     waiting = [pid for pid in pids if _alive(pid)]
     if waiting:
         console().print(f"waiting for {', '.join(map(str, waiting))} to end")

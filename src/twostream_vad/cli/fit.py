@@ -2,10 +2,14 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from .common import Bar, Options, at_work, clock, console
+from .common import Bar, Options, at_work, clock, console, wanted_recipe
+
+if TYPE_CHECKING:
+    from ..run import Run
 
 
 def register(app: App) -> None:
@@ -36,18 +40,16 @@ def fit(
     labels
         Frame labels of the test videos, where they do not lie in the dataset.
     """
-    from ..config import load_recipe, override_recipe
     from ..pipeline import STAGES
     from ..run import Run
     from ..stages import FITTING
 
-    if recipe is None and out is not None and (out / "run.json").exists():
-        wanted = override_recipe(Run.open(out).recipe, options.set)
-    else:
-        wanted = load_recipe(recipe or "camera", options.set)
+    wanted = wanted_recipe(recipe, out, options.set)
     folder = out or Path("runs") / f"{data.resolve().name}-{wanted.name}-seed{wanted.seed}"
     if options.dry_run:
-        found = Run(folder, wanted, data, labels).source()
+        run = Run.create(folder, wanted, data, labels, write=False)
+        _refuse_stale(run, options)
+        found = run.source()
         console().print(
             f"{found.layout}: {len(found.training)} training and {len(found.testing)} test videos; would fit "
             f"{wanted.name} into {folder}"
@@ -56,6 +58,7 @@ def fit(
     run = Run.create(folder, wanted, data, labels)
     began = time.monotonic()
     with at_work(folder, "fit", options):
+        _refuse_stale(run, options)
         for name, stage in FITTING.items():
             if name in ("score-recovery", "score-retrieval", "fuse") and not run.dataset.testing:
                 continue  # an operator's folder of normal video: nothing to score yet
@@ -63,6 +66,14 @@ def fit(
                 stage(run, redo=options.redo and run.is_stale(name), progress=bar)
     console().print(f"fitted in {clock(time.monotonic() - began)}: {folder}", soft_wrap=True)
     console().print(f"next: tsvad evaluate {folder}   or   tsvad score {folder} VIDEO", soft_wrap=True)
+
+
+def _refuse_stale(run: "Run", options: Options) -> None:
+    """Of all stages, before the first begins and takes the settings over."""
+    from ..stages import FITTING
+
+    for name in () if options.redo else FITTING:
+        run.refuse_stale(name)
 
 
 def plaza(

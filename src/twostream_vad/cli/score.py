@@ -42,6 +42,9 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
     source = open_source(video)
     detector = Detector.load(Run.open(run))
     out = out or run / "results" / f"{source.name}.csv"
+    picture = out.with_suffix(".png")
+    if out == picture:
+        raise ValueError(f"--out {out} is the CSV's name, the picture takes .png: give {out.with_suffix('.csv')}")
     expected = len(source) if hasattr(source, "__len__") else 0
     with Bar(f"score {source.name}") as bar:
         scores = detector.score(source, lambda done: bar(done, max(expected, done), f"{done} frames"))
@@ -53,7 +56,6 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
         "retrieval_raw": on_frames(scores.retrieval_raw, detector.retrieval.snippet, len(scores.times)),
     }
     write_frame_scores(out, scores.times, columns)
-    picture = out.with_suffix(".png")
     drawn = {key: columns[key] for key in ("recovery", "retrieval", "fused")}
     save_figure(timeline_figure(drawn, source.rate, title=f"{source.name}, paper's protocol"), picture)
     worst = int(scores.fused.argmax())

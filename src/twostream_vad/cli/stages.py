@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from .common import Bar, Options, at_work, console
+from .common import Bar, Options, at_work, console, wanted_recipe
 
 
 def register(app: App) -> None:
@@ -32,7 +32,7 @@ def prepare(
     data: Path,
     out: Path,
     *,
-    recipe: str = "camera",
+    recipe: str | None = None,
     labels: Path | None = None,
     workers: int | None = None,
     options: Options = Options(),  # noqa: B008  frozen
@@ -46,19 +46,21 @@ def prepare(
     out
         The run folder to make.
     recipe
-        A shipped recipe (tsvad recipe list) or a YAML file.
+        A shipped recipe (tsvad recipe list) or a YAML file; camera unless given, or that of the run in OUT.
     labels
         Frame labels of the test videos, where they do not lie in the dataset.
     workers
         Processes that decode; all cores unless given.
     """
-    from ..config import load_recipe
     from ..run import Run
     from ..stages import run_prepare
 
-    wanted = load_recipe(recipe, options.set)
+    wanted = wanted_recipe(recipe, out, options.set)
     if options.dry_run:
-        found = Run(out, wanted, data, labels).source()
+        run = Run.create(out, wanted, data, labels, write=False)
+        if not options.redo:
+            run.refuse_stale("prepare")
+        found = run.source()
         console().print(f"{found.layout}: {len(found.training)} training and {len(found.testing)} test videos")
         return
     run = Run.create(out, wanted, data, labels)
@@ -141,7 +143,10 @@ def show_index(run: Path, *, show: int = 3) -> None:
     from rich.table import Table
 
     from ..retrieval.tables import HashTables
+    from ..run import Run, RunError
 
+    if not Run.open(run).is_done("index"):
+        raise RunError(f"{run} has no tables of its present settings yet; run `tsvad index {run}` first")
     tables = HashTables.load(run / "retrieval/tables.safetensors")
     table = Table("table", "buckets", "codes", "fullest (bits: codes)", "emptiest (bits: codes)")
     for number, summary in enumerate(tables.summary(show)):
@@ -162,6 +167,12 @@ def select_weight(run: Path, *, options: Options = Options()) -> None:  # noqa: 
         The run folder.
     """
     _stage(run, "select-weight", options)
+    if not options.dry_run:
+        from ..evaluation.tables import print_weights
+        from ..run import Run
+        from ..stages import rated_weights
+
+        print_weights(rated_weights(Run.open(run)))
 
 
 def fuse(run: Path, *, options: Options = Options()) -> None:  # noqa: B008

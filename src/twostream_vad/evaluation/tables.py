@@ -40,6 +40,15 @@ def print_selection(candidates: Sequence[Rated]) -> None:
     print_table(table, f"micro-AUC on pseudo-anomalies of training video; {len(candidates)} candidates")
 
 
+def print_weights(rows: Sequence[tuple[float, float | None]]) -> None:
+    """Every weight of retrieval in the fusion and its AUC; the first is marked as chosen, or as fixed without one."""
+    table = Table("weight of retrieval", "mean micro-AUC", "")
+    for place, (weight, auc) in enumerate(rows):
+        mark = "" if place else "fixed by the recipe" if auc is None else "chosen"
+        table.add_row(f"{weight:g}", "" if auc is None else f"{auc:.4f}", mark)
+    print_table(table, "fusion on pseudo-anomalies of training video")
+
+
 def print_aucs(runs: Mapping[str, Mapping[str, tuple[float, float]]], chosen: str) -> None:
     """Micro and macro AUC of every row, one pair of columns a run; mean and standard deviation for several runs.
 

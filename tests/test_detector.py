@@ -1,0 +1,70 @@
+"""A fitted run on a video: the same scores as in the stages, and any length and shape of video."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twostream_vad.detector import Detector, VideoScores
+from twostream_vad.run import Run, RunError
+from twostream_vad.scores.files import read_scores
+from twostream_vad.video.frames import ImageFolder, open_source
+
+
+@pytest.fixture(scope="module")
+def detector(fitted: Path) -> Detector:
+    return Detector.load(Run.open(fitted))
+
+
+@pytest.fixture(scope="module")
+def scores(detector: Detector, plaza: Path) -> VideoScores:
+    return detector.score(open_source(plaza / "testing/frames/02", rate=12.5))
+
+
+def test_recovery_is_as_in_its_stage(scores: VideoScores, detector: Detector, fitted: Path) -> None:
+    staged = read_scores(fitted / "recovery/scores.npz")["02"][:, detector.window]
+    np.testing.assert_allclose(scores.recovery_raw, staged, rtol=1e-6)
+
+
+def test_retrieval_is_as_in_its_stage(scores: VideoScores, fitted: Path) -> None:
+    # Features of this run lie on the disk as float32. The stage encodes codes of a whole video at once, the
+    # detector of a few clips, and matrix products of other sizes round differently.
+    np.testing.assert_allclose(scores.retrieval_raw, read_scores(fitted / "retrieval/scores.npz")["02"], rtol=1e-5)
+
+
+def test_fused_is_as_in_its_stage(scores: VideoScores, fitted: Path) -> None:
+    np.testing.assert_allclose(scores.fused, read_scores(fitted / "results/fused.npz")["02"], atol=1e-4)
+
+
+def test_times_are_the_sources(scores: VideoScores) -> None:
+    np.testing.assert_allclose(scores.times, np.arange(30) / 12.5)
+
+
+def test_a_video_too_short_for_retrieval_is_scored_by_recovery_alone(
+    detector: Detector, film: Callable[..., ImageFolder]
+) -> None:
+    found = detector.score(film(frames=12, height=128, width=128))
+    assert (len(found.recovery_raw), len(found.retrieval_raw)) == (4, 0)
+    assert {len(line) for line in (found.times, found.recovery, found.retrieval, found.fused)} == {12}
+    assert np.isfinite(found.fused).all()
+
+
+def test_a_video_too_short_for_either_scores_as_the_authors_have_it(
+    detector: Detector, film: Callable[..., ImageFolder]
+) -> None:
+    found = detector.score(film(frames=5, height=128, width=128))
+    assert (len(found.recovery_raw), len(found.retrieval_raw)) == (0, 0)
+    assert found.fused.argmax() == 4
+
+
+def test_every_frame_is_told(detector: Detector, film: Callable[..., ImageFolder]) -> None:
+    told: list[int] = []
+    detector.score(film(frames=5, height=128, width=128), told.append)
+    assert told == [1, 2, 3, 4, 5]
+
+
+def test_a_run_that_is_not_fitted_to_the_end_names_the_command(copied: Path, plaza: Path) -> None:
+    Run.open(copied).begin("index", redo=True)
+    with pytest.raises(RunError, match=rf"`tsvad fit {plaza} --out {copied}` goes on"):
+        Detector.load(Run.open(copied))
