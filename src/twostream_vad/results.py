@@ -51,7 +51,7 @@ def evaluate(run: Run, labels: Path | None = None) -> Result:
         RunError: the run has not scored its test videos yet, or has no labels.
         DatasetError: labels do not fit the test videos.
     """
-    if not run.dataset.testing:
+    if run.is_done("prepare") and not run.dataset.testing:
         raise RunError(f"{run.data} has no test videos; score a video with `tsvad score {run.folder} VIDEO`")
     if not run.is_done("fuse"):
         raise RunError(

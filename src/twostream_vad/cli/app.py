@@ -13,6 +13,7 @@ app = App(
     help="Two-stream video anomaly detection: learns what is normal from normal video, then says frame by frame "
     "what is not. Start with: tsvad fit DATA",
     help_format="markdown",
+    suppress_keyboard_interrupt=False,  # `main` has a word to say
 )
 
 fit.register(app)

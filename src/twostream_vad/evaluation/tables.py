@@ -67,7 +67,9 @@ def print_aucs(runs: Mapping[str, Mapping[str, tuple[float, float]]], chosen: st
     rows = list(dict.fromkeys(row for values in runs.values() for row in values))
     for row in rows:
         pairs = [values[row] for values in runs.values() if row in values]
-        cells = [f"{100 * value:.2f}" for values in runs.values() for value in values.get(row, ())]
+        cells = []
+        for values in runs.values():
+            cells += [f"{100 * value:.2f}" for value in values[row]] if row in values else ["", ""]
         if several:
             cells += [spread([pair[column] for pair in pairs]) for column in (0, 1)]
         table.add_row(f"{row} *" if row == chosen else row, *cells, style="bold" if row == "fused" else "")

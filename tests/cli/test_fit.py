@@ -1,0 +1,138 @@
+"""`tsvad fit`, `plaza` and `demo`: begun, refused, killed and gone on with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from unittest.mock import Mock
+
+import pytest
+from safetensors.numpy import load_file
+
+from twostream_vad import stages
+from twostream_vad.cli import fit as commands
+from twostream_vad.cli.common import Options, at_work
+from twostream_vad.run import Run
+
+Tsvad = Callable[..., CompletedProcess[str]]
+Refused = Callable[..., str]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_fit_killed_in_training_goes_on_to_the_same_net(
+    plaza: Path, tiny_recipe: Path, fitted: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    words = ["fit", str(plaza), "--recipe", str(tiny_recipe), "--out", str(run)]
+    code = f"from twostream_vad.cli import main; main({words!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stderr=subprocess.DEVNULL)
+    steps = run / "recovery/logs/steps.jsonl"
+    while process.poll() is None and not (steps.exists() and steps.read_bytes()):
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert Run.open(run).is_done("prepare")
+    assert not Run.open(run).is_done("train-recovery")
+    stages.run_train_recovery(Run.open(run))
+    ours, undisturbed = load_file(run / "recovery/model.safetensors"), load_file(fitted / "recovery/model.safetensors")
+    assert sorted(ours) == sorted(undisturbed)
+    assert all((ours[name] == undisturbed[name]).all() for name in ours)
+
+
+def test_a_fit_that_is_done_does_nothing_and_says_what_is_next(tsvad: Tsvad, copied: Path, plaza: Path) -> None:
+    before = contents(copied / "recovery") | contents(copied / "results")
+    said = tsvad("fit", plaza, "--out", copied)
+    assert said.returncode == 0
+    assert f"next: tsvad evaluate {copied}" in said.stderr
+    assert contents(copied / "recovery") | contents(copied / "results") == before
+
+
+def test_a_changed_setting_is_refused_before_anything_is_written(refused: Refused, copied: Path, plaza: Path) -> None:
+    before = contents(copied)
+    said = refused("fit", plaza, "--out", copied, "--set", "retrieval.epochs=2")
+    assert "retrieval.epochs 1 → 2" in said
+    assert "--redo" in said
+    after = contents(copied)
+    assert {path for path in after if after[path] != before.get(path)} == {"logs/commands.jsonl", ".lock"} & set(after)
+
+
+def test_redo_does_anew_what_the_change_touches_and_no_more(tsvad: Tsvad, copied: Path, plaza: Path) -> None:
+    trained = (copied / "retrieval/model.safetensors").stat().st_mtime_ns
+    said = tsvad("fit", plaza, "--out", copied, "--set", "fusion.retrieval=0.25", "--redo")
+    assert said.returncode == 0
+    assert json.loads((copied / "results/weight.json").read_text()) == [[0.25, None]]
+    assert (copied / "retrieval/model.safetensors").stat().st_mtime_ns == trained
+    assert Run.open(copied).is_done("fuse")
+
+
+def test_a_run_on_other_data_is_refused(refused: Refused, copied: Path, tmp_path: Path) -> None:
+    assert "choose another --out" in refused("fit", tmp_path, "--out", copied)
+
+
+def test_another_recipe_is_refused(refused: Refused, copied: Path, plaza: Path) -> None:
+    assert "--redo" in refused("fit", plaza, "--out", copied, "--recipe", "small")
+
+
+def test_an_unknown_setting_names_those_known(refused: Refused, plaza: Path, tmp_path: Path) -> None:
+    said = refused("fit", plaza, "--out", tmp_path / "run", "--set", "recovery.learning_rate=1")
+    assert "unknown key recovery.learning_rate; known there: " in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_writes_nothing(tsvad: Tsvad, plaza: Path, tmp_path: Path) -> None:
+    said = tsvad("fit", plaza, "--out", tmp_path / "run", "--dry-run")
+    assert said.returncode == 0
+    assert "3 training and 2 test videos" in said.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_refuses_what_the_fit_would(refused: Refused, copied: Path, plaza: Path) -> None:
+    before = contents(copied)
+    assert "retrieval.bits" in refused("fit", plaza, "--out", copied, "--set", "retrieval.bits=9", "--dry-run")
+    assert contents(copied) == before
+
+
+def test_a_run_that_another_process_works_on_is_refused(refused: Refused, copied: Path, plaza: Path) -> None:
+    with at_work(copied, "fit", Options()):
+        assert "another tsvad works there; wait for it with --wait-for" in refused("fit", plaza, "--out", copied)
+
+
+def test_without_test_videos_nothing_is_scored(
+    tsvad: Tsvad, plaza: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/training").symlink_to(plaza / "training")
+    begun = []
+    for name in stages.FITTING:
+        if name != "prepare":
+            monkeypatch.setitem(stages.FITTING, name, lambda *_, name=name, **__: begun.append(name))
+    said = tsvad("fit", tmp_path / "data", "--recipe", tiny_recipe, "--out", tmp_path / "run")
+    assert said.returncode == 0
+    assert begun == ["train-recovery", "select-window", "features", "train-retrieval", "index", "select-weight"]
+
+
+def test_plaza_renders_a_dataset(tsvad: Tsvad, tmp_path: Path) -> None:
+    few = ("--training-videos", 1, "--testing-videos", 1, "--frames", 2)
+    assert tsvad("plaza", tmp_path / "plaza", "--seed", 3, *few).returncode == 0
+    assert len(list((tmp_path / "plaza").rglob("*.jpg"))) == 4
+    assert json.loads((tmp_path / "plaza/plaza.json").read_text())["settings"]["seed"] == 3
+
+
+def test_the_demo_renders_fits_and_evaluates(tsvad: Tsvad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plaza, fit, evaluate = Mock(), Mock(), Mock()
+    monkeypatch.setattr(commands, "plaza", plaza)
+    monkeypatch.setattr(commands, "fit", fit)
+    monkeypatch.setattr("twostream_vad.cli.evaluate.evaluate", evaluate)
+    assert tsvad("demo", "--seed", 3, "--out", tmp_path).returncode == 0
+    plaza.assert_called_once_with(tmp_path / "data", seed=3)
+    (data,), asked = fit.call_args
+    assert (data, asked["out"], asked["options"].set) == (tmp_path / "data", tmp_path / "run", ("seed=3",))
+    evaluate.assert_called_once_with(tmp_path / "run")

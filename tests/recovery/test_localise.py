@@ -1,0 +1,121 @@
+"""Errors laid back onto the frame: a slow obvious version, and errors planted where we know."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from twostream_vad.config import RecoverySettings
+from twostream_vad.recovery.localise import crop_errors, heat_map
+from twostream_vad.recovery.stream import RecoveryStream
+from twostream_vad.video.views import Region, Views
+
+SIZE, WINDOW, STRIDE = 128, 16, 8
+SHAPES = {
+    "landscape": (Views(SIZE), 180, 320),
+    "portrait": (Views(SIZE), 320, 180),
+    "square": (Views(SIZE), 96, 96),
+    "regions": (Views(SIZE, (Region(10, 20, 90, 60), Region(120, 70, 70, 100))), 180, 320),
+}
+
+Boxes = Sequence[tuple[float, float, float, float]]
+
+
+class StillStream(RecoveryStream):
+    """Predicts that nothing changes."""
+
+    def __init__(self, **values: object) -> None:
+        given = {"windows": (WINDOW,), "window": WINDOW, "window_stride": STRIDE, **values}
+        self.settings = RecoverySettings.model_validate(given)
+
+    def predict(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        return clips[:, :, -2], clips[:, :, -1]
+
+
+def slow_heat_map(errors: NDArray[np.float32], boxes: Boxes, height: int, width: int) -> NDArray[np.float64]:
+    """Pixel by pixel: from the pixel's centre to the crop's pixels to the error's place between four values."""
+    heat = np.zeros((height, width))
+    for error, (x0, y0, x1, y1) in zip(errors, boxes, strict=True):
+        last = len(error) - 1
+        for y in range(max(0, round(y0)), min(height, round(y1))):
+            for x in range(max(0, round(x0)), min(width, round(x1))):
+                row = ((y + 0.5 - y0) * SIZE / (y1 - y0) - WINDOW / 2) / STRIDE
+                column = ((x + 0.5 - x0) * SIZE / (x1 - x0) - WINDOW / 2) / STRIDE
+                row, column = min(max(row, 0), last), min(max(column, 0), last)
+                top, left = math.floor(row), math.floor(column)
+                down, across = row - top, column - left
+                bottom, right = min(top + 1, last), min(left + 1, last)
+                upper = error[top, left] * (1 - across) + error[top, right] * across
+                lower = error[bottom, left] * (1 - across) + error[bottom, right] * across
+                heat[y, x] = max(heat[y, x], upper * (1 - down) + lower * down)
+    return heat
+
+
+def heat_of(errors: NDArray[np.float32], views: Views, height: int, width: int) -> NDArray[np.float32]:
+    boxes = views.boxes(height, width)
+    return heat_map(errors, boxes, height=height, width=width, size=SIZE, window=WINDOW, stride=STRIDE)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_heat_map_is_the_slow_one(name: str) -> None:
+    views, height, width = SHAPES[name]
+    views, height, width = Views(SIZE, tuple(_third(region) for region in views.regions)), height // 3, width // 3
+    positions = (SIZE - WINDOW) // STRIDE + 1
+    rng = np.random.default_rng(1)
+    errors = rng.random((views.count(height, width), positions, positions), np.float32)
+    slow = slow_heat_map(errors, views.boxes(height, width), height, width)
+    # OpenCV rounds places to a 32nd between two values.
+    np.testing.assert_allclose(heat_of(errors, views, height, width), slow, atol=2 / 32)
+
+
+def _third(region: Region) -> Region:
+    return Region(region.x // 3, region.y // 3, region.width // 3, region.height // 3)
+
+
+PLACES = [(name, x, y) for name in ("landscape", "regions") for x, y in ((20, 30), (150, 120))]
+PLACES += [("landscape", 300, 20), ("portrait", 90, 300), ("portrait", 20, 15), ("square", 70, 20)]
+
+
+@pytest.mark.parametrize(("name", "x", "y"), PLACES)
+def test_a_change_in_the_frame_is_hottest_where_it_is(name: str, x: int, y: int) -> None:
+    views, height, width = SHAPES[name]
+    still = np.full((height, width, 3), 90, np.uint8)
+    changed = still.copy()
+    changed[y : y + 12, x : x + 12] = 250
+    clip = torch.stack([views.scored(image) for image in (*[still] * 8, changed)], dim=2)[None]
+    heat = heat_of(crop_errors(StillStream(), clip)[0], views, height, width)
+    # The change is smaller than the window: any window that holds it all is as hot, to the crop's edge.
+    down, across = np.argwhere(heat > 0.99 * heat.max()).mean(axis=0)
+    half_window = WINDOW / 2 * max((x1 - x0) / SIZE for x0, _, x1, _ in views.boxes(height, width))
+    assert abs(across - (x + 5.5)) <= half_window
+    assert abs(down - (y + 5.5)) <= half_window
+
+
+def test_nothing_is_hot_where_no_crop_looks() -> None:
+    views, height, width = SHAPES["regions"]
+    heat = heat_of(np.ones((views.count(height, width), 15, 15), np.float32), views, height, width)
+    seen = np.zeros((height, width), bool)
+    seen[20:80, 10:100] = seen[70:170, 120:190] = True
+    assert np.array_equal(heat > 0, seen)
+
+
+@pytest.mark.parametrize(("l1", "channel_l2"), [(0.0, False), (1.0, False), (0.5, True)])
+def test_crop_errors_are_means_over_windows(l1: float, channel_l2: bool) -> None:
+    clips = torch.randn(2, 3, 3, 9, SIZE, SIZE, generator=torch.Generator().manual_seed(3))
+    found = crop_errors(StillStream(score_l1=l1, channel_l2=channel_l2, crops="max"), clips)
+    assert found.shape == (2, 3, 15, 15)
+    gap = (clips[1, 2, :, 8] - clips[1, 2, :, 7]).numpy().astype(np.float64)
+    pixels = (np.sqrt((gap**2).sum(0)) / 3 if channel_l2 else (gap**2).mean(0)) + l1 * np.abs(gap).mean(0)
+    for row, column in ((0, 0), (14, 14), (3, 11)):
+        y, x = row * STRIDE, column * STRIDE
+        expected = pixels[y : y + WINDOW, x : x + WINDOW].mean()
+        np.testing.assert_allclose(found[1, 2, row, column], expected, rtol=1e-4)
+
+
+def test_without_a_window_chosen_the_command_is_named() -> None:
+    with pytest.raises(ValueError, match="select-window"):
+        crop_errors(StillStream(window="select"), torch.zeros(1, 1, 3, 9, SIZE, SIZE))
