@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from twostream_vad.datasets.labels import DatasetError
+from twostream_vad.datasets.layouts import DatasetError
 from twostream_vad.results import evaluate, labels_of
 from twostream_vad.run import Run, RunError
 from twostream_vad.scores.files import read_scores
