@@ -138,7 +138,7 @@ def test_a_step_follows_the_gradient_of_mse_plus_l1_each_group_at_its_rate() -> 
 
 def test_a_frozen_encoder_is_in_no_group() -> None:
     net = STUNet(1 / 16, 128)
-    (group,) = parameter_groups(net, settings(encoder_rate=0))
+    (group,) = parameter_groups(net, settings(encoder_rate=0, encoder_reinit=False))
     inside = {id(parameter) for parameter in net.encoder.parameters()}
     params = group["params"]
     assert isinstance(params, list)
@@ -250,5 +250,7 @@ def test_pretrained_weights_of_another_width_are_refused_by_file(tmp_path: Path)
         build(settings(encoder_reinit=False, pretrained=str(path)), 128)
 
 
-def test_reinit_ignores_pretrained_weights() -> None:
-    build(settings(pretrained="nowhere.safetensors"), 128)
+@pytest.mark.parametrize("more", [{"pretrained": "nowhere.safetensors"}, {"encoder_rate": 0}])
+def test_reinit_is_refused_beside_pretrained_weights_and_without_a_rate(more: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="encoder_reinit starts"):
+        settings(**more)
