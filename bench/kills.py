@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from twostream_vad.run import RECORDS
+from twostream_vad.stages import FITTING
 
 FILES = (
     "recovery/model.safetensors",
@@ -73,8 +74,8 @@ def compare(options: argparse.Namespace, folder: Path) -> bool:
     fell = 0
     moments = draw_moments(stages, options.kills, options.seed)
     for number, (name, offset) in enumerate(moments, start=1):
-        process = start(options, killed, folder / "killed.log")
-        if not come_to(process, killed, name, offset):
+        since, process = time.time(), start(options, killed, folder / "killed.log")
+        if not come_to(process, killed, name, offset, since):
             if process.returncode != 0:
                 sys.exit(f"the killed fit ended with {process.returncode}:\n{tail(folder / 'killed.log')}")
             break
@@ -111,21 +112,16 @@ def draw_moments(stages: list[tuple[str, float]], kills: int, seed: int) -> list
     return [(stages[place][0], float(moments[i] - ends[place] + stages[place][1])) for i, place in enumerate(places)]
 
 
-def come_to(process: "subprocess.Popen[bytes]", run: Path, name: str, offset: float) -> bool:
-    """Waits until the fit is so many seconds into the stage, or past it; False where it ends before."""
+def come_to(process: "subprocess.Popen[bytes]", run: Path, name: str, offset: float, since: float) -> bool:
+    """Waits until a fit started at ``since`` is so far into the stage, or past it; False where it ends before."""
+    order = list(FITTING)
     while process.poll() is None:
-        record = records(run).get(name)
-        if record and (record["done"] or time.time() - record["began"] >= offset > 0 and has_begun(process, record)):
+        begun = {stage: record for stage, record in records(run).items() if record["began"] >= since}
+        past = any(order.index(stage) > order.index(name) for stage in begun)
+        if past or (name in begun and (begun[name]["done"] or time.time() - begun[name]["began"] >= offset)):
             return True
         time.sleep(POLL)
     return False
-
-
-def has_begun(process: "subprocess.Popen[bytes]", record: dict[str, Any]) -> bool:
-    """Whether this process, and not one killed before, has begun the stage."""
-    ticks = float(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
-    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return bool(record["began"] > boot + ticks / os.sysconf("SC_CLK_TCK") - 1)
 
 
 def records(run: Path) -> dict[str, dict[str, Any]]:
