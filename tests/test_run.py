@@ -128,6 +128,12 @@ def test_a_run_may_lie_behind_a_symbolic_link(tmp_path: Path, data: Path, recipe
     assert (tmp_path / "run").is_symlink()
 
 
+def test_a_link_to_a_disk_that_is_away_says_so(tmp_path: Path, data: Path, recipe: Recipe) -> None:
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    with pytest.raises(RunError, match=r"is a link to .*disk, which is not there"):
+        Run.create(tmp_path / "run", recipe, data)
+
+
 # stages
 
 

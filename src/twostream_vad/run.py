@@ -61,6 +61,8 @@ class Run:
             if old.data != data:
                 raise RunError(f"{folder} is a run on {old.data}, not on {data}; choose another --out")
             return cls(folder, recipe, data, labels or old.labels)  # saved when a stage begins: it may be refused
+        if folder.is_symlink() and not folder.exists():
+            raise RunError(f"{folder} is a link to {folder.readlink()}, which is not there; make or mount it first")
         if folder.exists() and any(folder.iterdir()):
             raise RunError(f"{folder} is not empty and no run; choose another --out")
         run = cls(folder, recipe, data, labels)

@@ -65,6 +65,15 @@ def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -
         pass
 
 
+def test_what_killed_processes_left_half_written_goes(tmp_path: Path) -> None:
+    whole, half = tmp_path / "recovery/checkpoint.safetensors", tmp_path / "recovery/.checkpoint.7.part.safetensors"
+    whole.parent.mkdir()
+    whole.touch()
+    half.touch()
+    with at_work(tmp_path, "fit", Options()):
+        assert (whole.exists(), half.exists()) == (True, False)
+
+
 def test_without_a_terminal_the_last_step_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with Bar("features") as bar:
         for done in range(4):
@@ -74,6 +83,30 @@ def test_without_a_terminal_the_last_step_is_a_line(capsys: pytest.CaptureFixtur
     (line,) = said.err.splitlines()
     assert line.startswith("features: 3/3, ")
     assert line.endswith("01")
+
+
+def test_a_total_not_known_yet_is_no_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bar("score") as bar:
+        for done in range(1, 4):
+            bar(done, 0)
+        bar(3, 3)
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == ["score: 3/3"]
+
+
+def test_long_work_is_told_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with Bar("features") as bar:
+        for done in range(0, 100, 10):
+            bar(done, 200)
+            now[0] += 10
+        bar(0, 50, "01")
+        now[0] += 20
+        bar(10, 50, "01")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "features: 20/200, 1.0/s, 0:20, 3:00 left"
+    assert lines[-1] == "features: 10/50, 0.5/s, 0:20, 1:20 left  01"
+    assert len(lines) == 6
 
 
 def test_the_recipe_is_the_one_named_or_the_runs_or_the_default(fitted: Path, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_a_square_video_file_has_a_row_a_frame_and_a_picture(tsvad: Tsvad, fitte
     assert picture.std() > 5
     worst = max(rows, key=lambda row: float(row["fused"]))
     assert said.stdout.startswith(f"26 frames; most anomalous: frame {worst['frame']} at ")
+    assert len(said.stderr.splitlines()) == 1
     assert said.stdout.splitlines()[1:] == [str(out), str(out.with_suffix(".png"))]
 
 

@@ -78,6 +78,9 @@ def at_work(folder: Path, command: str, options: Options) -> Iterator[None]:
         entry = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "command": command, "note": options.note}
         with (logs / "commands.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry | {"arguments": sys.argv[1:]}) + "\n")
+        for stream in ("recovery", "retrieval"):  # of killed processes: a checkpoint may be a gigabyte
+            for part in (folder / stream).rglob(".*.part*"):
+                part.unlink()
         yield
 
 
@@ -138,7 +141,7 @@ class _Speed(ProgressColumn):
 class Bar:
     """A progress bar with speed and time left; plain lines now and then where there is no terminal.
 
-    Calling it as ``bar(done, total, note)`` makes it a `Progress` of the long jobs.
+    Calling it as ``bar(done, total, note)`` makes it a `Progress` of the long jobs; a total of 0 is not known yet.
     """
 
     def __init__(self, title: str) -> None:
@@ -168,19 +171,22 @@ class Bar:
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         if self._task is None:
-            self._task = self._bar.add_task(self.title, total=total, note=note)
-        self._bar.update(self._task, completed=done, total=total, note=note)
+            self._task = self._bar.add_task(self.title, total=total or None, note=note)
+        self._bar.update(self._task, completed=done, total=total or None, note=note)
         now = time.monotonic()
-        if total != self._total:  # another part of the job, such as the next split
-            self._total, self._first, self._began = total, done, now
-        if not self._console.is_terminal and (done == total or now - self._spoke > PLAIN_SECONDS):
+        if total != self._total:
+            if self._total != 0:  # another part of the job, such as the next split
+                self._first, self._began = done, now
+            self._total = total
+        if not self._console.is_terminal and (done == total > 0 or now - self._spoke > PLAIN_SECONDS):
             self._spoke = now
             self._console.print(self._line(done, total, note, now - self._began), soft_wrap=True)
 
     def _line(self, done: int, total: int, note: str, seconds: float) -> str:
         speed = (done - self._first) / max(seconds, 1e-9)
         left = f", {clock((total - done) / speed)} left" if speed > 0 and done < total else ""
-        return f"{self.title}: {done}/{total}, {speed:.1f}/s, {clock(seconds)}{left}  {note}".rstrip()
+        of = f"/{total}" if total else ""
+        return f"{self.title}: {done}{of}, {speed:.1f}/s, {clock(seconds)}{left}  {note}".rstrip()
 
 
 def clock(seconds: float) -> str:

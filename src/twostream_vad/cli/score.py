@@ -47,7 +47,9 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
         raise ValueError(f"--out {out} is the CSV's name, the picture takes .png: give {out.with_suffix('.csv')}")
     expected = len(source) if hasattr(source, "__len__") else 0
     with Bar(f"score {source.name}") as bar:
-        scores = detector.score(source, lambda done: bar(done, max(expected, done), f"{done} frames"))
+        scores = detector.score(source, lambda done: bar(done, expected))
+        if not expected:
+            bar(len(scores.times), len(scores.times))
     columns = {
         "recovery": scores.recovery,
         "retrieval": scores.retrieval,

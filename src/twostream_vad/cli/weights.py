@@ -90,5 +90,5 @@ def download(name: str, *, out: Path | None = None, url: str | None = None, sha2
     address = url or SOURCES[name]
     target = out or Path(address.rpartition("/")[2])
     with Bar(target.name) as bar:
-        digest = fetch(address, target, sha256=sha256, progress=lambda done, total: bar(done, total or done))
+        digest = fetch(address, target, sha256=sha256, progress=lambda done, total: bar(done, total or 0))
     print(f"{target}: sha256 {digest}\nnext: tsvad weights import {target} --out {target.with_suffix('.safetensors')}")
