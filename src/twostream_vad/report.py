@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from .datasets.labels import Labels
 from .evaluation.auc import roc_auc, roc_curve
 from .evaluation.page import Card, CardGroup, Cell, CurvePlot, Page, Table, VideoPanel, write_page
+from .evaluation.tables import best_by_window
 from .evaluation.thumbnails import Thumbnails, heat_overlay, heat_picture, thumbnail, thumbnail_step
 from .recovery.localise import crop_errors, heat_map
-from .recovery.window import Candidate, Selection
+from .recovery.window import Selection
 from .results import Result, labels_of
 from .run import Run
 from .scores.files import read_scores
@@ -163,9 +164,6 @@ def _auc_table(result: Result) -> Table:
 
 def _window_table(run: Run) -> Table:
     selection = Selection.load(run.path("recovery/selection.json"))
-    best: dict[int, Candidate] = {}
-    for candidate in selection.candidates:
-        best.setdefault(candidate.window, candidate)
     rows = [
         [
             Cell(str(c.window), emphasised=place == 0),
@@ -174,7 +172,7 @@ def _window_table(run: Run) -> Table:
             c.crops,
             *(f"{100 * value:.2f}" for value in (c.ghosts, c.jumps, c.mean)),
         ]
-        for place, c in enumerate(best.values())
+        for place, c in enumerate(best_by_window(selection.candidates))
     ]
     return Table(
         "Choice of the error window",

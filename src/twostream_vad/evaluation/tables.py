@@ -27,13 +27,18 @@ class Rated(Protocol):
     def mean(self) -> float: ...
 
 
-def print_selection(candidates: Sequence[Rated]) -> None:
-    """Every window with its best settings; the chosen one first and marked."""
+def best_by_window(candidates: Sequence[Rated]) -> list[Rated]:
+    """Each window's best candidate, the best window first, of candidates that are sorted so."""
     best: dict[int, Rated] = {}
     for candidate in candidates:
         best.setdefault(candidate.window, candidate)
+    return list(best.values())
+
+
+def print_selection(candidates: Sequence[Rated]) -> None:
+    """Every window with its best settings; the chosen one first and marked."""
     table = Table("window", "λ", "channel-L2", "crops", "ghosts", "jumps", "mean", "")
-    for place, row in enumerate(best.values()):
+    for place, row in enumerate(best_by_window(candidates)):
         mark = "chosen" if place == 0 else ""
         aucs = (f"{value:.4f}" for value in (row.ghosts, row.jumps, row.mean))
         table.add_row(str(row.window), f"{row.score_l1:g}", "yes" if row.channel_l2 else "no", row.crops, *aucs, mark)
