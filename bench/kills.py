@@ -23,20 +23,8 @@ import numpy as np
 from twostream_vad.run import RECORDS
 from twostream_vad.stages import FITTING
 
-FILES = (
-    "recovery/model.safetensors",
-    "recovery/selection.json",
-    "recovery/pseudo.npz",
-    "recovery/scores.npz",
-    "recovery/fle.npz",
-    "retrieval/features/training/features.npy",
-    "retrieval/features/testing/features.npy",
-    "retrieval/model.safetensors",
-    "retrieval/tables.safetensors",
-    "retrieval/scores.npz",
-    "results/weight.json",
-    "results/fused.npz",
-)
+FOLDERS = ("recovery", "retrieval", "calibration", "results")
+"""What is compared: every array, tensor and choice in these folders of a run, logs left out."""
 POLL = 0.005
 """Seconds between two looks at how far a fit is."""
 
@@ -86,9 +74,16 @@ def compare(options: argparse.Namespace, folder: Path) -> bool:
     print(f"{fell} of {options.kills} kills fell; the last start runs to the end", flush=True)
     if (code := start(options, killed, folder / "killed.log").wait()) != 0:
         sys.exit(f"the killed fit ended with {code}; see {folder / 'killed.log'}:\n{tail(folder / 'killed.log')}")
-    same = [report(file, alone / file, killed / file) for file in FILES if (alone / file).exists()]
+    files = sorted({file for run in (alone, killed) for file in compared(run)})
+    same = [report(file, alone / file, killed / file) for file in files]
     print(f"{sum(same)} of {len(same)} files are the same")
     return all(same) and fell == options.kills
+
+
+def compared(run: Path) -> list[str]:
+    """Files to compare, relative to the run."""
+    found = (path for folder in FOLDERS for path in (run / folder).rglob("*.*") if "logs" not in path.parts)
+    return [str(path.relative_to(run)) for path in found if path.is_file()]
 
 
 def start(options: argparse.Namespace, run: Path, log: Path) -> "subprocess.Popen[bytes]":

@@ -6,7 +6,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from twostream_vad.config import (
+    CalibrationSettings,
     FusionSettings,
+    PaceSettings,
     PseudoSettings,
     Recipe,
     RecipeError,
@@ -24,6 +26,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "recovery": RecoverySettings,
     "pseudo": PseudoSettings,
     "retrieval": RetrievalSettings,
+    "pace": PaceSettings,
+    "calibration": CalibrationSettings,
     "fusion": FusionSettings,
 }
 PAPER = Recipe(name="paper")
@@ -66,6 +70,16 @@ def test_the_defaults_are_the_papers() -> None:
     assert (hashes.bits, hashes.tables, hashes.gap, hashes.mutual) == (32, 8, 150, 0.64)
     assert (hashes.lr, hashes.momentum, hashes.weight_decay, hashes.batch) == (0.003125, 0.9, 1e-4, 256)
     assert (PAPER.pseudo.videos, PAPER.pseudo.angle, PAPER.pseudo.reach) == (5, (2, 5), 20)
+
+
+def test_by_default_a_fifth_of_normal_video_is_held_out_and_raises_no_alarm() -> None:
+    assert (PAPER.calibration.held_out, PAPER.calibration.quantile) == (0.2, 1.0)
+
+
+def test_the_extremes_that_mean_something_are_taken() -> None:
+    recipe = load_recipe("ped2", ["calibration.held_out=0", "pace.sides=[1, 1]", "pace.speeds=[2, 1]"])
+    assert recipe.calibration.held_out == 0
+    assert (recipe.pace.sides, recipe.pace.speeds) == ((1.0, 1.0), (2, 1))
 
 
 @pytest.mark.parametrize(("section", "model"), SECTIONS.items())
@@ -171,6 +185,25 @@ def test_an_override_that_is_not_yaml_is_refused() -> None:
         ("pseudo.ghosting=1", "pseudo.ghosting"),
         ("retrieval.bits=65", "retrieval.bits"),
         ("retrieval.tables=1", "retrieval.tables"),
+        ("pseudo.kinds=[]", "pseudo.kinds"),
+        ("pseudo.kinds=[haste]", "pseudo.kinds"),
+        ("pseudo.rushing=1", "pseudo.rushing"),
+        ("pseudo.speed=1", "pseudo.speed"),
+        ("pace.speeds=[1, 1]", "give 1 and something faster, such as [1, 2]"),
+        ("pace.speeds=[2, 3]", "give 1 and something faster, such as [1, 2]"),
+        ("pace.speeds=[0, 1, 2]", "pace.speeds"),
+        ("pace.speeds=[1, 1.5]", "pace.speeds"),
+        ("pace.sides=[0.5, 0.2]", "write the least first"),
+        ("pace.sides=[0, 0.2]", "both above 0 and at most 1"),
+        ("pace.sides=[0.5, 1.5]", "both above 0 and at most 1"),
+        ("pace.batch=1", "pace.batch"),
+        ("pace.boxes=0", "pace.boxes"),
+        ("calibration.held_out=1", "calibration.held_out"),
+        ("calibration.held_out=-0.1", "calibration.held_out"),
+        ("calibration.quantile=0", "calibration.quantile"),
+        ("calibration.quantile=1.1", "calibration.quantile"),
+        ("retrieval.encoder=none", "retrieval.encoder"),
+        ("rate=0", "rate"),
         ("threads=0", "threads"),
         ("seed=-1", "seed"),
         ("layout=avenu", "layout"),

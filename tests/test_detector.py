@@ -24,13 +24,13 @@ def scores(detector: Detector, plaza: Path) -> VideoScores:
 
 def test_recovery_is_as_in_its_stage(scores: VideoScores, detector: Detector, fitted: Path) -> None:
     staged = read_scores(fitted / "recovery/scores.npz")["02"][:, detector.window]
-    np.testing.assert_allclose(scores.recovery_raw, staged, rtol=1e-6)
+    np.testing.assert_allclose(scores.raw.recovery, staged, rtol=1e-6)
 
 
 def test_retrieval_is_as_in_its_stage(scores: VideoScores, fitted: Path) -> None:
     # Features of this run lie on the disk as float32. The stage encodes codes of a whole video at once, the
     # detector of a few clips, and matrix products of other sizes round differently.
-    np.testing.assert_allclose(scores.retrieval_raw, read_scores(fitted / "retrieval/scores.npz")["02"], rtol=1e-5)
+    np.testing.assert_allclose(scores.raw.retrieval, read_scores(fitted / "retrieval/scores.npz")["02"], rtol=1e-5)
 
 
 def test_fused_is_as_in_its_stage(scores: VideoScores, fitted: Path) -> None:
@@ -38,15 +38,15 @@ def test_fused_is_as_in_its_stage(scores: VideoScores, fitted: Path) -> None:
 
 
 def test_times_are_the_sources(scores: VideoScores) -> None:
-    np.testing.assert_allclose(scores.times, np.arange(30) / 12.5)
+    np.testing.assert_allclose(scores.raw.times, np.arange(30) / 12.5)
 
 
-def test_a_video_too_short_for_retrieval_is_scored_by_recovery_alone(
+def test_a_video_too_short_for_recovery_is_scored_by_retrieval_alone(
     detector: Detector, film: Callable[..., ImageFolder]
 ) -> None:
-    found = detector.score(film(frames=12, height=128, width=128))
-    assert (len(found.recovery_raw), len(found.retrieval_raw)) == (4, 0)
-    assert {len(line) for line in (found.times, found.recovery, found.retrieval, found.fused)} == {12}
+    found = detector.score(film(frames=8, height=128, width=128))
+    assert (len(found.raw.recovery), len(found.raw.retrieval)) == (0, 1)
+    assert {len(line) for line in (found.raw.times, found.recovery, found.retrieval, found.fused)} == {8}
     assert np.isfinite(found.fused).all()
 
 
@@ -54,7 +54,7 @@ def test_a_video_too_short_for_either_scores_as_the_authors_have_it(
     detector: Detector, film: Callable[..., ImageFolder]
 ) -> None:
     found = detector.score(film(frames=5, height=128, width=128))
-    assert (len(found.recovery_raw), len(found.retrieval_raw)) == (0, 0)
+    assert (len(found.raw.recovery), len(found.raw.retrieval)) == (0, 0)
     assert found.fused.argmax() == 4
 
 

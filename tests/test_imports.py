@@ -14,7 +14,8 @@ FLOORS = [
     {"config", "storage", "video", "nets", "evaluation"},
     {"datasets", "training", "scores"},
     {"recovery", "retrieval"},
-    {"pipeline", "run", "stages", "results", "report", "detector"},
+    {"pipeline", "run", "fitted", "detector", "stages", "localisation", "results", "report"},
+    {"comparison", "reproduction", "suspects"},
     {"live"},
     {"cli"},
 ]
@@ -25,14 +26,21 @@ SIDEWAYS = {
     ("evaluation", "storage"),
     # A run's folder, its stages, and what reads them: one room in several files.
     ("run", "pipeline"),
-    ("stages", "run"),
-    ("results", "run"),
-    ("results", "stages"),
-    ("report", "run"),
-    ("report", "stages"),
-    ("report", "results"),
+    ("fitted", "run"),
     ("detector", "run"),
-    ("detector", "stages"),
+    ("detector", "fitted"),
+    ("stages", "run"),
+    ("stages", "fitted"),
+    ("stages", "detector"),
+    ("localisation", "run"),
+    ("localisation", "fitted"),
+    ("results", "run"),
+    ("results", "fitted"),
+    ("results", "localisation"),
+    ("report", "run"),
+    ("report", "fitted"),
+    ("report", "localisation"),
+    ("report", "results"),
 }
 """Imports allowed on one floor."""
 

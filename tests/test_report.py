@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad import report
-from twostream_vad.report import Painter, write_report
+from twostream_vad.evaluation.page import PROTOCOLS
+from twostream_vad.report import Painter, write_figures, write_report
 from twostream_vad.results import evaluate
 from twostream_vad.run import Run
 
@@ -84,3 +85,11 @@ def test_cards_of_one_video_are_frames_apart_and_of_their_class() -> None:
     assert report._extremes(fused, labels, anomalous=True, highest=True) == [("a", 99), ("a", 69), ("b", 0)]
     assert report._extremes(fused, labels, anomalous=True, highest=False) == [("b", 0), ("a", 50), ("a", 80)]
     assert report._extremes(fused, labels, anomalous=False, highest=True) == [("a", 49), ("a", 19)]
+
+
+def test_figures_are_vector_pictures_of_both_protocols(copied: Path) -> None:
+    run = Run.open(copied)
+    folder = write_figures(run, evaluate(run))
+    names = {"roc", "precision-recall", *(f"{video}-{protocol}" for video in ("01", "02") for protocol in PROTOCOLS)}
+    assert {path.name for path in folder.iterdir()} == {f"{name}.pdf" for name in names}
+    assert (folder / "roc.pdf").read_bytes().startswith(b"%PDF")

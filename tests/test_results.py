@@ -1,14 +1,15 @@
 """What a fitted run reaches: against scikit-learn, and refused where labels and videos do not fit."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from twostream_vad.datasets.layouts import DatasetError
-from twostream_vad.results import evaluate, labels_of
+from twostream_vad.results import TRAINED, data_hash, evaluate, labels_of
 from twostream_vad.run import Run, RunError
 from twostream_vad.scores.files import read_scores
 
@@ -31,19 +32,43 @@ def test_micro_and_macro_auc_are_scikit_learns(copied: Path, plaza: Path) -> Non
 
 def test_every_window_is_a_row_and_the_chosen_one_is_told(copied: Path) -> None:
     result = evaluate(Run.open(copied))
-    assert list(result.rows) == ["MLE 128", "MLE 32", "MLE 16", "FLE", "retrieval", "fused"]
     best = json.loads((copied / "recovery/selection.json").read_text())[0]["window"]
     assert result.chosen == f"MLE {best}"
+    paper = ["MLE 128", "MLE 32", "MLE 16", "FLE", "retrieval", "fused"]
+    causal = [f"causal {row}" for row in (result.chosen, "retrieval", "fused")]
+    assert list(result.rows) == [*paper, *causal, "gap: fused − causal fused"]
 
 
 def test_the_file_says_what_was_measured_and_how(copied: Path) -> None:
     result = evaluate(Run.open(copied))
     facts = json.loads((copied / "results/evaluation.json").read_text())
-    assert facts["rows"]["fused"] == {"micro_auc": result.rows["fused"][0], "macro_auc": result.rows["fused"][1]}
-    assert (facts["protocol"], facts["chosen"]) == ("paper", result.chosen)
+    fused = facts["protocols"]["paper"]["rows"]["fused"]
+    assert (fused["micro_auc"], fused["macro_auc"]) == result.rows["fused"]
+    assert facts["protocols"]["causal"]["rows"]["fused"]["micro_auc"] == result.rows["causal fused"][0]
+    assert (facts["chosen"], facts["seed"]) == (result.chosen, 1)
+    assert set(facts["hashes"]["weights"]) == {f"{name}.safetensors" for name in TRAINED}
     assert facts["recipe"]["name"] == "tiny"
     assert all(seconds >= 0 for seconds in facts["seconds"].values())
     assert {"torch", "twostream-vad"} < set(facts["versions"])
+
+
+def test_average_precision_is_scikit_learns(copied: Path, plaza: Path) -> None:
+    rows = evaluate(Run.open(copied)).record.protocols["paper"].rows
+    fused = read_scores(copied / "results/fused.npz")
+    with np.load(plaza / "labels.npz") as labels:
+        truth = np.concatenate([labels[name] for name in fused])
+    wanted = average_precision_score(truth, np.concatenate([*fused.values()]))
+    assert rows["fused"].average_precision == pytest.approx(wanted)
+
+
+def test_the_hash_of_the_data_tells_any_byte(plaza: Path, fitted: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(plaza, tmp_path / "data"))
+    recipe = Run.open(fitted).recipe
+    before = data_hash(Run(tmp_path, recipe, data))
+    assert before == data_hash(Run(tmp_path, recipe, plaza))
+    frame = data / "testing/frames/02/000003.jpg"
+    frame.write_bytes(frame.read_bytes()[:-1] + b"x")
+    assert data_hash(Run(tmp_path, recipe, data)) != before
 
 
 def test_labels_of_another_length_are_refused_by_both_numbers(fitted: Path, tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twostream_vad import fitted as reading
 from twostream_vad import stages
 from twostream_vad.config import load_recipe
 from twostream_vad.recovery.train import train_recovery
+from twostream_vad.retrieval.pace import train_pace
 from twostream_vad.retrieval.train import train_retrieval
 from twostream_vad.run import Run, RunError
 from twostream_vad.scores.files import read_scores
@@ -23,13 +25,20 @@ SAME = (
     "recovery/pseudo.npz",
     "recovery/scores.npz",
     "recovery/fle.npz",
+    "recovery/maps/01.npy",
+    "retrieval/encoder/model.safetensors",
     "retrieval/features/training/features.npy",
     "retrieval/features/testing/features.npy",
     "retrieval/model.safetensors",
     "retrieval/tables.safetensors",
+    "retrieval/exemplars.safetensors",
     "retrieval/scores.npz",
+    "calibration/scale.json",
+    "calibration/recovery.npz",
+    "calibration/retrieval.npz",
     "results/weight.json",
     "results/fused.npz",
+    "results/causal.npz",
 )
 
 
@@ -54,8 +63,9 @@ def stopped(plaza: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("stopped") / "run"
     Run.create(folder, load_recipe(tiny_recipe), plaza)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(stages, "train_recovery", partial(train_recovery, checkpoint_seconds=0.0))
-        patched.setattr(stages, "train_retrieval", partial(train_retrieval, checkpoint_seconds=0.0))
+        patched.setattr(stages.recovery, "train_recovery", partial(train_recovery, checkpoint_seconds=0.0))
+        patched.setattr(stages.retrieval, "train_pace", partial(train_pace, checkpoint_seconds=0.0))
+        patched.setattr(stages.retrieval, "train_retrieval", partial(train_retrieval, checkpoint_seconds=0.0))
         for name, stage in stages.FITTING.items():
             few = {"workers": 1} if name == "prepare" else {}
             with pytest.raises(KeyboardInterrupt):
@@ -84,13 +94,13 @@ def test_a_stage_that_is_done_does_nothing(fitted: Path) -> None:
 
 def test_a_stage_done_anew_behind_a_symbolic_link_gives_the_same(copied: Path, fitted: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(copied)
-    stages.run_score_retrieval(Run.open(tmp_path / "link"), redo=True)
-    stages.run_fuse(Run.open(tmp_path / "link"), redo=True)
+    stages.FITTING["score-retrieval"](Run.open(tmp_path / "link"), redo=True)
+    stages.FITTING["fuse"](Run.open(tmp_path / "link"), redo=True)
     assert (copied / "results/fused.npz").read_bytes() == (fitted / "results/fused.npz").read_bytes()
 
 
 def test_every_window_fle_and_retrieval_have_a_curve(fitted: Path) -> None:
-    curves = stages.paper_curves(Run.open(fitted))
+    curves = reading.paper_curves(Run.open(fitted))
     assert list(curves) == ["MLE 128", "MLE 32", "MLE 16", "FLE", "retrieval"]
     assert {len(curve) for row in curves.values() for curve in row.values()} == {30}
 
@@ -102,14 +112,14 @@ def test_fused_is_the_weighted_sum_of_the_chosen_window_and_retrieval(fitted: Pa
     weight = json.loads(run.path("results/weight.json").read_text())[0][0]
     errors, distances = read_scores(run.path("recovery/scores.npz")), read_scores(run.path("retrieval/scores.npz"))
     for name, scores in read_scores(run.path("results/fused.npz")).items():
-        recovery = paper_timeline(errors[name][:, column], stages.recovery_snippet(run.recipe.recovery), 30)
-        retrieval = paper_timeline(distances[name], stages.retrieval_snippet(run), 30)
+        recovery = paper_timeline(errors[name][:, column], reading.recovery_snippet(run.recipe.recovery), 30)
+        retrieval = paper_timeline(distances[name], reading.retrieval_snippet(run), 30)
         np.testing.assert_allclose(scores, fuse(recovery, retrieval, (1.0, weight)))
 
 
 def test_weights_are_rated_best_first(fitted: Path) -> None:
-    rows = stages.rated_weights(Run.open(fitted))
-    assert sorted(weight for weight, _ in rows) == sorted(stages.WEIGHTS)
+    rows = reading.rated_weights(Run.open(fitted))
+    assert sorted(weight for weight, _ in rows) == sorted(stages.fusion.WEIGHTS)
     aucs = [auc for _, auc in rows if auc is not None]
     assert aucs == sorted(aucs, reverse=True)
     assert len(aucs) == len(rows)
@@ -117,9 +127,9 @@ def test_weights_are_rated_best_first(fitted: Path) -> None:
 
 def test_a_fixed_weight_has_no_auc(copied: Path) -> None:
     run = Run.open(copied, ["fusion.retrieval=0.3"])
-    stages.run_select_weight(run, redo=True)
+    stages.FITTING["select-weight"](run, redo=True)
     assert json.loads(run.path("results/weight.json").read_text()) == [[0.3, None]]
-    assert (stages.rated_weights(run), stages.fusion_weights(run)) == ([(0.3, None)], (1.0, 0.3))
+    assert (reading.rated_weights(run), reading.fusion_weights(run)) == ([(0.3, None)], (1.0, 0.3))
 
 
 def _absent(path: Path) -> None:
@@ -134,15 +144,15 @@ def _broken(path: Path) -> None:
 def test_weights_not_there_or_broken_name_the_command(spoil: Callable[[Path], None], remedy: str, copied: Path) -> None:
     spoil(copied / "results/weight.json")
     with pytest.raises(RunError, match=rf"run `tsvad retrieval select-weight {copied}.*{remedy}"):
-        stages.rated_weights(Run.open(copied))
+        reading.rated_weights(Run.open(copied))
 
 
 def test_a_pretrained_encoder_that_nobody_named_is_asked_for(fitted: Path) -> None:
     with pytest.raises(RunError, match=r"--set retrieval\.pretrained=FILE"):
-        stages.retrieval_encoder(Run.open(fitted, ["retrieval.encoder=pretrained"]))
+        reading.retrieval_encoder(Run.open(fitted, ["retrieval.encoder=pretrained"]))
 
 
 def test_regions_of_the_recipe_become_the_views(fitted: Path) -> None:
-    named = stages.views(Run.open(fitted, ["view.regions=[[0, 0, 80, 64], [80, 64, 80, 64]]"]))
+    named = reading.views(Run.open(fitted, ["view.regions=[[0, 0, 80, 64], [80, 64, 80, 64]]"]))
     assert [(region.x, region.y) for region in named.regions] == [(0, 0), (80, 64)]
-    assert len(stages.views(Run.open(fitted, ["view.regions=corridor"])).regions) == 15
+    assert len(reading.views(Run.open(fitted, ["view.regions=corridor"])).regions) == 15

@@ -75,6 +75,9 @@ class RecoverySettings(Section):
     channel_l2: bool | Literal["select"] = Field(
         False, description="error map: norm over channels / 3 in place of their mean square"
     )
+    per_place: bool | Literal["select"] = Field(
+        False, description="judge errors relative to what normal video reaches at the same place (not in the paper)"
+    )
     crops: Literal["max", "mean", "select"] = Field("mean", description="a frame's score over its crops")
     score_batch: Count = Field(4, description="snippets scored at once")
 
@@ -103,13 +106,22 @@ class RecoverySettings(Section):
 
 
 class PseudoSettings(Section):
-    """Pseudo-anomalies of training video, which choose the error window."""
+    """Pseudo-anomalies of normal video, held out where there is any, which choose the error window."""
 
-    videos: Count = Field(5, description="training videos taken a scene (the name's part before `_`)")
+    kinds: tuple[Literal["ghosts", "jumps", "rushes", "strays"], ...] = Field(
+        ("ghosts", "jumps"),
+        min_length=1,
+        description="the paper's two: each frame is the mean of two; each frame comes from nearby. rushes (ours): a "
+        "part of the picture plays too fast; strays (ours): something moves where nothing ever does",
+    )
+    videos: Count = Field(5, description="videos taken a scene (the name's part before `_`)")
     angle: tuple[int, int] = Field((2, 5), description="whole degrees, least and most, that a video is turned")
     ghosting: float = Field(0.5, gt=0, lt=1, description="share of the frames, centred, that become ghosts")
     jumps: float = Field(0.4, gt=0, lt=1, description="share of the frames, centred, that jump")
     reach: Count = Field(20, description="frames away, at most, that a jump takes its frame from")
+    rushing: float = Field(0.5, gt=0, lt=1, description="share of the frames, centred, in which a part rushes")
+    speed: Annotated[int, Field(ge=2)] = Field(2, description="how many times too fast the part plays")
+    straying: float = Field(0.5, gt=0, lt=1, description="share of the frames, centred, in which something strays")
 
     @model_validator(mode="after")
     def angle_is_a_range(self) -> "PseudoSettings":
@@ -124,8 +136,10 @@ class RetrievalSettings(Section):
 
     length: Count = Field(8, description="frames of a snippet")
     interval: Count = Field(8, description="frames from one to the next")
-    encoder: Literal["pretrained", "recovery"] = Field(
-        "pretrained", description="the encoder: pretrained weights, or the one in the run's trained STUNet"
+    encoder: Literal["pretrained", "recovery", "pace"] = Field(
+        "pretrained",
+        description="the encoder: pretrained weights; the one in the run's trained STUNet; or that one, trained "
+        "further on telling at which pace each part of a picture plays",
     )
     pretrained: str | None = Field(None, description="encoder weights; none: those of recovery.pretrained")
     cells: Count = Field(2, description="the pooled features have cells × cells positions")
@@ -138,13 +152,6 @@ class RetrievalSettings(Section):
     epochs: Annotated[int, Field(ge=0)] = Field(10, description="passes over the draws; more overfit")
     draws: Count = Field(32, description="pairs drawn a video and epoch")
     batch: Count = Field(256, description="pairs a step")
-    found: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="stop after the epoch in which this share of the training codes finds a bucket of another "
-        "training video; epochs is then the most",
-    )
     gap: Annotated[int, Field(ge=0)] = Field(150, description="frames between a pair's snippets, at most")
     mutual: float = Field(0.64, ge=0, description="λm, weight of the mutual loss between hash layers")
     score_batch: Count = Field(4, description="snippets encoded at once")
@@ -155,6 +162,41 @@ class RetrievalSettings(Section):
         if self.length != 8:
             raise ValueError(f"length {self.length}: the encoder's head needs 8 frames")
         return self
+
+
+class PaceSettings(Section):
+    """The encoder's own task, where retrieval's encoder is `pace`: which part of a picture plays too fast?"""
+
+    lr: Rate = Field(0.001, description="Adam's learning rate; half a cosine to 0")
+    warmup_steps: int = Field(50, ge=0, description="optimiser steps in which lr rises linearly from 0")
+    epochs: Count = Field(12, description="passes over the draws")
+    draws: Count = Field(32, description="clips drawn a video and epoch")
+    batch: Annotated[int, Field(ge=2)] = Field(8, description="clips a step")
+    boxes: Count = Field(3, description="parts pasted into a clip, at most")
+    speeds: tuple[Count, ...] = Field(
+        (1, 1, 2, 3, 4), description="how fast a part plays, drawn evenly; 1 is ordinary: it comes of another time only"
+    )
+    sides: tuple[float, float] = Field((0.15, 0.5), description="least and greatest side of a part, of the crop's")
+
+    @model_validator(mode="after")
+    def there_is_something_to_tell(self) -> "PaceSettings":
+        """Both answers must occur."""
+        if 1 not in self.speeds or max(self.speeds) < 2:
+            raise ValueError(f"speeds {list(self.speeds)}: give 1 and something faster, such as [1, 2]")
+        if not 0 < self.sides[0] <= self.sides[1] <= 1:
+            raise ValueError(f"sides {list(self.sides)}: write the least first, both above 0 and at most 1")
+        return self
+
+
+class CalibrationSettings(Section):
+    """Normal video that no training sees: it sets the scale of causal scores and the alarm threshold."""
+
+    held_out: float = Field(
+        0.2, ge=0, lt=1, description="share of the training videos held out; 0: calibrate on training video"
+    )
+    quantile: float = Field(
+        1.0, gt=0, le=1, description="of the causal scores of normal frames: the threshold. 1: no alarm on any of them"
+    )
 
 
 class FusionSettings(Section):
@@ -175,6 +217,9 @@ class Recipe(Section):
     layout: Literal["auto", "ped2", "avenue", "shanghaitech", "corridor", "folder"] = Field(
         "auto", description="how the dataset lies on the disk"
     )
+    rate: Rate | None = Field(
+        None, description="frames a second of videos that are folders of images, which do not say; none: 25"
+    )
     threads: Count | None = Field(
         None, description="CPU threads; none: all cores. Scores repeat to the bit for one value"
     )
@@ -182,6 +227,8 @@ class Recipe(Section):
     recovery: RecoverySettings = RecoverySettings()
     pseudo: PseudoSettings = PseudoSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    pace: PaceSettings = PaceSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
     fusion: FusionSettings = FusionSettings()
 
     @model_validator(mode="after")

@@ -7,13 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .fitted import (
+    calibration,
+    chosen_window,
+    fusion_weights,
+    recovery_settings,
+    recovery_stream,
+    retrieval_stream,
+    views,
+)
 from .recovery.stream import RecoveryStream
 from .retrieval.stream import RetrievalStream
 from .run import Run, RunError
+from .scores.calibration import Calibration
+from .scores.causal import causal_timeline, fuse_causal
 from .scores.fusion import fuse
 from .scores.stream import ClipBuffer, Stream
 from .scores.timeline import paper_timeline
-from .stages import fusion_weights, recovery_settings, recovery_stream, retrieval_stream, views
 from .training import set_up_process
 from .video.frames import FrameSource
 from .video.views import Views
@@ -22,29 +32,44 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class VideoScores:
-    """Scores of one video; raw ones a snippet, the others a frame, under the paper's protocol.
+class RawScores:
+    """Scores of one video as the streams give them.
 
     Attributes:
         times: seconds of each frame, (frames,).
-        recovery_raw: MLE of the chosen window, (snippets,).
-        retrieval_raw: distance to the nearest bucket, (snippets,).
-        recovery: aligned, min-max over this video, smoothed, (frames,).
-        retrieval: likewise.
-        fused: their weighted sum, (frames,).
+        recovery: MLE of the chosen window, (snippets,).
+        retrieval: distance to the nearest bucket, (snippets,).
     """
 
     times: Floats
-    recovery_raw: Floats
-    retrieval_raw: Floats
+    recovery: Floats
+    retrieval: Floats
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """Frame scores of one video, (frames,) each.
+
+    Attributes:
+        raw: the streams' own scores.
+        recovery: paper's protocol: aligned, min-max over this video, smoothed.
+        retrieval: likewise.
+        fused: their weighted sum.
+        causal: both streams fused on the scale of held-out normal video, from the past alone; NaN before the first.
+        threshold: of ``causal``: alarm at and above it.
+    """
+
+    raw: RawScores
     recovery: Floats
     retrieval: Floats
     fused: Floats
+    causal: Floats
+    threshold: float
 
 
 @dataclass(frozen=True)
 class Detector:
-    """Two streams, how a frame is looked at, and how their scores are fused."""
+    """Two streams, how a frame is looked at, and how their scores are fused and calibrated."""
 
     recovery: RecoveryStream
     retrieval: RetrievalStream
@@ -52,33 +77,34 @@ class Detector:
     window: int
     weights: tuple[float, float]
     batches: tuple[int, int]
+    calibration: Calibration | None
 
     @classmethod
-    def load(cls, run: Run) -> "Detector":
-        """The detector of a fitted run.
+    def load(cls, run: Run, *, calibrated: bool = True) -> "Detector":
+        """The detector of a fitted run; one that is not ``calibrated`` gives raw scores only.
 
         Raises:
             RunError: the run is not fitted to the end.
         """
-        for name in ("select-window", "index", "select-weight"):
+        for name in ("select-window", "index", "select-weight", *(("calibrate",) if calibrated else ())):
             if not run.is_done(name):
                 raise RunError(
                     f"{run.folder} is not fitted to the end; `tsvad fit {run.data} --out {run.folder}` goes on"
                 )
         set_up_process(run.recipe.threads)
         settings = recovery_settings(run)
-        assert isinstance(settings.window, int)
         return cls(
             recovery_stream(run, settings),
             retrieval_stream(run),
             views(run),
-            settings.windows.index(settings.window),
+            settings.windows.index(chosen_window(settings)),
             fusion_weights(run),
             (settings.score_batch, run.recipe.retrieval.score_batch),
+            calibration(run) if calibrated else None,
         )
 
-    def score(self, source: FrameSource, progress: Callable[[int], None] = lambda _: None) -> VideoScores:
-        """Scores every frame of a video; memory holds the frames of two snippets and a few numbers a frame.
+    def raw(self, source: FrameSource, progress: Callable[[int], None] = lambda _: None) -> RawScores:
+        """Both streams' scores; memory holds the frames of two snippets and a few numbers a frame.
 
         Args:
             source: the video.
@@ -96,11 +122,22 @@ class Detector:
                 feed.push(view)
             progress(len(times))
         local, distances = (feed.scores() for feed in feeds)
-        errors = local[:, self.window] if local.size else np.zeros(0)
-        recovery = paper_timeline(errors, self.recovery.snippet, len(times))
-        retrieval = paper_timeline(distances, self.retrieval.snippet, len(times))
+        return RawScores(np.array(times), local[:, self.window] if local.size else np.zeros(0), distances)
+
+    def score(self, source: FrameSource, progress: Callable[[int], None] = lambda _: None) -> VideoScores:
+        """Scores every frame of a video, under both protocols; arguments and errors as `raw`."""
+        assert self.calibration is not None, "loaded for raw scores only"
+        raw = self.raw(source, progress)
+        frames, snippets = len(raw.times), (self.recovery.snippet, self.retrieval.snippet)
+        recovery = paper_timeline(raw.recovery, snippets[0], frames)
+        retrieval = paper_timeline(raw.retrieval, snippets[1], frames)
+        causal = fuse_causal(
+            causal_timeline(raw.recovery, snippets[0], frames, self.calibration.recovery),
+            causal_timeline(raw.retrieval, snippets[1], frames, self.calibration.retrieval),
+            self.weights,
+        )
         fused = fuse(recovery, retrieval, self.weights)
-        return VideoScores(np.array(times), errors, distances, recovery, retrieval, fused)
+        return VideoScores(raw, recovery, retrieval, fused, causal, self.calibration.threshold)
 
 
 class _Feed:

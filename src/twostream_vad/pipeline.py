@@ -29,7 +29,7 @@ TRAINING_KEYS = frozenset(
 )
 ENCODING_KEYS = frozenset(["length", "interval", "encoder", "pretrained", "cells", "feature_dtype", "score_batch"])
 HASHING_KEYS = frozenset(
-    ["bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "found", "gap", "mutual"]
+    ["bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "gap", "mutual"]
 )
 
 
@@ -59,30 +59,42 @@ def _size(weights: str | None) -> int | None:
     return Path(weights).stat().st_size if weights and Path(weights).is_file() else None
 
 
-def _weights(recipe: Recipe) -> dict[str, Any]:
-    return {"pretrained bytes": [_size(recipe.recovery.pretrained), _size(recipe.retrieval.pretrained)]}
+def _encoder_weights(recipe: Recipe) -> dict[str, Any]:
+    """Size of retrieval's pretrained weights, where they are what encodes."""
+    given = recipe.retrieval.pretrained or recipe.recovery.pretrained
+    return {"pretrained bytes": _size(given)} if recipe.retrieval.encoder == "pretrained" else {}
 
 
 def _shared(recipe: Recipe) -> dict[str, Any]:
     view = {f"view.{key}": value for key, value in recipe.view.model_dump(mode="json").items()}
-    return {"seed": recipe.seed, "threads": recipe.threads, **view}
+    held_out = {"calibration.held_out": recipe.calibration.held_out}
+    return {"seed": recipe.seed, "threads": recipe.threads, **held_out, **view}
+
+
+def _before_features(recipe: Recipe) -> tuple[str, ...]:
+    trained = {"pretrained": (), "recovery": ("train-recovery",), "pace": ("train-encoder",)}
+    return ("prepare", *trained[recipe.retrieval.encoder])
 
 
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("prepare", "prepare", ("frames",), lambda _: (), lambda r: {"layout": r.layout}),
+        Stage("prepare", "prepare", ("frames",), lambda _: (), lambda r: {"layout": r.layout, "rate": r.rate}),
         Stage(
             "train-recovery",
             "train recovery",
             ("recovery/model.safetensors", "recovery/checkpoint.safetensors", "recovery/logs"),
             lambda _: ("prepare",),
-            lambda r: {**_shared(r), **_recovery(r, TRAINING_KEYS), **_weights(r)},
+            lambda r: {
+                **_shared(r),
+                **_recovery(r, TRAINING_KEYS),
+                "pretrained bytes": _size(r.recovery.pretrained),
+            },
         ),
         Stage(
             "select-window",
             "recovery select-window",
-            ("recovery/selection.json", "recovery/pseudo.npz"),
+            ("recovery/places.safetensors", "recovery/selection.json", "recovery/pseudo.npz"),
             lambda _: ("train-recovery",),
             lambda r: {
                 **_recovery(r, None),
@@ -92,16 +104,31 @@ STAGES = {
         Stage(
             "score-recovery",
             "score recovery",
-            ("recovery/scores", "recovery/scores.npz", "recovery/fle.npz"),
+            ("recovery/scores", "recovery/maps", "recovery/scores.npz", "recovery/fle.npz"),
             lambda _: ("select-window",),
             lambda r: _recovery(r, None),
+        ),
+        Stage(
+            "train-encoder",
+            "train encoder",
+            ("retrieval/encoder",),
+            lambda _: ("train-recovery",),
+            lambda r: {
+                **{f"pace.{key}": value for key, value in r.pace.model_dump(mode="json").items()},
+                "retrieval.interval": r.retrieval.interval,
+            },
         ),
         Stage(
             "features",
             "features",
             ("retrieval/features",),
-            lambda r: ("prepare",) if r.retrieval.encoder == "pretrained" else ("prepare", "train-recovery"),
-            lambda r: {**_shared(r), **_retrieval(r, ENCODING_KEYS), "recovery.width": r.recovery.width, **_weights(r)},
+            _before_features,
+            lambda r: {
+                **_shared(r),
+                **_retrieval(r, ENCODING_KEYS),
+                "recovery.width": r.recovery.width,
+                **_encoder_weights(r),
+            },
         ),
         Stage(
             "train-retrieval",
@@ -110,7 +137,13 @@ STAGES = {
             lambda _: ("features",),
             lambda r: _retrieval(r, HASHING_KEYS),
         ),
-        Stage("index", "index", ("retrieval/tables.safetensors",), lambda _: ("train-retrieval",), lambda _: {}),
+        Stage(
+            "index",
+            "index",
+            ("retrieval/tables.safetensors", "retrieval/exemplars.safetensors"),
+            lambda _: ("train-retrieval",),
+            lambda _: {},
+        ),
         Stage(
             "select-weight",
             "retrieval select-weight",
@@ -118,12 +151,19 @@ STAGES = {
             lambda _: ("select-window", "index"),
             lambda r: {f"fusion.{key}": value for key, value in r.fusion.model_dump(mode="json").items()},
         ),
+        Stage(
+            "calibrate",
+            "calibrate",
+            ("calibration",),
+            lambda _: ("select-window", "index", "select-weight"),
+            lambda r: {"calibration.quantile": r.calibration.quantile},
+        ),
         Stage("score-retrieval", "score retrieval", ("retrieval/scores.npz",), lambda _: ("index",), lambda _: {}),
         Stage(
             "fuse",
             "fuse",
-            ("results/fused.npz",),
-            lambda _: ("score-recovery", "score-retrieval", "select-weight"),
+            ("results/fused.npz", "results/causal.npz"),
+            lambda _: ("score-recovery", "score-retrieval", "calibrate"),
             lambda _: {},
         ),
     )

@@ -1,26 +1,24 @@
 """The page of a fitted run: its table, every test video's timeline, and the frames most worth a look."""
 
-import platform
-import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .datasets.labels import Labels
-from .evaluation.auc import roc_auc, roc_curve
+from .evaluation.auc import pooled, precision_recall, roc_auc, roc_curve
+from .evaluation.figures import curves_figure, save_figure, timeline_figure
 from .evaluation.page import Card, CardGroup, Cell, CurvePlot, Page, Table, VideoPanel, write_page
 from .evaluation.tables import best_by_window
 from .evaluation.thumbnails import Thumbnails, heat_overlay, heat_picture, thumbnail, thumbnail_step
-from .recovery.localise import crop_errors, heat_map
+from .fitted import Curves, NearestNormal, causal_curves, chosen_window, paper_curves, recovery_settings
+from .localisation import HeatMaps
 from .recovery.window import Selection
 from .results import Result, labels_of
 from .run import Run
+from .scores.causal import cold_start
 from .scores.files import read_scores
-from .stages import paper_curves, recovery_settings, recovery_stream, views
 from .training import Progress, silent
 from .video.frames import ImageFolder
 
@@ -29,8 +27,8 @@ SAMPLES = 80
 """Frames of a video shown on the page, at most."""
 APART = 30
 """Two cards of one video are at least so many frames apart."""
-
-Curves = dict[str, dict[str, NDArray[np.float64]]]
+STRIP = 4
+"""Frames of the nearest normal clip on a card."""
 
 
 def write_report(run: Run, result: Result, labels_file: Path | None = None, progress: Progress = silent) -> Path:
@@ -49,65 +47,78 @@ def write_report(run: Run, result: Result, labels_file: Path | None = None, prog
         RunError: the run has no labels.
     """
     labels = labels_of(run, labels_file)
-    path = run.path("results/report.html")
-    curves = paper_curves(run)
-    series = {
-        "recovery": curves[result.chosen],
-        "retrieval": curves["retrieval"],
-        "fused": read_scores(run.path("results/fused.npz")),
-    }
+    path, series = run.path("results/report.html"), _series(run, result)
     painter = Painter(run)
     write_page(
         path,
         Page(
             title=f"{run.recipe.name} on {run.data.name}",
-            facts=_facts(run),
-            tables=[_auc_table(result), _window_table(run)],
-            curves=[_roc(series, labels)],
-            videos=_panels(run, series, labels, painter, progress),
-            cards=_cards(series["fused"], labels, painter),
+            facts=_facts(run, result),
+            tables=[_auc_table(result), *_place_tables(result), _window_table(run)],
+            curves=_curves(series, labels),
+            videos=_panels(run, series, labels, result.events.threshold, painter, progress),
+            cards=_cards(series["causal"]["fused"], labels, painter),
         ),
     )
     return path
 
 
+def write_figures(run: Run, result: Result, labels_file: Path | None = None, progress: Progress = silent) -> Path:
+    """Writes vector pictures for a paper: ROC, precision and recall, and every test video's timeline.
+
+    Returns:
+        The folder ``results/figures``.
+    """
+    labels, series, folder = labels_of(run, labels_file), _series(run, result), run.path("results/figures")
+    for plot, name in zip(_curves(series, labels), ("roc", "precision-recall"), strict=True):
+        save_figure(curves_figure(plot), folder / f"{name}.pdf")
+    videos = run.dataset.testing
+    for done, video in enumerate(videos):
+        for protocol, rows in series.items():
+            figure = timeline_figure(
+                {row: scores[video.name] for row, scores in rows.items()},
+                video.open().rate,
+                labels=labels[video.name],
+                threshold=result.events.threshold if protocol == "causal" else None,
+                title=f"{video.name}, {protocol} protocol",
+            )
+            save_figure(figure, folder / f"{video.name}-{protocol}.pdf")
+        progress(done + 1, len(videos), video.name)
+    return folder
+
+
+def _series(run: Run, result: Result) -> dict[str, Curves]:
+    """Protocol → row → video → frame scores; the fusion last."""
+    paper = paper_curves(run)
+    return {
+        "paper": {
+            "recovery": paper[result.chosen],
+            "retrieval": paper["retrieval"],
+            "fused": read_scores(run.path("results/fused.npz")),
+        },
+        "causal": {row.replace(result.chosen, "recovery"): scores for row, scores in causal_curves(run).items()},
+    }
+
+
 class Painter:
-    """Frames and heat maps of a run's test videos, by random access."""
+    """Frames, heat maps and nearest normal clips of a run's test videos, by random access."""
 
     def __init__(self, run: Run) -> None:
-        settings = recovery_settings(run)
-        assert isinstance(settings.window, int)
-        column = settings.windows.index(settings.window)
+        column = recovery_settings(run).windows.index(chosen_window(recovery_settings(run)))
         scores = [video[:, column] for video in read_scores(run.path("recovery/scores.npz")).values() if len(video)]
         # A heat map's maximum is about the frame's MLE, so the scores give the scale.
         self.scale = float(np.percentile(np.concatenate(scores), 99.5)) if scores else 1.0
-        self._size, self._window = run.recipe.view.size, settings.window
-        self._stream, self._views = recovery_stream(run, settings), views(run)
+        self._heat, self._nearest = HeatMaps(run), NearestNormal(run)
         self._videos = {video.name: video.open() for video in run.dataset.testing}
+        self._training = {video.name: video.open() for video in run.dataset.training}
 
     def frame(self, video: str, index: int) -> NDArray[np.uint8]:
         """One frame, (H, W, 3)."""
-        source = self._videos[video]
-        assert isinstance(source, ImageFolder)
-        return source.read(index)
+        return _read(self._videos[video], index)
 
     def heat(self, video: str, index: int) -> NDArray[np.float32] | None:
         """The heat map of one frame, (H, W); None for the first frames, which nothing predicts."""
-        snippet = self._stream.snippet
-        if index < snippet.span:
-            return None
-        images = [self.frame(video, frame) for frame in snippet.frames(index - snippet.span)]
-        clip = torch.stack([self._views.scored(image) for image in images], dim=2)[None]
-        height, width = images[-1].shape[:2]
-        return heat_map(
-            crop_errors(self._stream, clip)[0],
-            self._views.boxes(height, width),
-            height=height,
-            width=width,
-            size=self._size,
-            window=self._window,
-            stride=self._stream.settings.window_stride,
-        )
+        return self._heat.at(video, index)
 
     def thumbnails(self, video: str, frames: int, step: int) -> Thumbnails:
         """Every ``step``-th frame and its heat map, small."""
@@ -119,47 +130,99 @@ class Painter:
         return Thumbnails(step, pictures, [heat_picture(dark if h is None else h, self.scale) for h in heats])
 
     def card(self, video: str, frame: int, sentence: str) -> Card:
-        """One frame with its error map."""
+        """One frame with its error map and the nearest normal clip."""
         image, heat = self.frame(video, frame), self.heat(video, frame)
+        nearest = self._nearest.of(video, frame)
+        strip = []
+        if nearest is not None and nearest.origin is not None:
+            frames = [nearest.origin.frame + place for place in nearest.frames]
+            picked = [frames[round(place)] for place in np.linspace(0, len(frames) - 1, STRIP)]
+            strip = [thumbnail(_read(self._training[nearest.origin.video], index)) for index in picked]
         return Card(
             title=f"{video}, frame {frame}",
             picture=thumbnail(image, 320),
             heat=None if heat is None else heat_overlay(image, heat, self.scale, 320),
-            sentence=sentence,
+            sentence=sentence if nearest is None else f"{sentence}; {nearest.sentence}",
+            nearest=strip,
             video=video,
             frame=frame,
         )
 
 
-def _facts(run: Run) -> list[tuple[str, str]]:
-    seconds = sum(record.get("seconds") or 0 for record in run.records().values())
+def _read(source: object, index: int) -> NDArray[np.uint8]:
+    assert isinstance(source, ImageFolder), "prepare leaves image folders only"
+    return source.read(index)
+
+
+def _facts(run: Run, result: Result) -> list[tuple[str, str]]:
+    record, seconds = result.record, sum(known.get("seconds") or 0 for known in run.records().values())
+    events = result.events
+    found = "–" if events.recall is None else f"{events.found} of {events.events}"
+    delay = "–" if events.median_delay is None else f"{events.median_delay:.1f} s"
+    hourly = "–" if events.false_alarms_per_hour is None else f"{events.false_alarms_per_hour:.0f}"
     return [
         ("recipe", run.recipe.name),
         ("seed", str(run.recipe.seed)),
         ("data", run.data.name),
         ("test videos", str(len(run.prepared["testing"]))),
-        ("protocol", "paper: min-max a video, smoothed both ways"),
+        ("events found, causal", found),
+        ("median delay", delay),
+        ("false alarms", f"{events.false_alarms}: {hourly} an hour of normal video"),
+        ("alarm threshold", f"{events.threshold:.2f}, set on held-out normal video"),
         ("fitted in", f"{seconds / 60:.1f} minutes"),
-        ("versions", f"twostream-vad {version('twostream-vad')}, torch {torch.__version__}"),
-        ("machine", f"{platform.machine()}, {torch.get_num_threads()} threads"),
-        ("written", time.strftime("%Y-%m-%d %H:%M")),
+        ("versions", f"twostream-vad {record.versions['twostream-vad']}, torch {record.versions['torch']}"),
+        ("machine", f"{record.machine['processor']}, {record.machine['device']}, {record.machine['threads']} threads"),
+        ("written", record.time),
     ]
 
 
 def _auc_table(result: Result) -> Table:
-    best = [max(pair[column] for pair in result.rows.values()) for column in (0, 1)]
-    rows = [
-        [
-            Cell(f"{row} (chosen)" if row == result.chosen else row, emphasised=row == "fused"),
-            *(
-                Cell(f"{100 * value:.2f}", best=value == best[column], emphasised=row == "fused")
-                for column, value in enumerate(pair)
-            ),
-        ]
-        for row, pair in result.rows.items()
+    rows: list[list[str | Cell]] = []
+    for protocol, title in (("paper", "paper's protocol"), ("causal", "causal protocol")):
+        known = result.record.protocols[protocol].rows
+        rows.append([title])
+        for row, metrics in known.items():
+            main = row == "fused"
+            values = (metrics.micro_auc, metrics.macro_auc, metrics.average_precision, metrics.equal_error_rate)
+            interval = "" if metrics.interval is None else "–".join(f"{100 * end:.1f}" for end in metrics.interval)
+            rows.append(
+                [
+                    Cell(f"{row} (chosen)" if row == result.chosen else row, emphasised=main),
+                    *(Cell("" if v is None else f"{100 * v:.2f}", emphasised=main) for v in values),
+                    Cell(interval, emphasised=main),
+                ]
+            )
+    rows.append(["gap between the protocols"])
+    gap = result.rows["gap: fused − causal fused"]
+    rows.append(["fused − causal fused", *(f"{100 * value:.2f}" for value in gap), "", "", ""])
+    return Table(
+        "Results",
+        ["score", "micro-AUC", "macro-AUC", "AP", "EER", "micro-AUC, 95 %"],
+        rows,
+        "In %. MLE: maximum local error, by window; FLE: frame-level error. AP: average precision; EER: equal error "
+        "rate. The interval is a bootstrap over videos. Paper: each video scaled by its own scores, smoothed both "
+        "ways. Causal: on the scale of held-out normal video, from the past alone.",
+    )
+
+
+def _place_tables(result: Result) -> list[Table]:
+    names = {
+        "pixel_auc": "pixel-level AUC (all pixels of all frames)",
+        "localised_frame_auc": "AUC of frames found in their place (40 % of the pixels)",
+        "rbdc": "RBDC",
+        "tbdc": "TBDC",
+    }
+    facts = result.record.localisation or {}
+    rows = [[name, f"{100 * facts[key]:.2f}"] for key, name in names.items() if key in facts]
+    if not rows:
+        return []
+    given = [
+        f"{what} {facts[key]}"
+        for what, key in (("masks of", "pixels_from"), ("tracks of", "tracks_from"))
+        if key in facts
     ]
-    caption = "AUC in %, paper's protocol. MLE: maximum local error, by window; FLE: frame-level error."
-    return Table("Results", ["score", "micro-AUC", "macro-AUC"], rows, caption)
+    caption = f"Of context recovery's heat, by {', '.join(given)}; tracks of masks are their parts linked over time."
+    return [Table("Where", ["metric", "%"], rows, caption)]
 
 
 def _window_table(run: Run) -> Table:
@@ -170,59 +233,71 @@ def _window_table(run: Run) -> Table:
             f"{c.score_l1:g}",
             "yes" if c.channel_l2 else "no",
             c.crops,
-            *(f"{100 * value:.2f}" for value in (c.ghosts, c.jumps, c.mean)),
+            *(f"{100 * value:.2f}" for value in (*c.aucs.values(), c.mean)),
         ]
         for place, c in enumerate(best_by_window(selection.candidates))
     ]
     return Table(
         "Choice of the error window",
-        ["window", "λ", "channel-L2", "crops", "ghosts", "jumps", "mean"],
+        ["window", "λ", "channel-L2", "crops", *selection.best.aucs, "mean"],
         rows,
-        "Micro-AUC in % on pseudo-anomalies made of training video; no test label is read. The first row is used.",
+        "Micro-AUC in % on pseudo-anomalies made of normal video; no test label is read. The first row is used.",
     )
 
 
-def _roc(series: Curves, labels: Labels) -> CurvePlot:
-    names = sorted(labels)
-    truth = np.concatenate([labels[name] for name in names])
-    curves = []
-    for row, scores in series.items():
-        curve = roc_curve(np.concatenate([scores[name] for name in names]), truth)
-        curves.append((row, curve.false_positive_rate, curve.true_positive_rate))
-    return CurvePlot("ROC, all frames", "false positive rate", "true positive rate", curves, diagonal=True)
+def _curves(series: dict[str, Curves], labels: Labels) -> list[CurvePlot]:
+    roc, recall = [], []
+    for protocol, rows in series.items():
+        scores = {name: cold_start(values) for name, values in rows["fused"].items()}
+        values, positive = pooled(scores, labels)
+        rates, precision = roc_curve(values, positive), precision_recall(values, positive)
+        roc.append((f"fused, {protocol}", rates.false_positive_rate, rates.true_positive_rate))
+        recall.append((f"fused, {protocol}", precision.recall, precision.precision))
+    return [
+        CurvePlot("ROC, all frames", "false positive rate", "true positive rate", roc, diagonal=True),
+        CurvePlot("Precision and recall, all frames", "recall", "precision", recall),
+    ]
 
 
-def _panels(run: Run, series: Curves, labels: Labels, painter: Painter, progress: Progress) -> Iterator[VideoPanel]:
+def _panels(
+    run: Run, series: dict[str, Curves], labels: Labels, threshold: float, painter: Painter, progress: Progress
+) -> Iterator[VideoPanel]:
     known = run.prepared["testing"]
     least = thumbnail_step(sum(video.frames for video in known.values()))
     for done, video in enumerate(run.dataset.testing):
         frames, truth = known[video.name].frames, labels[video.name]
         mixed = 0 < truth.sum() < frames
-        fused = series["fused"][video.name]
+        fused = series["paper"]["fused"][video.name]
         yield VideoPanel(
             name=video.name,
             frames=frames,
             rate=video.open().rate,
             labels=truth,
-            series={"paper": {row: scores[video.name] for row, scores in series.items()}},
+            series={
+                protocol: {row: scores[video.name] for row, scores in rows.items()} for protocol, rows in series.items()
+            },
             thumbnails=painter.thumbnails(video.name, frames, max(least, -(-frames // SAMPLES))),
+            thresholds={"causal": threshold},
             note=f"AUC {100 * roc_auc(fused, truth):.1f} %" if mixed else "one class only",
         )
         progress(done + 1, len(known), video.name)
 
 
 def _cards(fused: dict[str, NDArray[np.float64]], labels: Labels, painter: Painter) -> list[CardGroup]:
+    fused = {name: cold_start(scores) for name, scores in fused.items()}
     alarms = _extremes(fused, labels, anomalous=True, highest=True)
     false = _extremes(fused, labels, anomalous=False, highest=True)
     missed = _extremes(fused, labels, anomalous=True, highest=False)
     return [
         CardGroup(
-            title, text, [painter.card(video, frame, f"fused score {fused[video][frame]:.2f}") for video, frame in p]
+            title,
+            text,
+            [painter.card(video, frame, f"causal score {fused[video][frame]:.2f}") for video, frame in p],
         )
         for title, text, p in (
-            ("Highest anomalies", "Anomalous frames with the highest scores.", alarms),
-            ("Worst false alarms", "Normal frames with the highest scores.", false),
-            ("Worst misses", "Anomalous frames with the lowest scores.", missed),
+            ("Highest anomalies", "Anomalous frames with the highest causal scores.", alarms),
+            ("Worst false alarms", "Normal frames with the highest causal scores.", false),
+            ("Worst misses", "Anomalous frames with the lowest causal scores.", missed),
         )
         if p
     ]

@@ -104,7 +104,7 @@ class Run:
 
     def source(self) -> Dataset:
         """The dataset as it lies on the disk."""
-        return find_dataset(self.data, self.recipe.layout)
+        return find_dataset(self.data, self.recipe.layout).at_rate(self.recipe.rate)
 
     @cached_property
     def dataset(self) -> Dataset:

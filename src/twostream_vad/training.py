@@ -1,4 +1,4 @@
-"""What both trainings share: device, seeds, draws, checkpoints, logs; plain functions."""
+"""What all trainings share: device, seeds, draws, checkpoints, logs; plain functions."""
 
 import contextlib
 import ctypes
@@ -118,6 +118,59 @@ def prefetch(jobs: Iterable[Callable[[], T]], workers: int) -> Generator[T, None
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def train_net(
+    net: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    steps: int,
+    draw: Callable[[range], Iterator[Callable[[], T]]],
+    learn: Callable[[int, T], Mapping[str, float]],
+    folder: Path,
+    kept: Callable[[], Mapping[str, Tensor]],
+    metadata: Mapping[str, str],
+    progress: Progress = silent,
+    checkpoint_seconds: float = 120.0,
+) -> Path:
+    """The loop of a training that goes on where a killed one stopped, to the same weights.
+
+    Args:
+        net: all that learns.
+        optimizer: of its parameters.
+        steps: in all.
+        draw: steps still to do → a job each, which reads that step's batch in a thread; the batch must depend on
+            the step alone.
+        learn: one step on a batch; returns what is logged, the loss among it.
+        folder: for ``checkpoint.safetensors``, ``logs/`` and, at the end, ``model.safetensors``.
+        kept: the tensors of ``model.safetensors``.
+        metadata: of that file.
+        progress: told after every step.
+        checkpoint_seconds: time from one checkpoint to the next: so much work a kill loses at most.
+
+    Returns:
+        ``model.safetensors``.
+    """
+    checkpoint, model, first = folder / "checkpoint.safetensors", folder / "model.safetensors", 0
+    if checkpoint.exists():
+        saved = load_checkpoint(checkpoint)
+        fill(net, saved.model, checkpoint)
+        optimizer.load_state_dict(saved.optimizer)
+        first = saved.step
+    net.train()
+    at = time.monotonic()
+    log = TrainingLog(folder / "logs", resumed_at=first)
+    with contextlib.closing(log), contextlib.closing(prefetch(draw(range(first, steps)), workers=2)) as batches:
+        for step, batch in enumerate(batches, start=first):
+            values = learn(step, batch)
+            log.write(step, **values)
+            if time.monotonic() - at > checkpoint_seconds and step + 1 < steps:
+                save_checkpoint(checkpoint, step + 1, net, optimizer)
+                at = time.monotonic()
+            progress(step + 1, steps, f"loss {values['loss']:.4f}")
+    save_tensors(model, kept(), {**metadata, "steps": str(steps)})
+    checkpoint.unlink(missing_ok=True)
+    return model
 
 
 def save_checkpoint(path: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:

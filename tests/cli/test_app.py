@@ -32,9 +32,32 @@ print(json.dumps([said, sorted({"torch", "cv2", "matplotlib", "av"} & set(sys.mo
 COMMANDS = (
     *("", "fit", "demo", "plaza", "score", "evaluate", "doctor", "prepare", "features", "fuse", "index", "index show"),
     *("train recovery", "train retrieval", "recovery select-window", "retrieval select-weight", "score recovery"),
-    *("score retrieval", "recipe show", "recipe list", "weights import", "weights inspect", "weights download"),
+    *(
+        "score retrieval",
+        "train encoder",
+        "calibrate",
+        "compare",
+        "reproduce",
+        "recipe show",
+        "recipe list",
+        "weights import",
+        "weights inspect",
+        "weights download",
+    ),
 )
-LONG = ("fit", "prepare", "train recovery", "score recovery", "features", "train retrieval", "index", "fuse")
+LONG = (
+    "fit",
+    "prepare",
+    "train recovery",
+    "score recovery",
+    "features",
+    "train retrieval",
+    "index",
+    "fuse",
+    "train encoder",
+    "calibrate",
+    "reproduce",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import cv2
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from cyclopts import App
 
 from twostream_vad.cli.doctor import register
+from twostream_vad.datasets.findings import Finding
 from twostream_vad.datasets.layouts import DatasetError
 
 
@@ -89,3 +92,53 @@ def test_nothing_readable_gives_2(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_dataset_is_the_callers_mistake(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no videos"):
         run(tmp_path)
+
+
+@pytest.fixture
+def alarmed(copied: Path) -> Path:
+    """The fitted run with an alarm threshold that every frame reaches."""
+    scale = copied / "calibration/scale.json"
+    scale.write_text(json.dumps(json.loads(scale.read_text()) | {"threshold": -1e9}))
+    return copied
+
+
+def test_training_segments_that_raise_the_alarm_of_a_run_are_findings(
+    data: Path, alarmed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "training/frames/1/Thumbs.db").touch()
+    assert run(data, "--run", alarmed) == 1
+    said = capsys.readouterr()
+    video, stray, segment = said.out.splitlines()
+    assert (video, stray.split(":")[0]) == ("training/1", "  warning stray-file")
+    assert segment.startswith("  warning anomalous-looking: frames 7-59 (0.6 to 4.7 s): score up to ")
+    assert "2 findings in 1 video; 120 frames read in " in said.err
+    assert "score: 1/1" in said.err
+
+
+def test_json_has_the_segments(
+    data: Path, fitted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = Finding("anomalous-looking", "warning", "training/1", "frames 7-59", "watch it", ((7, 59),))
+    unscored = Finding("not-judged", "note", "training/1", "it breaks", "copy it again")
+    monkeypatch.setattr("twostream_vad.suspects.suspicious_segments", lambda *_: [segment, unscored])
+    assert run(data, "--run", fitted, "--json") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert [(found["kind"], found["frames"]) for found in report["findings"]] == [("anomalous-looking", [[7, 59]])]
+    assert [note["kind"] for note in report["notes"]] == ["not-judged", "all-anomalous"]
+
+
+def test_a_run_that_is_not_fitted_to_the_end_is_refused_before_anything_is_read(
+    data: Path, copied: Path, refused: Callable[..., str]
+) -> None:
+    records = json.loads((copied / "stages.json").read_text())
+    records["calibrate"]["done"] = False
+    (copied / "stages.json").write_text(json.dumps(records))
+    assert f"{copied} is not fitted to the end" in refused("doctor", data, "--run", copied)
+
+
+def test_a_folder_that_is_no_run_is_refused(data: Path, refused: Callable[..., str]) -> None:
+    assert f"{data} is no run" in refused("doctor", data, "--run", data)
+
+
+def test_help_names_the_run(tsvad: Callable[..., CompletedProcess[str]]) -> None:
+    assert "--run" in tsvad("doctor", "--help").stdout

@@ -41,7 +41,7 @@ def test_a_fit_killed_in_training_goes_on_to_the_same_net(
     assert process.wait() == -signal.SIGKILL
     assert Run.open(run).is_done("prepare")
     assert not Run.open(run).is_done("train-recovery")
-    stages.run_train_recovery(Run.open(run))
+    stages.FITTING["train-recovery"](Run.open(run))
     ours, undisturbed = load_file(run / "recovery/model.safetensors"), load_file(fitted / "recovery/model.safetensors")
     assert sorted(ours) == sorted(undisturbed)
     assert all((ours[name] == undisturbed[name]).all() for name in ours)

@@ -1,5 +1,6 @@
 """Each layout is made of empty files: finding videos opens none of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,11 +184,6 @@ def test_numbers_order_naturally() -> None:
     ]
 
 
-@pytest.mark.parametrize(("name", "scene"), [("01_0014", "01"), ("gate", "gate"), ("a_b_c", "a")])
-def test_the_scene_is_what_stands_before_the_underscore(name: str, scene: str) -> None:
-    assert Video(name, Path(name)).scene == scene
-
-
 def test_names_match_whatever_their_padding() -> None:
     assert match_names(["209", "Test001"], ["000209", "01"]) == {"209": "000209", "Test001": "01"}
 
@@ -198,3 +194,29 @@ def test_an_exact_name_comes_before_one_of_another_padding() -> None:
 
 def test_a_name_that_fits_two_videos_is_left_alone() -> None:
     assert match_names(["001"], ["1", "01"]) == {"001": "001"}
+
+
+def test_a_rate_is_for_folders_of_images_that_have_none(tmp_path: Path) -> None:
+    make(tmp_path, "training/a/1.jpg", "training/b.mp4", "testing/c/1.jpg")
+    dataset = find_dataset(tmp_path).at_rate(12.5)
+    rates = [(video.name, video.rate) for video in dataset.training + dataset.testing]
+    assert rates == [("a", 12.5), ("b", None), ("c", 12.5)]
+
+
+def test_a_rate_that_is_known_stays(tmp_path: Path) -> None:
+    dataset = find_dataset(make(tmp_path, "training/a/1.jpg"))
+    known = replace(dataset, training=(replace(dataset.training[0], rate=10.0),))
+    assert known.at_rate(25.0) == known
+
+
+def test_a_rate_changes_nothing_else(tmp_path: Path) -> None:
+    dataset = find_dataset(make(tmp_path, *CORRIDOR, "Test/000210/000.jpg"), "corridor")
+    changed = dataset.at_rate(5.0)
+    assert changed.testing[1].rate == 5.0
+    assert replace(changed, testing=dataset.testing) == dataset
+    assert replace(changed.testing[1], rate=None) == dataset.testing[1]
+
+
+def test_no_rate_leaves_the_dataset_as_it_is(tmp_path: Path) -> None:
+    dataset = find_dataset(make(tmp_path, "training/a/1.jpg"))
+    assert dataset.at_rate(None) is dataset

@@ -1,6 +1,7 @@
 """Tables on the terminal."""
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -16,6 +17,10 @@ class Candidate:
     channel_l2: bool = False
     crops: str = "mean"
     jumps: float = 0.5
+
+    @property
+    def aucs(self) -> Mapping[str, float]:
+        return {"ghosts": self.ghosts, "jumps": self.jumps}
 
     @property
     def mean(self) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from twostream_vad.config import RecoverySettings
-from twostream_vad.recovery.localise import crop_errors, heat_map
+from twostream_vad.recovery.localise import heat_map
 from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.video.views import Region, Views
 
@@ -30,7 +30,7 @@ class StillStream(RecoveryStream):
 
     def __init__(self, **values: object) -> None:
         given = {"windows": (WINDOW,), "window": WINDOW, "window_stride": STRIDE, **values}
-        self.settings = RecoverySettings.model_validate(given)
+        self.settings, self.normal = RecoverySettings.model_validate(given), None
 
     def predict(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         return clips[:, :, -2], clips[:, :, -1]
@@ -87,7 +87,7 @@ def test_a_change_in_the_frame_is_hottest_where_it_is(name: str, x: int, y: int)
     changed = still.copy()
     changed[y : y + 12, x : x + 12] = 250
     clip = torch.stack([views.scored(image) for image in (*[still] * 8, changed)], dim=2)[None]
-    heat = heat_of(crop_errors(StillStream(), clip)[0], views, height, width)
+    heat = heat_of(StillStream().look(clip)[1][0], views, height, width)
     # The change is smaller than the window: any window that holds it all is as hot, to the crop's edge.
     down, across = np.argwhere(heat > 0.99 * heat.max()).mean(axis=0)
     half_window = WINDOW / 2 * max((x1 - x0) / SIZE for x0, _, x1, _ in views.boxes(height, width))
@@ -101,21 +101,3 @@ def test_nothing_is_hot_where_no_crop_looks() -> None:
     seen = np.zeros((height, width), bool)
     seen[20:80, 10:100] = seen[70:170, 120:190] = True
     assert np.array_equal(heat > 0, seen)
-
-
-@pytest.mark.parametrize(("l1", "channel_l2"), [(0.0, False), (1.0, False), (0.5, True)])
-def test_crop_errors_are_means_over_windows(l1: float, channel_l2: bool) -> None:
-    clips = torch.randn(2, 3, 3, 9, SIZE, SIZE, generator=torch.Generator().manual_seed(3))
-    found = crop_errors(StillStream(score_l1=l1, channel_l2=channel_l2, crops="max"), clips)
-    assert found.shape == (2, 3, 15, 15)
-    gap = (clips[1, 2, :, 8] - clips[1, 2, :, 7]).numpy().astype(np.float64)
-    pixels = (np.sqrt((gap**2).sum(0)) / 3 if channel_l2 else (gap**2).mean(0)) + l1 * np.abs(gap).mean(0)
-    for row, column in ((0, 0), (14, 14), (3, 11)):
-        y, x = row * STRIDE, column * STRIDE
-        expected = pixels[y : y + WINDOW, x : x + WINDOW].mean()
-        np.testing.assert_allclose(found[1, 2, row, column], expected, rtol=1e-4)
-
-
-def test_without_a_window_chosen_the_command_is_named() -> None:
-    with pytest.raises(ValueError, match="select-window"):
-        crop_errors(StillStream(window="select"), torch.zeros(1, 1, 3, 9, SIZE, SIZE))

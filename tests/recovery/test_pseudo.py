@@ -1,6 +1,7 @@
 """Pseudo-anomalies: what is spoilt, how, and that it can be repeated."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad.config import PseudoSettings
-from twostream_vad.recovery.pseudo import KINDS, Kind, PseudoVideo, pick_videos, pseudo_videos, turn
+from twostream_vad.recovery.pseudo import KINDS, TURNED, Kind, PseudoVideo, pick_videos, pseudo_videos, turn
 from twostream_vad.video.frames import ImageFolder
 from twostream_vad.video.snippets import Snippet
 
@@ -21,7 +22,7 @@ def images(video: PseudoVideo) -> list[NDArray[np.uint8]]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 29, 30, 181])
-@pytest.mark.parametrize(("kind", "share"), [("ghosts", 0.5), ("jumps", 0.4)])
+@pytest.mark.parametrize(("kind", "share"), [("ghosts", 0.5), ("jumps", 0.4), ("rushes", 0.5), ("strays", 0.5)])
 def test_labels_are_1_in_the_centred_share(count: int, kind: Kind, share: float, film: Film) -> None:
     video = PseudoVideo(film(frames=count, height=8, width=9), kind, SETTINGS, 0)
     labels = video.labels()
@@ -94,6 +95,101 @@ def test_one_angle_serves_a_whole_video(film: Film) -> None:
     assert angles == [angles[0]] * len(normal)
 
 
+def to_and_fro(last: int, speed: int, steps: int) -> list[int]:
+    """Frames that a part shows which plays ``speed`` times too fast and turns back at both ends, step by step."""
+    place, onwards, places = 0, 1, [0]
+    for _ in range(steps - 1):
+        for _ in range(speed):
+            if not 0 <= place + onwards <= last:
+                onwards = -onwards
+            place += onwards
+        places.append(place)
+    return places
+
+
+def differing(video: PseudoVideo) -> NDArray[np.bool_]:
+    """Pixels that are not the source's, (frames, H, W)."""
+    source = np.array([video.source.read(t) for t in range(len(video))])
+    differs: NDArray[np.bool_] = np.not_equal(np.array(images(video)), source).any(axis=3)
+    return differs
+
+
+@pytest.mark.parametrize("kind", ["rushes", "strays"])
+def test_a_pasted_part_changes_one_square_of_the_spoilt_frames_alone(kind: Kind, film: Film) -> None:
+    video = PseudoVideo(film(frames=24, height=40, width=60), kind, SETTINGS, 4)
+    differs = differing(video)
+    changed = np.flatnonzero(differs.any(axis=(1, 2))).tolist()
+    assert set(changed) <= set(video.spoilt)
+    assert len(changed) >= len(video.spoilt) - 1  # at one frame the fast part may pass the video's own time
+    rows, columns = np.nonzero(differs.any(axis=0))
+    # A quarter to a half of the short side; one that ends at no edge of the picture.
+    assert 8 <= np.ptp(rows) + 1 <= 20
+    assert 8 <= np.ptp(columns) + 1 <= 20
+
+
+@pytest.mark.parametrize("speed", [2, 3, 7])
+def test_in_the_middle_of_a_rush_the_video_plays_from_its_start_too_fast_to_and_fro(speed: int, film: Film) -> None:
+    source = film(frames=24, height=40, width=60)
+    video = PseudoVideo(source, "rushes", SETTINGS.model_copy(update={"speed": speed, "rushing": 0.9}), 3)
+    found, places = images(video), to_and_fro(23, speed, len(video.spoilt))
+    shown = np.array([(found[t] == source.read(p)).all(axis=2) for t, p in zip(video.spoilt, places, strict=True)])
+    inside = shown.all(axis=0) & differing(video).any(axis=0)
+    assert inside.sum() > 50
+
+
+def test_where_a_rush_fades_both_times_are_mixed(film: Film) -> None:
+    source = film(frames=24, height=40, width=60)
+    video = PseudoVideo(source, "rushes", SETTINGS, 3)
+    for t, place in zip(video.spoilt, to_and_fro(23, 2, len(video.spoilt)), strict=True):
+        own, part, found = (image.astype(int) for image in (source.read(t), source.read(place), images(video)[t]))
+        assert (found >= np.minimum(own, part)).all()
+        assert (found <= np.maximum(own, part)).all()
+
+
+@pytest.fixture
+def corner(tmp_path: Path) -> ImageFolder:
+    """A black video in whose upper right corner, in 8 rows and 12 columns, light flickers."""
+    rng, scene = np.random.default_rng(0), np.zeros((40, 60, 3), np.uint8)
+    for t in range(20):
+        scene[4:12, 40:52] = rng.integers(100, 256, (8, 12, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f"{t:02d}.png"), scene)
+    return ImageFolder(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_rush_lies_where_something_moves(seed: int, corner: ImageFolder) -> None:
+    differs = differing(PseudoVideo(corner, "rushes", SETTINGS, seed))
+    assert differs[:, 4:12, 40:52].any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_stray_shows_what_moves_where_nothing_does(seed: int, corner: ImageFolder) -> None:
+    video = PseudoVideo(corner, "strays", SETTINGS, seed)
+    differs = differing(video)
+    assert not differs[:, 4:12, 40:52].any()
+    rows, columns = np.nonzero(differs.any(axis=0))
+    lit = np.array(images(video)).astype(int)[:, rows, columns]
+    assert lit[: video.spoilt.start].max() == 0
+    assert lit[video.spoilt].max() > 100
+    assert np.abs(np.diff(lit[video.spoilt], axis=0)).max() > 50  # it flickers there as well
+
+
+@pytest.mark.parametrize("kind", ["rushes", "strays"])
+def test_seeds_draw_other_parts(kind: Kind, film: Film) -> None:
+    source = film(frames=16, height=32, width=40)
+    drawn = {np.array(images(PseudoVideo(source, kind, SETTINGS, seed))).tobytes() for seed in range(4)}
+    assert len(drawn) == 4
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_video_too_short_to_be_spoilt_is_turned_at_most(kind: Kind, count: int, film: Film) -> None:
+    source = film(frames=count, height=8, width=9)
+    found = images(PseudoVideo(source, kind, SETTINGS, 0))
+    for t in range(count):
+        assert np.array_equal(found[t], turn(source.read(t), 3) if kind in TURNED else source.read(t))
+
+
 def test_frames_keep_their_index_and_time(film: Film) -> None:
     source = film(frames=5, height=32, width=40)
     video = PseudoVideo(source, "ghosts", SETTINGS, 0)
@@ -128,12 +224,15 @@ def test_a_turn_leaves_no_dark_corner() -> None:
     assert turn(np.full((40, 60, 3), 200, np.uint8), 5).min() == 200
 
 
-def test_both_kinds_are_made_of_the_picked_videos_each_with_a_seed_of_its_own(film: Film) -> None:
+@pytest.mark.parametrize("kinds", [("ghosts", "jumps"), ("rushes",), KINDS])
+def test_every_kind_wanted_is_made_of_the_picked_videos_each_with_a_seed_of_its_own(
+    kinds: tuple[Kind, ...], film: Film
+) -> None:
     lengths = {"01_a": 8, "01_b": 7, "01_c": 9, "01_d": 8, "02_a": 8}
     videos = {name: film(name, frames, height=8, width=9) for name, frames in lengths.items()}
-    settings = SETTINGS.model_copy(update={"videos": 2})
+    settings = SETTINGS.model_copy(update={"videos": 2, "kinds": kinds})
     found = pseudo_videos(videos, settings, Snippet(7, 1, offset=6), seed=7)
-    expected = [(name, kind, seed) for kind in KINDS for seed, name in ((7, "01_a"), (8, "01_c"), (9, "02_a"))]
+    expected = [(name, kind, seed) for kind in kinds for seed, name in ((7, "01_a"), (8, "01_c"), (9, "02_a"))]
     assert [(video.source.name, video.kind, video.seed) for video in found] == expected
 
 

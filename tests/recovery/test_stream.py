@@ -10,7 +10,7 @@ from torch import Tensor
 
 from twostream_vad.config import RecoverySettings
 from twostream_vad.nets.stunet import STUNet
-from twostream_vad.recovery.stream import RecoveryStream, chosen
+from twostream_vad.recovery.stream import Chosen, RecoveryStream, chosen
 from twostream_vad.training import CheckpointError, save_tensors
 from twostream_vad.video.snippets import RECOVERY
 
@@ -88,7 +88,7 @@ def test_predict_gives_the_nets_frame_and_the_true_one(
 def test_maxima_are_told_clip_by_clip_and_crop_by_crop(net: STUNet) -> None:
     stream = RecoveryStream(net, settings(), CPU)
     local, whole = stream.maxima(clips())
-    assert (local.shape, whole.shape) == ((2, 3, 2, 3), (2, 3, 2))
+    assert (local.shape, whole.shape) == ((2, 3, 2, 2, 3), (2, 3, 2))
     alone, alone_whole = stream.maxima(clips()[1:, 2:])
     torch.testing.assert_close(alone[0, 0], local[1, 2], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(alone_whole[0, 0], whole[1, 2], rtol=1e-4, atol=1e-5)
@@ -118,11 +118,70 @@ def test_the_score_belongs_to_the_predicted_frame(net: STUNet) -> None:
     assert RecoveryStream(net, settings(), CPU).snippet == RECOVERY
 
 
-@pytest.mark.parametrize("key", ["score_l1", "channel_l2", "crops"])
+@pytest.mark.parametrize("key", ["score_l1", "channel_l2", "crops", "per_place"])
 def test_settings_still_to_be_selected_are_refused_with_the_command(key: str) -> None:
     with pytest.raises(ValueError, match="select-window"):
         chosen(settings(**{key: "select"}))
 
 
 def test_chosen_settings_are_told() -> None:
-    assert chosen(settings(score_l1=0.5, channel_l2=True, crops="max")) == (0.5, True, "max")
+    assert chosen(settings(score_l1=0.5, channel_l2=True, crops="max")) == Chosen(0.5, True, "max", per_place=False)
+
+
+@pytest.mark.parametrize(("l1", "channel_l2", "crops"), [(0.0, False, "max"), (1.0, True, "mean")])
+def test_a_look_gives_the_very_scores(l1: float, channel_l2: bool, crops: str, net: STUNet) -> None:
+    stream = RecoveryStream(net, settings(window=48, score_l1=l1, channel_l2=channel_l2, crops=crops), CPU)
+    assert np.array_equal(stream.look(clips())[0], stream.score(clips()))
+
+
+@pytest.mark.parametrize(("l1", "channel_l2", "window"), [(0.0, False, 48), (0.5, True, 48), (1.0, False, 128)])
+def test_a_look_gives_the_chosen_windows_error_by_place(
+    l1: float,
+    channel_l2: bool,
+    window: int,
+    net: STUNet,
+    pictures: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> None:
+    stream = RecoveryStream(net, settings(window=window, score_l1=l1, channel_l2=channel_l2), CPU)
+    places = stream.look(clips())[1]
+    starts = range(0, 128 - window + 1, STRIDE)
+    assert places.shape == (2, 3, len(starts), len(starts))
+    for (snippet, crop, row, column), place in np.ndenumerate(places):
+        y, x = starts[row], starts[column]
+        gap = (pictures[1] - pictures[0])[snippet, crop][:, y : y + window, x : x + window]
+        error = np.sqrt((gap**2).sum(0)) / 3 if channel_l2 else (gap**2).mean(0)
+        assert place == pytest.approx(error.mean() + l1 * np.abs(gap).mean(), rel=1e-4)
+
+
+def test_without_l1_the_largest_error_by_place_is_the_score(net: STUNet) -> None:
+    stream = RecoveryStream(net, settings(window=48, score_l1=0.0, crops="max"), CPU)
+    scores, places = stream.look(clips())
+    np.testing.assert_allclose(places.max(axis=(1, 2, 3)), scores[:, WINDOWS.index(48)], rtol=1e-6)
+
+
+def test_a_look_without_a_chosen_window_is_refused_with_the_command(net: STUNet) -> None:
+    with pytest.raises(ValueError, match="no window is chosen yet: run `tsvad recovery select-window` first"):
+        RecoveryStream(net, settings(), CPU).look(clips())
+
+
+def test_by_place_each_error_is_relative_to_what_is_normal_there(net: STUNet) -> None:
+    """Against the errors of the plain stream, divided by hand."""
+    plain = RecoveryStream(net, settings(window=48), CPU)
+    predicted, true = plain.predict(clips().flatten(0, 1))
+    errors = {w: local.reshape(2, 3, *local.shape[1:]) for w, local in plain.local_errors(predicted, true).items()}
+    rng = torch.Generator().manual_seed(1)
+    normal = {w: 0.5 + torch.rand(local.shape[1:], generator=rng) for w, local in errors.items()}
+    stream = RecoveryStream(net, settings(window=48, per_place=True, score_l1=1.0, crops="max"), CPU, normal)
+    scores, maps = stream.look(clips())
+    relative = errors[48] / normal[48]
+    torch.testing.assert_close(torch.from_numpy(maps), relative[:, :, 0] + relative[:, :, 2])
+    expected = (relative.flatten(3).amax(3)[..., 0] + relative.flatten(3).amax(3)[..., 2]).amax(1)
+    column = stream.settings.windows.index(48)
+    torch.testing.assert_close(torch.from_numpy(scores[:, column]).float(), expected)
+    torch.testing.assert_close(stream.maxima(clips())[0][..., 0, :], plain.maxima(clips())[0][..., 0, :])
+
+
+def test_video_of_another_shape_is_refused_where_errors_are_judged_by_place(net: STUNet) -> None:
+    normal = {w: torch.ones(1, 3, 1, 1) for w in settings().windows}
+    with pytest.raises(ValueError, match="3 crops a frame, the run's camera 1"):
+        RecoveryStream(net, settings(per_place=True), CPU, normal).score(clips())

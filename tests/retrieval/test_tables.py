@@ -64,6 +64,18 @@ def test_query_is_the_distance_to_the_buckets_mean(bits: int) -> None:
     np.testing.assert_allclose(built.query(asked), expected, atol=1e-6)
 
 
+def test_find_names_the_bucket_of_each_code_and_its_distance() -> None:
+    built, asked = HashTables.build(draw(200)), draw(200, seed=1)
+    buckets, distances = built.find(asked)
+    for i, code in enumerate(asked):
+        for t, held in enumerate(by_loop(code[None])):
+            own = slice(built.offsets[t], built.offsets[t + 1])
+            rows = np.flatnonzero(np.isin(built.keys[own], list(held))) + built.offsets[t]
+            assert [buckets[i, t]] == (rows.tolist() or [-1])
+    assert 0 < (buckets < 0).sum() < buckets.size
+    np.testing.assert_array_equal(distances, built.query(asked))
+
+
 def test_work_in_small_portions_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     codes, asked = draw(500), draw(100, seed=1)
     whole = HashTables.build(codes)

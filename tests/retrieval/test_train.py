@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from twostream_vad.config import RetrievalSettings
 from twostream_vad.nets.hashnet import HashNet
 from twostream_vad.retrieval.features import FeatureSet, VideoRows
-from twostream_vad.retrieval.train import draw_pairs, hash_losses, mutual_loss, share_found, train_retrieval
+from twostream_vad.retrieval.train import draw_pairs, hash_losses, mutual_loss, train_retrieval
 from twostream_vad.training import seeded
 
 VALUES = 24
@@ -175,29 +175,3 @@ def test_the_losses_are_those_of_loops_over_pairs() -> None:
 
 def test_equal_codes_have_no_cosine_loss() -> None:
     assert hash_losses(CODES, CODES)[0].item() == pytest.approx(0, abs=1e-6)
-
-
-def test_a_code_is_found_if_another_video_shares_a_bucket_in_some_table(features: FeatureSet) -> None:
-    torch.manual_seed(0)
-    net = HashNet(VALUES, 3, 3)
-    with torch.inference_mode():
-        codes = (net(torch.from_numpy(np.asarray(features.array(), np.float32))) > 0.5).tolist()
-    owner = [0] * 120 + [2] * 18
-    found = [
-        any(owner[i] != owner[j] and codes[i][t] == codes[j][t] for j in range(138) for t in range(3))
-        for i in range(138)
-    ]
-    assert any(found)
-    assert share_found(net, features) == pytest.approx(sum(found) / 138)
-
-
-def test_training_stops_after_the_epoch_that_finds_enough(features: FeatureSet, tmp_path: Path) -> None:
-    notes: list[str] = []
-    train_retrieval(
-        features,
-        settings(epochs=50, found=0.01, bits=2),
-        tmp_path / "run",
-        seed=1,
-        progress=lambda _done, _total, note="": notes.append(note),
-    )
-    assert notes[-1].startswith("stopped after step 4")

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from twostream_vad.video.source import Frame, VideoError, check_rate, check_skip
+from twostream_vad.video.source import Frame, VideoError, check_rate, check_skip, scene_of
 
 
 def test_a_video_error_is_a_value_error() -> None:
@@ -27,3 +27,8 @@ def test_a_rate_that_is_none_is_refused_by_value(rate: float) -> None:
 def test_a_negative_skip_is_refused_by_value() -> None:
     with pytest.raises(ValueError, match="-1"):
         check_skip(-1)
+
+
+@pytest.mark.parametrize(("name", "scene"), [("01_0014", "01"), ("gate", ""), ("a_b_c", "a")])
+def test_the_scene_is_what_stands_before_the_underscore(name: str, scene: str) -> None:
+    assert scene_of(name) == scene

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cyclopts import App
 
-from . import doctor, evaluate, fit, recipe, score, stages, weights
+from . import compare, doctor, evaluate, fit, recipe, score, stages, weights
 
 app = App(
     name="tsvad",
@@ -19,6 +19,7 @@ app = App(
 fit.register(app)
 score.register(app)
 evaluate.register(app)
+compare.register(app)
 stages.register(app)
 doctor.register(app)
 recipe.register(app)

@@ -11,8 +11,11 @@ from cyclopts import App, Parameter
 from .common import Bar, console
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..datasets.doctor import Report
     from ..datasets.findings import Finding
+    from ..datasets.layouts import Dataset
 
 _Json = Annotated[bool, Parameter(name="--json", negative=())]
 
@@ -27,12 +30,14 @@ def doctor(
     *,
     layout: str = "auto",
     labels: Path | None = None,
+    run: Path | None = None,
     as_json: _Json = False,
     notes: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Read a dataset once and name what would spoil a result.
 
-    Broken, repeated, black or missing frames, labels that do not fit, test video inside training.
+    Broken, repeated, black or missing frames, labels that do not fit, test video inside training; with --run,
+    training video that looks anomalous.
     Exit code 0 if there is nothing to say, 1 if there is, 2 if nothing can be read.
 
     Parameters
@@ -43,16 +48,25 @@ def doctor(
         How it lies on disk: auto, ped2, avenue, shanghaitech, corridor or folder.
     labels
         Frame labels of the test videos, where they do not lie in the dataset.
+    run
+        A fitted run, which need not be of this dataset: it scores the training videos, and segments that would raise
+        its alarm are named. It takes as long as scoring does.
     as_json
         Print one JSON object with findings and notes.
     notes
-        Print notes too: videos too short for a snippet, or of one class only. They change no exit code.
+        Print notes too: videos too short for a snippet, of one class only, or that the run cannot
+        score. They change no exit code.
     """
-    from ..datasets.doctor import examine
+    from ..datasets.doctor import examine, with_findings
     from ..datasets.layouts import find_dataset
 
+    dataset = find_dataset(data, layout)
+    judge = None if run is None else _judge(run)  # first: a run that is not fitted need not wait for the reading
     with Bar("doctor") as bar:
-        report = examine(find_dataset(data, layout), labels, bar)
+        report = examine(dataset, labels, bar)
+    if judge is not None:
+        with Bar("score") as bar:
+            report = with_findings(report, dataset, judge(dataset, bar))
     if as_json:
         print(json.dumps(report.as_dict(), indent=1))
     else:
@@ -61,6 +75,17 @@ def doctor(
         sys.exit(2)
     if report.findings:
         sys.exit(1)
+
+
+def _judge(run: Path) -> "Callable[[Dataset, Bar], list[Finding]]":
+    """What looks for anomalous-looking training segments by a fitted run; RunError where it is not fitted."""
+    from ..detector import Detector
+    from ..run import Run
+    from ..suspects import suspicious_segments
+
+    fitted = Run.open(run)
+    detector = Detector.load(fitted)
+    return lambda dataset, bar: suspicious_segments(detector, dataset.at_rate(fitted.recipe.rate).training, bar)
 
 
 def _print(report: "Report", *, notes: bool) -> None:

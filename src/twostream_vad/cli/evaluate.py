@@ -12,10 +12,10 @@ def register(app: App) -> None:
     app.command(evaluate)
 
 
-def evaluate(run: Path, /, *runs: Path, labels: Path | None = None, page: bool = True) -> None:
-    """Print micro- and macro-AUC of every window, both streams and their fusion; write them and a page.
+def evaluate(run: Path, /, *runs: Path, labels: Path | None = None, page: bool = True, figures: bool = False) -> None:
+    """Print micro- and macro-AUC of every window, both streams and their fusion under both protocols; write a page.
 
-    The results lie in RUN/results: evaluation.json and report.html.
+    The results lie in RUN/results: evaluation.json (every metric, versions, hashes), report.html, regions.csv.
 
     Parameters
     ----------
@@ -27,16 +27,24 @@ def evaluate(run: Path, /, *runs: Path, labels: Path | None = None, page: bool =
         Frame labels of the test videos, where they do not lie in the dataset.
     page
         Whether to write the page too.
+    figures
+        Write vector pictures too: ROC, precision and recall, every test video's timeline.
     """
     from ..evaluation.tables import print_aucs
-    from ..report import write_report
+    from ..report import write_figures, write_report
     from ..results import evaluate as evaluate_run
     from ..run import Run
 
-    results = {str(folder): evaluate_run(Run.open(folder), labels) for folder in (run, *runs)}
+    results = {}
+    for folder in (run, *runs):
+        with Bar("evaluate") as bar:
+            results[str(folder)] = evaluate_run(Run.open(folder), labels, bar)
     chosen = {result.chosen for result in results.values()}
     print_aucs({name: result.rows for name, result in results.items()}, chosen.pop() if len(chosen) == 1 else "")
     for folder in (run, *runs) if page else ():
         with Bar("page") as bar:
             path = write_report(Run.open(folder), results[str(folder)], labels, progress=bar)
         print(path)
+    for folder in (run, *runs) if figures else ():
+        with Bar("figures") as bar:
+            print(write_figures(Run.open(folder), results[str(folder)], labels, progress=bar))

@@ -42,7 +42,7 @@ def fit(
     """
     from ..pipeline import STAGES
     from ..run import Run
-    from ..stages import FITTING
+    from ..stages import FITTING, wanted_stages
 
     wanted = wanted_recipe(recipe, out, options.set)
     folder = out or Path("runs") / f"{data.resolve().name}-{wanted.name}-seed{wanted.seed}"
@@ -59,11 +59,11 @@ def fit(
     began = time.monotonic()
     with at_work(folder, "fit", options):
         _refuse_stale(run, options)
-        for name, stage in FITTING.items():
-            if name in ("score-recovery", "score-retrieval", "fuse") and not run.dataset.testing:
-                continue  # an operator's folder of normal video: nothing to score yet
+        with Bar(STAGES["prepare"].command) as bar:
+            FITTING["prepare"](run, redo=options.redo and run.is_stale("prepare"), progress=bar)
+        for name in wanted_stages(run)[1:]:
             with Bar(STAGES[name].command) as bar:
-                stage(run, redo=options.redo and run.is_stale(name), progress=bar)
+                FITTING[name](run, redo=options.redo and run.is_stale(name), progress=bar)
     console().print(f"fitted in {clock(time.monotonic() - began)}: {folder}", soft_wrap=True)
     console().print(f"next: tsvad evaluate {folder}   or   tsvad score {folder} VIDEO", soft_wrap=True)
 

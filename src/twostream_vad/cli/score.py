@@ -20,8 +20,9 @@ def register(app: App) -> None:
 def score(run: Path, video: Path, *, out: Path | None = None) -> None:
     """Score every frame of a new video: a CSV and a picture of the timeline.
 
-    Scores follow the paper's protocol: min-max over this video, smoothed both ways, so they compare frames of one
-    video and not one video with another. The raw columns are not normalised.
+    Two protocols. paper: min-max over this video, smoothed both ways: it compares frames of one video only. causal:
+    on the scale of normal video (0 is ordinary), from the past alone: it compares videos, and has an alarm threshold;
+    empty until a stream has seen its first snippet. The raw columns are the streams' own.
 
     Parameters
     ----------
@@ -39,8 +40,9 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
     from ..scores.timeline import on_frames
     from ..video.frames import open_source
 
-    source = open_source(video)
-    detector = Detector.load(Run.open(run))
+    opened = Run.open(run)
+    source = open_source(video, rate=opened.recipe.rate if video.is_dir() else None)
+    detector = Detector.load(opened)
     out = out or run / "results" / f"{source.name}.csv"
     picture = out.with_suffix(".png")
     if out == picture:
@@ -48,18 +50,22 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
     expected = len(source) if hasattr(source, "__len__") else 0
     with Bar(f"score {source.name}") as bar:
         scores = detector.score(source, lambda done: bar(done, expected))
+        raw = scores.raw
         if not expected:
-            bar(len(scores.times), len(scores.times))
+            bar(len(raw.times), len(raw.times))
     columns = {
         "recovery": scores.recovery,
         "retrieval": scores.retrieval,
         "fused": scores.fused,
-        "recovery_raw": on_frames(scores.recovery_raw, detector.recovery.snippet, len(scores.times)),
-        "retrieval_raw": on_frames(scores.retrieval_raw, detector.retrieval.snippet, len(scores.times)),
+        "causal": scores.causal,
+        "recovery_raw": on_frames(raw.recovery, detector.recovery.snippet, len(raw.times)),
+        "retrieval_raw": on_frames(raw.retrieval, detector.retrieval.snippet, len(raw.times)),
     }
-    write_frame_scores(out, scores.times, columns)
+    write_frame_scores(out, raw.times, columns)
     drawn = {key: columns[key] for key in ("recovery", "retrieval", "fused")}
     save_figure(timeline_figure(drawn, source.rate, title=f"{source.name}, paper's protocol"), picture)
     worst = int(scores.fused.argmax())
-    print(f"{len(scores.times)} frames; most anomalous: frame {worst} at {scores.times[worst]:.2f} s")
+    print(f"{len(raw.times)} frames; most anomalous: frame {worst} at {raw.times[worst]:.2f} s")
+    above = int((scores.causal >= scores.threshold).sum())
+    print(f"{above} frames at or above the alarm threshold {scores.threshold:.2f} of the causal score")
     print(f"{out}\n{picture}")

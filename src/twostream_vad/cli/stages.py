@@ -10,8 +10,9 @@ from .common import Bar, Options, at_work, console, wanted_recipe
 def register(app: App) -> None:
     """Adds the commands."""
     app.command(prepare)
-    train = App(name="train", help="Train one of the two streams.")
+    train = App(name="train", help="Train one of the two streams, or the encoder of the second.")
     train.command(train_recovery, name="recovery")
+    train.command(train_encoder, name="encoder")
     train.command(train_retrieval, name="retrieval")
     app.command(train)
     recovery = App(name="recovery", help="Context recovery: how its score is chosen.")
@@ -25,6 +26,7 @@ def register(app: App) -> None:
     index.default(build_index)
     index.command(show_index, name="show")
     app.command(index)
+    app.command(calibrate)
     app.command(fuse)
 
 
@@ -81,7 +83,7 @@ def train_recovery(run: Path, *, options: Options = Options()) -> None:  # noqa:
 
 
 def select_window(run: Path, *, options: Options = Options()) -> None:  # noqa: B008
-    """Choose the error window by pseudo-anomalies of training video, and print what each window reaches.
+    """Choose the error window by pseudo-anomalies of normal video, and print what each window reaches.
 
     Parameters
     ----------
@@ -94,6 +96,30 @@ def select_window(run: Path, *, options: Options = Options()) -> None:  # noqa: 
         from ..recovery.window import Selection
 
         print_selection(Selection.load(run / "recovery/selection.json").candidates)
+
+
+def train_encoder(run: Path, *, options: Options = Options()) -> None:  # noqa: B008
+    """Train retrieval's encoder without labels, by telling at which pace each part of a picture plays.
+
+    For recipes with retrieval.encoder: pace, which have no pretrained encoder. Goes on where it was stopped.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    """
+    _stage(run, "train-encoder", options)
+
+
+def calibrate(run: Path, *, options: Options = Options()) -> None:  # noqa: B008
+    """Score held-out normal video: the scale of causal scores and the alarm threshold.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    """
+    _stage(run, "calibrate", options)
 
 
 def features(run: Path, *, options: Options = Options()) -> None:  # noqa: B008
@@ -169,14 +195,14 @@ def select_weight(run: Path, *, options: Options = Options()) -> None:  # noqa: 
     _stage(run, "select-weight", options)
     if not options.dry_run:
         from ..evaluation.tables import print_weights
+        from ..fitted import rated_weights
         from ..run import Run
-        from ..stages import rated_weights
 
         print_weights(rated_weights(Run.open(run)))
 
 
 def fuse(run: Path, *, options: Options = Options()) -> None:  # noqa: B008
-    """Align, smooth and fuse the two streams' scores under the paper's protocol.
+    """Align, smooth and fuse the two streams' scores under both protocols.
 
     Parameters
     ----------

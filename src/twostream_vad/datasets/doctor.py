@@ -1,15 +1,15 @@
 """Says what is wrong with a dataset, and where: each video is decoded once, of each frame 1 KB is kept."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .checks import black_start, copies, header_count, mixed, repeats, short
 from .findings import Finding
 from .label_checks import check_labels
-from .layouts import Dataset, DatasetError
+from .layouts import Dataset, DatasetError, Video
 from .readings import Reading, read_video
 
 Progress = Callable[[int, int, str], None]
@@ -70,23 +70,41 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress | N
     said += copies(training, testing)
     if testing:
         said += check_labels(dataset, {reading.video.name: reading for reading in testing}, labels)
-    order = {reading.name: number for number, reading in enumerate(readings, start=1)}
-    said.sort(key=lambda finding: order.get(finding.video, len(order) + 1) if finding.video else 0)
-    return Report(
+    report = Report(
         root=dataset.root,
         layout=dataset.layout,
         videos=len(readings),
         frames=sum(reading.readable for reading in readings),
         seconds=time.monotonic() - began,
+        findings=(),
+        notes=(),
+    )
+    return with_findings(report, dataset, said)
+
+
+def with_findings(report: Report, dataset: Dataset, more: Iterable[Finding]) -> Report:
+    """The dataset's report with more findings and notes, each put at its video's end."""
+    names = [f"{split}/{video.name}" for split, video in _videos(dataset)]
+    order = {name: number for number, name in enumerate(names, start=1)}
+    said = sorted(
+        (*report.findings, *report.notes, *more),
+        key=lambda finding: order.get(finding.video, len(order) + 1) if finding.video else 0,
+    )
+    return replace(
+        report,
         findings=tuple(finding for finding in said if finding.severity != "note"),
         notes=tuple(finding for finding in said if finding.severity == "note"),
     )
 
 
-def _read(dataset: Dataset, progress: Progress | None) -> list[Reading]:
+def _videos(dataset: Dataset) -> list[tuple[str, Video]]:
+    """Split and video, in the order of reading."""
     videos = [("training", video) for video in dataset.training]
-    videos += [("testing", video) for video in dataset.testing]
-    readings = []
+    return videos + [("testing", video) for video in dataset.testing]
+
+
+def _read(dataset: Dataset, progress: Progress | None) -> list[Reading]:
+    videos, readings = _videos(dataset), []
     for number, (split, video) in enumerate(videos, start=1):
         readings.append(read_video(video, split))
         if progress is not None:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..video.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, FrameSource, open_source
@@ -56,11 +56,6 @@ class Video:
     skip: int = 0
     rate: float | None = None
 
-    @property
-    def scene(self) -> str:
-        """The camera that took it: the name's part before the first ``_``, else the whole name."""
-        return self.name.partition("_")[0]
-
     def open(self) -> FrameSource:
         """Its frames. Raises VideoError where it cannot be read."""
         return open_source(self.path, rate=self.rate, skip=self.skip)
@@ -74,6 +69,16 @@ class Dataset:
     layout: str
     training: tuple[Video, ...]
     testing: tuple[Video, ...]
+
+    def at_rate(self, rate: float | None) -> "Dataset":
+        """The same with ``rate`` frames per second where folders of images have none; None changes nothing."""
+        if rate is None:
+            return self
+        training, testing = (
+            tuple(replace(video, rate=rate) if video.rate is None and video.path.is_dir() else video for video in split)
+            for split in (self.training, self.testing)
+        )
+        return Dataset(self.root, self.layout, training, testing)
 
 
 def find_dataset(root: Path, layout: str = "auto") -> Dataset:

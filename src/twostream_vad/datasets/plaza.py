@@ -22,7 +22,7 @@ from .plaza_scene import (
 from .plaza_stage import Box, PlazaFrame, Stage
 from .plaza_view import Camera, Image
 
-VERSION = 1  # of the drawing: goes up when the same settings give other pixels
+VERSION = 2  # of the drawing: goes up when the same settings give other pixels
 JPEG_QUALITY = 92
 SPLITS: tuple[Split, Split] = ("training", "testing")
 

@@ -96,7 +96,7 @@ class Stage:
             if wanted:
                 added = actor.shapes(time)
                 shapes += added
-                owners += [(float(np.hypot(*spot)), code if actor.abnormal(time) else 0)] * len(added)
+                owners += [(Camera.distance(spot), code if actor.abnormal(time) else 0)] * len(added)
         gain, strength = self.light.at(time)
         canvas = self._ground(shapes, strength)
         pieces = sorted([*self.props, *self._pieces(shapes, owners)], key=lambda piece: piece.order)

@@ -13,7 +13,7 @@ from .plaza_things import Capsule, Colour, Face, Points, Shape, bench
 Image = NDArray[np.uint8]
 
 LAWN = (1.8, 12.0, 8.6, 12.4)  # metres: left, right, near, far
-WALL = 16.0  # metres from the camera to the building
+WALL = 16.0  # metres from the plaza's near edge to the building
 # a metre of height throws its shadow 0.55 m to the right and 0.22 m towards the camera
 SHADOW = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.55, -0.22, 0.0]])
 SUBPIXEL_BITS = 4
@@ -24,22 +24,28 @@ S = TypeVar("S", Capsule, Face)
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole above the plaza that looks ahead and down; the world is (right, away, up) in metres."""
+    """A pinhole before and above the plaza that looks ahead and down; the world is (right, away, up) in metres."""
 
     width: int
     height: int
 
-    UP = 4.5  # metres above ground
-    PITCH = 0.436  # radians below the horizon
+    UP = 9.0  # metres above ground
+    BACK = 12.0  # metres before the plaza's near edge
+    PITCH = 0.43  # radians below the horizon
 
     @property
     def focal(self) -> float:
         """In pixels; a frame of any shape shows no more than 4:3 would."""
-        return max(0.9375 * self.width, 1.25 * self.height)
+        return max(1.125 * self.width, 1.5 * self.height)
+
+    @classmethod
+    def distance(cls, spot: Points) -> float:
+        """Metres along the ground from below the camera to a spot (2,)."""
+        return float(np.hypot(spot[0], spot[1] + cls.BACK))
 
     def project(self, points: Points) -> tuple[Points, Points]:
         """World points (..., 3) -> pixels (..., 2) and their distances along the optical axis (...)."""
-        right, away, up = points[..., 0], points[..., 1], points[..., 2] - self.UP
+        right, away, up = points[..., 0], points[..., 1] + self.BACK, points[..., 2] - self.UP
         depth = np.maximum(0.3, away * np.cos(self.PITCH) - up * np.sin(self.PITCH))
         down = -away * np.sin(self.PITCH) - up * np.cos(self.PITCH)
         scale = self.focal / depth
@@ -85,7 +91,7 @@ def outlines(camera: Camera, shapes: Sequence[Shape]) -> list[Seen]:
     if faces:
         corners = np.array([face.corners for face in faces])
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        towards = ((np.array([0.0, 0.0, camera.UP]) - corners[:, 0]) * normals).sum(axis=1) > 0
+        towards = ((np.array([0.0, -camera.BACK, camera.UP]) - corners[:, 0]) * normals).sum(axis=1) > 0
         pixels, distances = camera.project(corners)
         polygons, depths = _fixed_point(pixels), distances.mean(axis=1).tolist()
         colours = [face.colour for face in faces]
@@ -130,7 +136,7 @@ def props() -> list[tuple[float, list[Shape]]]:
         light = 0.8 + 0.12 * (leaf[2] - 3.5) - 0.12 * (leaf[0] - trunk[0]) + rng.normal(0, 0.06)
         radius = float(rng.uniform(0.3, 0.5))
         tree.append(Capsule(leaf, leaf, (radius, radius), (86 * light, 128 * light, 62 * light)))
-    return [(float(np.hypot(*foot[:2])), lamp), (float(np.hypot(*trunk[:2])), tree)]
+    return [(Camera.distance(foot), lamp), (Camera.distance(trunk), tree)]
 
 
 def benches() -> list[Shape]:
@@ -144,10 +150,10 @@ def background(camera: Camera, seed: int) -> Image:
     fine = Camera(2 * camera.width, 2 * camera.height)
     rays = fine.rays()
     ground_reach = np.where(rays[..., 2] < -1e-6, -fine.UP / np.minimum(rays[..., 2], -1e-6), np.inf)
-    wall_reach = WALL / rays[..., 1]
+    wall_reach = (WALL + fine.BACK) / rays[..., 1]
     on_wall = ground_reach > wall_reach
     reach = np.minimum(ground_reach, wall_reach)
-    right, away, up = (rays[..., 0] * reach, rays[..., 1] * reach, rays[..., 2] * reach + fine.UP)
+    right, away, up = (rays[..., 0] * reach, rays[..., 1] * reach - fine.BACK, rays[..., 2] * reach + fine.UP)
     colours = np.where(on_wall[..., None], _wall(right, up, rng), _ground(right, away, rng))
     image = np.clip(colours, 0, 255).astype(np.uint8)
     for seen in sorted(outlines(fine, benches()), key=lambda seen: -seen.depth):

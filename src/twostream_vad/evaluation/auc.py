@@ -47,7 +47,7 @@ def micro_auc(scores: ByVideo, labels: ByVideo) -> float:
 
     ValueError as ``roc_auc``, or where the videos of both differ.
     """
-    return roc_auc(*_joined(scores, labels, _videos(scores, labels)))
+    return roc_auc(*pooled(scores, labels))
 
 
 def macro_auc(scores: ByVideo, labels: ByVideo) -> float:
@@ -130,6 +130,11 @@ def _videos(scores: ByVideo, labels: ByVideo) -> list[str]:
             shown = ", ".join(absent[:5]) + (" …" if len(absent) > 5 else "")
             raise ValueError(f"no {what} for {len(absent)} videos ({shown}): both must name the same videos")
     return list(labels)
+
+
+def pooled(scores: ByVideo, labels: ByVideo) -> tuple[Floats, NDArray[np.bool_]]:
+    """Scores and anomaly marks of all frames of all videos, (n,) each; ValueError where the videos of both differ."""
+    return _joined(scores, labels, _videos(scores, labels))
 
 
 def _joined(scores: ByVideo, labels: ByVideo, names: Iterable[str]) -> tuple[Floats, NDArray[np.bool_]]:

@@ -20,9 +20,7 @@ class Rated(Protocol):
     @property
     def crops(self) -> str: ...
     @property
-    def ghosts(self) -> float: ...
-    @property
-    def jumps(self) -> float: ...
+    def aucs(self) -> Mapping[str, float]: ...
     @property
     def mean(self) -> float: ...
 
@@ -37,12 +35,12 @@ def best_by_window(candidates: Sequence[Rated]) -> list[Rated]:
 
 def print_selection(candidates: Sequence[Rated]) -> None:
     """Every window with its best settings; the chosen one first and marked."""
-    table = Table("window", "λ", "channel-L2", "crops", "ghosts", "jumps", "mean", "")
+    table = Table("window", "λ", "channel-L2", "crops", *candidates[0].aucs, "mean", "")
     for place, row in enumerate(best_by_window(candidates)):
         mark = "chosen" if place == 0 else ""
-        aucs = (f"{value:.4f}" for value in (row.ghosts, row.jumps, row.mean))
+        aucs = (f"{value:.4f}" for value in (*row.aucs.values(), row.mean))
         table.add_row(str(row.window), f"{row.score_l1:g}", "yes" if row.channel_l2 else "no", row.crops, *aucs, mark)
-    print_table(table, f"micro-AUC on pseudo-anomalies of training video; {len(candidates)} candidates")
+    print_table(table, f"micro-AUC on pseudo-anomalies of normal video; {len(candidates)} candidates")
 
 
 def print_weights(rows: Sequence[tuple[float, float | None]]) -> None:
@@ -51,7 +49,7 @@ def print_weights(rows: Sequence[tuple[float, float | None]]) -> None:
     for place, (weight, auc) in enumerate(rows):
         mark = "" if place else "fixed by the recipe" if auc is None else "chosen"
         table.add_row(f"{weight:g}", "" if auc is None else f"{auc:.4f}", mark)
-    print_table(table, "fusion on pseudo-anomalies of training video")
+    print_table(table, "fusion on pseudo-anomalies of normal video")
 
 
 def print_aucs(runs: Mapping[str, Mapping[str, tuple[float, float]]], chosen: str) -> None:
@@ -78,7 +76,7 @@ def print_aucs(runs: Mapping[str, Mapping[str, tuple[float, float]]], chosen: st
         if several:
             cells += [spread([pair[column] for pair in pairs]) for column in (0, 1)]
         table.add_row(f"{row} *" if row == chosen else row, *cells, style="bold" if row == "fused" else "")
-    print_table(table, "AUC, %, paper's protocol; * the window chosen by pseudo-anomalies")
+    print_table(table, "AUC, %; paper's protocol unless causal; * the window chosen by pseudo-anomalies")
 
 
 def spread(values: Sequence[float]) -> str:

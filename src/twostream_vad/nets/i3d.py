@@ -53,7 +53,7 @@ class I3D(nn.Module):
         self.s3 = stage(3, outer, channels(128, width), channels(512, width), stride=2)
         self.s4 = stage(4, channels(512, width), channels(256, width), channels(1024, width), stride=2)
         self.s5 = stage(5, channels(1024, width), channels(512, width), channels(2048, width), stride=2)
-        self.out_channels = channels(2048, width)
+        self.s4_channels, self.out_channels = channels(1024, width), channels(2048, width)
         window = size // 32 - cells + 1  # 7 at the paper's 256
         self.head = nn.AvgPool3d((4, window, window), stride=1)
         self.cells = cells

@@ -42,8 +42,8 @@ def local_error(error: Tensor, window: int, stride: int) -> Tensor:
     return F.avg_pool2d(error[:, None], window, stride)[:, 0]
 
 
-def local_maxima(predicted: Tensor, true: Tensor, windows: Sequence[int], stride: int = 8) -> Tensor:
-    """Largest local error of each frame for each window and each kind of error map.
+def local_errors(predicted: Tensor, true: Tensor, windows: Sequence[int], stride: int = 8) -> dict[int, Tensor]:
+    """Mean error in every window of each side, for each kind of error map.
 
     Args:
         predicted: frames, (N, 3, S, S).
@@ -52,8 +52,7 @@ def local_maxima(predicted: Tensor, true: Tensor, windows: Sequence[int], stride
         stride: step of the window in pixels.
 
     Returns:
-        (N, windows, 3): of the squared error, of its channel-L2 form, of the absolute error. The maxima may
-        lie at different places.
+        Window → (N, 3, P, P): of the squared error, of its channel-L2 form, of the absolute error.
 
     Raises:
         ValueError: a window that is larger than the frame.
@@ -63,13 +62,19 @@ def local_maxima(predicted: Tensor, true: Tensor, windows: Sequence[int], stride
         squared_error_map(predicted, true, channel_l2=True),
         absolute_error_map(predicted, true),
     )
-    return torch.stack(
-        [
-            torch.stack([local_error(error, window, stride).flatten(1).amax(1) for error in maps], dim=1)
-            for window in windows
-        ],
-        dim=1,
-    )
+    return {window: torch.stack([local_error(error, window, stride) for error in maps], dim=1) for window in windows}
+
+
+def local_maxima(predicted: Tensor, true: Tensor, windows: Sequence[int], stride: int = 8) -> Tensor:
+    """Largest local error of each frame for each window and each kind of error map.
+
+    Arguments and errors as `local_errors`.
+
+    Returns:
+        (N, windows, 3). The maxima may lie at different places.
+    """
+    found = local_errors(predicted, true, windows, stride).values()
+    return torch.stack([errors.flatten(2).amax(2) for errors in found], dim=1)
 
 
 def maximum_local_error(maxima: Tensor, *, l1: float, channel_l2: bool = False) -> Tensor:

@@ -1,6 +1,6 @@
-"""Pseudo-anomalies made of normal training video: ghosts and jumps (Cao et al. 2024, section IV)."""
+"""Pseudo-anomalies made of normal video: ghosts and jumps (Cao et al. 2024, section IV), rushes and strays (ours)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,24 +11,33 @@ from numpy.typing import NDArray
 
 from ..config import PseudoSettings
 from ..video.frames import Frame, ImageFolder
+from ..video.pasting import busy_place, soft_box
 from ..video.snippets import Snippet
+from ..video.source import scene_of
 
-Kind = Literal["ghosts", "jumps"]
-KINDS: tuple[Kind, ...] = ("ghosts", "jumps")
+Kind = Literal["ghosts", "jumps", "rushes", "strays"]
+KINDS: tuple[Kind, ...] = ("ghosts", "jumps", "rushes", "strays")
+TURNED = ("ghosts", "jumps")
+"""Kinds that are flipped and turned, as the paper does, to be unlike the training video that they are made of."""
 GHOST_FRAMES = 2
 """A ghost is the mean of a frame and the one this many later."""
+LOOKS = 16
+"""Pairs of frames that tell where in a video something moves."""
+TRIES = 64
+"""Places among which the quietest is taken."""
 
 
 @dataclass(frozen=True)
 class PseudoVideo:
-    """A training video flipped, turned and spoilt in its middle; a frame source that reads as it goes.
+    """A normal video spoilt in its middle, the paper's kinds flipped and turned too; a source that reads as it goes.
 
     Args:
         source: frames of the training video.
-        kind: ghosts (each frame is the mean of itself and one shortly after) or jumps (each frame comes from
-            up to ``reach`` frames away).
-        settings: angle, shares and reach.
-        seed: of the angle and of the jumps.
+        kind: ghosts (each frame is the mean of itself and one shortly after), jumps (each frame comes from up
+            to ``reach`` frames away), rushes (a part of the picture, where something moves, plays ``speed`` times
+            too fast) or strays (such a part is shown again where least moves).
+        settings: angle, shares, reach and speed.
+        seed: of the angle, of the jumps and of the pasted part.
     """
 
     source: ImageFolder
@@ -58,8 +67,9 @@ class PseudoVideo:
     def spoilt(self) -> range:
         """Frames that are anomalous: a centred share of the video, so far as a ghost has its second frame."""
         frames = len(self.source)
-        share = self.settings.ghosting if self.kind == "ghosts" else self.settings.jumps
-        length = int(frames * share)
+        settings = self.settings
+        shares = (settings.ghosting, settings.jumps, settings.rushing, settings.straying)
+        length = int(frames * shares[KINDS.index(self.kind)])
         first = (frames - length) // 2
         return range(first, min(first + length, frames - GHOST_FRAMES))
 
@@ -74,23 +84,75 @@ class PseudoVideo:
         least, most = self.settings.angle
         degrees = int(rng.integers(least, most + 1))
         spoilt = self.spoilt
+        paste = None if self.kind in TURNED or not spoilt else self._pasted(rng)
         for index in range(len(self)):
-            image = self._spoil(index, rng) if index in spoilt else self.source.read(index)
-            yield Frame(index, index / self.rate, turn(image, degrees))
+            image = self.source.read(index)
+            if index in spoilt:
+                image = self._spoil(index, image, rng) if paste is None else paste(index, image)
+            yield Frame(index, index / self.rate, turn(image, degrees) if self.kind in TURNED else image)
 
-    def _spoil(self, index: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    def _spoil(self, index: int, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         if self.kind == "jumps":
             reach = self.settings.reach
             away = int(rng.integers(-reach, reach + 1))
             return self.source.read(min(max(index + away, 0), len(self) - 1))
-        first, second = self.source.read(index), self.source.read(index + GHOST_FRAMES)
-        return ((first.astype(np.uint16) + second + 1) // 2).astype(np.uint8)
+        second = self.source.read(index + GHOST_FRAMES)
+        return ((image.astype(np.uint16) + second + 1) // 2).astype(np.uint8)
+
+    def _pasted(self, rng: np.random.Generator) -> Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]:
+        """Draws the pasted part, a square of a quarter to a half of the short side; returns what pastes it."""
+        change = self._change()
+        height, width = change.shape
+        side = float(rng.uniform(0.25, 0.5)) * min(height, width)
+        busy = busy_place(change, rng)
+        if self.kind == "rushes":
+            box = soft_box(height, width, busy, (side, side))
+            return lambda index, image: _mix(image, self.source.read(self._hurried(index)), box)
+        quiet = _quiet_place(change, side, rng)
+        box = soft_box(height, width, quiet, (side, side))
+        moved = np.array([[1.0, 0.0, quiet[1] - busy[1]], [0.0, 1.0, quiet[0] - busy[0]]])
+
+        def stray(_: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            shifted = cv2.warpAffine(image, moved, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+            return _mix(image, shifted.astype(np.uint8, copy=False), box)
+
+        return stray
+
+    def _change(self) -> NDArray[np.float32]:
+        """How much changes at each pixel from frame to frame, (H, W), by a few looks at the video."""
+        last = len(self) - 2
+        firsts = sorted({round(last * look / (LOOKS - 1)) for look in range(LOOKS)})
+        looks = [cv2.absdiff(self.source.read(first), self.source.read(first + 1)) for first in firsts]
+        change: NDArray[np.float32] = np.mean([look.mean(2, dtype=np.float32) for look in looks], axis=0)
+        return change
+
+    def _hurried(self, index: int) -> int:
+        """The frame that a rushing part shows: the video from its start, to and fro where it is too short."""
+        last = len(self) - 1
+        place = self.settings.speed * (index - self.spoilt.start) % (2 * last)
+        return place if place <= last else 2 * last - place
+
+
+def _quiet_place(change: NDArray[np.float32], side: float, rng: np.random.Generator) -> tuple[float, float]:
+    """Row and column of the middle of that square, of some drawn ones, in which least changes."""
+    height, width = change.shape
+    rows = rng.uniform(side / 2, height - side / 2, TRIES)
+    columns = rng.uniform(side / 2, width - side / 2, TRIES)
+    inside = cv2.blur(change, (max(1, round(side)), max(1, round(side))))
+    quietest = int(np.argmin(inside[rows.astype(int), columns.astype(int)]))
+    return float(rows[quietest]), float(columns[quietest])
+
+
+def _mix(image: NDArray[np.uint8], part: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """``part`` over ``image``, (H, W, 3), as much as ``box`` (H, W) says."""
+    mixed = image + box[:, :, None] * (part.astype(np.float32) - image)
+    return np.rint(mixed).astype(np.uint8)
 
 
 def pseudo_videos(
     videos: Mapping[str, ImageFolder], settings: PseudoSettings, snippet: Snippet, *, seed: int
 ) -> list[PseudoVideo]:
-    """Both kinds of pseudo-anomalies of ``settings.videos`` training videos a scene.
+    """Every kind of pseudo-anomalies in ``settings.kinds`` of ``settings.videos`` videos a scene.
 
     Raises:
         ValueError: no video has two snippets.
@@ -99,7 +161,9 @@ def pseudo_videos(
     if not usable:
         raise ValueError(f"no training video is longer than a snippet's {snippet.span + 1} frames")
     names = pick_videos(usable, settings.videos)
-    return [PseudoVideo(videos[name], kind, settings, seed + n) for kind in KINDS for n, name in enumerate(names)]
+    return [
+        PseudoVideo(videos[name], kind, settings, seed + n) for kind in settings.kinds for n, name in enumerate(names)
+    ]
 
 
 def turn(image: NDArray[np.uint8], degrees: int) -> NDArray[np.uint8]:
@@ -120,7 +184,7 @@ def pick_videos(names: Sequence[str], a_scene: int) -> list[str]:
     """``a_scene`` names of each scene, evenly spaced; the scene is the part before ``_``, or there is one."""
     scenes: dict[str, list[str]] = {}
     for name in names:
-        scenes.setdefault(name.partition("_")[0] if "_" in name else "", []).append(name)
+        scenes.setdefault(scene_of(name), []).append(name)
     picked = []
     for scene in scenes.values():
         count = min(a_scene, len(scene))

@@ -1,8 +1,6 @@
 """Trains STUNet to predict the next frame of normal video."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -15,17 +13,13 @@ from ..nets.stunet import STUNet
 from ..nets.weights import load_encoder
 from ..training import (
     Progress,
-    TrainingLog,
     deterministic,
     fill,
     learning_rate,
-    load_checkpoint,
     pick_device,
-    prefetch,
-    save_checkpoint,
-    save_tensors,
     seeded,
     silent,
+    train_net,
 )
 from ..video.frames import ImageFolder
 from ..video.views import Views
@@ -74,24 +68,25 @@ def train_recovery(
     with deterministic(seed):
         net = build(settings, views.size).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(parameter_groups(net, settings), lr=settings.lr)
-        first = _resume(folder / "checkpoint.safetensors", net, optimizer)
         plan = Plan(len(long_enough), settings)
-        net.train()
-        saved = time.monotonic()
-        jobs = draw_batches(long_enough, settings, views, seed, fixed_crops, range(first, plan.steps))
-        log = TrainingLog(folder / "logs", resumed_at=first)
-        with closing(log), closing(prefetch(jobs, workers=2)) as batches:
-            for step, clips in enumerate(batches, start=first):
-                rate = plan.rate(step)
-                mse, l1 = optimise(net, optimizer, clips.to(device), settings, rate)
-                log.write(step, mse=mse, l1=l1, lr=rate)
-                if time.monotonic() - saved > checkpoint_seconds and step + 1 < plan.steps:
-                    save_checkpoint(folder / "checkpoint.safetensors", step + 1, net, optimizer)
-                    saved = time.monotonic()
-                progress(step + 1, plan.steps, f"loss {mse + settings.l1 * l1:.4f}")
-        save_tensors(folder / "model.safetensors", net.state_dict(), {"kind": "stunet", "steps": str(plan.steps)})
-        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-    return folder / "model.safetensors"
+
+        def learn(step: int, clips: Tensor) -> dict[str, float]:
+            rate = plan.rate(step)
+            mse, l1 = optimise(net, optimizer, clips.to(device), settings, rate)
+            return {"mse": mse, "l1": l1, "lr": rate, "loss": mse + settings.l1 * l1}
+
+        return train_net(
+            net,
+            optimizer,
+            steps=plan.steps,
+            draw=partial(draw_batches, long_enough, settings, views, seed, fixed_crops),
+            learn=learn,
+            folder=folder,
+            kept=net.state_dict,
+            metadata={"kind": "stunet"},
+            progress=progress,
+            checkpoint_seconds=checkpoint_seconds,
+        )
 
 
 class Plan:
@@ -201,12 +196,3 @@ def _batch(
         images = [video.read(index) for index in range(start, start + span + 1, settings.interval)]
         clips.append(views.drawn(images, rng.random(), fixed=fixed_crops))
     return torch.stack(clips)
-
-
-def _resume(checkpoint: Path, net: STUNet, optimizer: torch.optim.Optimizer) -> int:
-    if not checkpoint.exists():
-        return 0
-    saved = load_checkpoint(checkpoint)
-    fill(net, saved.model, checkpoint)
-    optimizer.load_state_dict(saved.optimizer)
-    return saved.step

@@ -21,8 +21,8 @@ from ..training import Progress, silent
 from ..video.frames import ImageFolder
 from ..video.views import Views
 from .error import maximum_local_error, over_crops
-from .pseudo import KINDS, PseudoVideo, pseudo_videos
-from .stream import RecoveryStream
+from .pseudo import PseudoVideo, pseudo_videos
+from .stream import Chosen, RecoveryStream
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,14 @@ class Candidate:
     score_l1: float
     channel_l2: bool
     crops: Literal["max", "mean"]
-    ghosts: float
-    jumps: float
+    per_place: bool
+    aucs: Mapping[str, float]
+    """Kind of pseudo-anomaly → micro-AUC."""
 
     @property
     def mean(self) -> float:
-        """Mean of both kinds' micro-AUC: what is compared."""
-        return (self.ghosts + self.jumps) / 2
+        """Mean of all kinds' micro-AUC: what is compared."""
+        return sum(self.aucs.values()) / len(self.aucs)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Selection:
     def apply(self, settings: RecoverySettings) -> RecoverySettings:
         """Settings with the chosen values."""
         best = self.best
-        chosen = {key: getattr(best, key) for key in ("window", "score_l1", "channel_l2", "crops")}
+        chosen = {key: getattr(best, key) for key in ("window", "score_l1", "channel_l2", "crops", "per_place")}
         return settings.model_copy(update=chosen)
 
     def save(self, path: Path) -> None:
@@ -90,10 +91,10 @@ def select_window(
     seed: int,
     progress: Progress = silent,
 ) -> tuple[Selection, dict[str, NDArray[np.float64]]]:
-    """Scores pseudo-anomalies of training videos and ranks every window (and open setting) by micro-AUC.
+    """Scores pseudo-anomalies of normal videos and ranks every window (and open setting) by micro-AUC.
 
     Args:
-        videos: training videos by name.
+        videos: normal videos by name.
         stream: the trained stream.
         pseudo: how pseudo-anomalies are made, and of how many videos a scene.
         views: resize and crops.
@@ -112,12 +113,13 @@ def select_window(
         progress(done, len(jobs), video.name)
         maxima[video.name] = _maxima(stream, video, views)
     progress(len(jobs), len(jobs))
-    candidates = [_rate(stream, jobs, maxima, *options) for options in _options(stream.settings)]
+    candidates = [_rate(stream, jobs, pseudo.kinds, maxima, *options) for options in _options(stream.settings)]
     selection = Selection(tuple(sorted(candidates, key=lambda c: (-c.mean, -c.window))))
     best = selection.best
     column = stream.settings.windows.index(best.window)
     return selection, {
-        name: _scores(rows, column, best.score_l1, best.channel_l2, best.crops) for name, rows in maxima.items()
+        name: _scores(rows, column, Chosen(best.score_l1, best.channel_l2, best.crops, best.per_place))
+        for name, rows in maxima.items()
     }
 
 
@@ -127,38 +129,36 @@ def _maxima(stream: RecoveryStream, video: PseudoVideo, views: Views) -> Tensor:
     return torch.cat([stream.maxima(clips)[0] for clips in batches])
 
 
-def _options(settings: RecoverySettings) -> list[tuple[int, float, bool, Literal["max", "mean"]]]:
+def _options(settings: RecoverySettings) -> list[tuple[int, Chosen]]:
     windows = [column for column, window in enumerate(settings.windows) if settings.window in ("select", window)]
     l1s: Sequence[float] = (0.0, 1.0) if settings.score_l1 == "select" else (settings.score_l1,)
     l2s: Sequence[bool] = (False, True) if settings.channel_l2 == "select" else (settings.channel_l2,)
     crops: Sequence[Literal["max", "mean"]] = ("mean", "max") if settings.crops == "select" else (settings.crops,)
-    return list(itertools.product(windows, l1s, l2s, crops))
+    places: Sequence[bool] = (False, True) if settings.per_place == "select" else (settings.per_place,)
+    ways = [Chosen(*options) for options in itertools.product(l1s, l2s, crops, places)]
+    return list(itertools.product(windows, ways))
 
 
 def _rate(
     stream: RecoveryStream,
     videos: Sequence[PseudoVideo],
+    kinds: Sequence[str],
     maxima: Mapping[str, Tensor],
     column: int,
-    l1: float,
-    channel_l2: bool,
-    crops: Literal["max", "mean"],
+    how: Chosen,
 ) -> Candidate:
     aucs = {}
-    for kind in KINDS:
+    for kind in kinds:
         curves: dict[str, NDArray[np.float64]] = {}
         labels: dict[str, NDArray[np.uint8]] = {}
         for video in (video for video in videos if video.kind == kind):
-            scores = _scores(maxima[video.name], column, l1, channel_l2, crops)
-            curves[video.name] = paper_timeline(scores, stream.snippet, len(video))
+            curves[video.name] = paper_timeline(_scores(maxima[video.name], column, how), stream.snippet, len(video))
             labels[video.name] = video.labels()
         aucs[kind] = micro_auc(curves, labels)
-    return Candidate(stream.settings.windows[column], l1, channel_l2, crops, aucs["ghosts"], aucs["jumps"])
+    return Candidate(stream.settings.windows[column], how.l1, how.channel_l2, how.crops, how.per_place, aucs)
 
 
-def _scores(
-    maxima: Tensor, column: int, l1: float, channel_l2: bool, crops: Literal["max", "mean"]
-) -> NDArray[np.float64]:
-    errors = maximum_local_error(maxima, l1=l1, channel_l2=channel_l2)
-    scores: NDArray[np.float64] = over_crops(errors, crops)[:, column].double().numpy()
+def _scores(maxima: Tensor, column: int, how: Chosen) -> NDArray[np.float64]:
+    errors = maximum_local_error(maxima[..., int(how.per_place), :], l1=how.l1, channel_l2=how.channel_l2)
+    scores: NDArray[np.float64] = over_crops(errors, how.crops)[:, column].double().numpy()
     return scores

@@ -121,9 +121,18 @@ class HashTables:
 
         ValueError where a code is NaN or outside [0, 1], or the shape does not fit these tables.
         """
+        return self.find(codes)[1]
+
+    def find(self, codes: Floats) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Buckets of codes (N, b, r) and the distances that ``query`` gives, both (N, b).
+
+        A bucket is its row in ``keys``, ``counts`` and ``centres``; -1 where a table has none of the code's key.
+        ValueError as for ``query``.
+        """
         self._check_shape(codes)
         centres, directory = self._lookup()
-        distances = np.full((len(codes), self.tables), math.sqrt(self.bits), np.float32)
+        buckets = np.full((len(codes), self.tables), -1, np.int64)
+        distances = np.full(buckets.shape, math.sqrt(self.bits), np.float32)
         taken = np.empty((CHUNK * self.tables, self.bits), np.float32)
         for start, chunk in checked_chunks(codes):
             rows, found = directory.find(pack(chunk))
@@ -131,8 +140,9 @@ class HashTables:
                 gaps = np.take(centres, rows.ravel(), axis=0, out=taken[: rows.size], mode="clip")
                 gaps -= chunk.reshape(gaps.shape)
                 near = np.sqrt(np.einsum("ij,ij->i", gaps, gaps)).reshape(found.shape)
+                np.copyto(buckets[start : start + len(chunk)], rows, where=found)
                 np.copyto(distances[start : start + len(chunk)], near, where=found)
-        return distances
+        return buckets, distances
 
     def scores(self, codes: Floats) -> NDArray[np.float32]:
         """Anomaly scores (S,) of snippets' codes (S, crops, b, r): minimum over tables, mean over crops."""

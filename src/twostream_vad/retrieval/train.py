@@ -70,8 +70,7 @@ def train_retrieval(
         )
         checkpoint = folder / "checkpoint.safetensors"
         first = _resume(checkpoint, net, optimizer)
-        a_epoch = max(1, len(videos) * settings.draws // settings.batch)
-        total = settings.epochs * a_epoch
+        total = settings.epochs * max(1, len(videos) * settings.draws // settings.batch)
         saved = time.monotonic()
         with closing(TrainingLog(folder / "logs", resumed_at=first)) as log:
             for step in range(first, total):
@@ -81,12 +80,6 @@ def train_retrieval(
                 (cosine + settings.mutual * mutual).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 log.write(step, cosine=cosine.item(), mutual=mutual.item())
-                if (step + 1) % a_epoch == 0 and settings.found is not None:
-                    share = share_found(net, features)
-                    log.write(step, found=share)
-                    if share >= settings.found:
-                        progress(total, total, f"stopped after step {step + 1}: {100 * share:.0f} % found")
-                        break
                 if time.monotonic() - saved > checkpoint_seconds and step + 1 < total:
                     save_checkpoint(checkpoint, step + 1, net, optimizer)
                     saved = time.monotonic()
@@ -94,27 +87,6 @@ def train_retrieval(
         save_tensors(folder / "model.safetensors", net.state_dict(), {"kind": "hashnet", "steps": str(total)})
         checkpoint.unlink(missing_ok=True)
     return folder / "model.safetensors"
-
-
-def share_found(net: HashNet, features: FeatureSet, most: int = 20_000) -> float:
-    """How often normal video that the tables have not seen is found in them: no label is needed to tell.
-
-    The share of training codes (of ``most`` at most, evenly spaced) whose bucket, in at least one table, also holds
-    codes of another training video. Near 0 the tables hold single snippets and everything is new; at 1 for long the
-    codes of all video fall together.
-    """
-    array = features.array()
-    rows = np.arange(0, features.rows, max(1, -(-features.rows // most)))
-    owners = np.searchsorted([video.first for video in features.videos], rows, side="right")
-    with torch.inference_mode():
-        codes = torch.cat([net(_rows(array, part)) for part in np.array_split(rows, len(rows) // 2048 + 1)])
-    keys = np.packbits((codes > 0.5).numpy(), axis=-1)  # (N, b, bytes)
-    found = np.zeros(len(rows), np.bool_)
-    for table in range(keys.shape[1]):
-        _, bucket = np.unique(keys[:, table], axis=0, return_inverse=True)
-        _, own = np.unique(bucket * (len(features.videos) + 1) + owners, return_inverse=True)
-        found |= np.bincount(bucket)[bucket] > np.bincount(own)[own]
-    return float(found.mean())
 
 
 def draw_pairs(videos: Sequence[VideoRows], settings: RetrievalSettings, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -50,6 +50,11 @@ class FrameSource(Protocol):
     def __iter__(self) -> Iterator[Frame]: ...
 
 
+def scene_of(name: str) -> str:
+    """The camera that took a video: its name's part before the first ``_``; names without one share the scene ""."""
+    return name.partition("_")[0] if "_" in name else ""
+
+
 def check_rate(rate: float) -> float:
     """``rate`` itself; ValueError where it is no number of frames a second."""
     if not (isfinite(rate) and rate > 0):

@@ -1,0 +1,90 @@
+"""What error is normal at each place of a camera's view: near and far, where people walk and where nobody does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..scores.stream import clip_batches
+from ..training import Progress, load_tensors, save_tensors, silent
+from ..video.frames import ImageFolder
+from ..video.views import Views
+from .stream import RecoveryStream
+
+EVERY = 4
+"""Of so many snippets one is looked at."""
+DEVIATIONS = 3.0
+FLOOR = 0.5
+"""Share of the median place's error that is added at every place: where nothing ever moves, noise is no anomaly."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Largest normal local error at each place, for each window.
+
+    Attributes:
+        normal: window → (crops, 3, P, P): of the squared error, of its channel-L2 form, of the absolute error.
+    """
+
+    normal: Mapping[int, Tensor]
+
+    @classmethod
+    def measure(
+        cls, stream: RecoveryStream, videos: Mapping[str, ImageFolder], views: Views, *, progress: Progress = silent
+    ) -> "Places":
+        """Mean plus three deviations of the local error of normal video, place by place, and a floor.
+
+        Args:
+            stream: the trained stream.
+            videos: normal videos of one camera, all of one size, by name.
+            views: resize and crops.
+            progress: told after every video.
+
+        Raises:
+            ValueError: videos of several sizes, or none that is long enough.
+        """
+        sums: dict[int, Tensor] = {}
+        squares: dict[int, Tensor] = {}
+        count = 0
+        for done, (name, video) in enumerate(videos.items()):
+            progress(done, len(videos), name)
+            frames = (views.scored(frame.image) for frame in video)
+            for clips in clip_batches(frames, stream.snippet, EVERY * stream.settings.score_batch):
+                picked = clips[::EVERY]
+                predicted, true = stream.predict(picked.flatten(0, 1))
+                for window, errors in stream.local_errors(predicted, true).items():
+                    shaped = errors.reshape(*picked.shape[:2], *errors.shape[1:]).double()
+                    if window in sums and sums[window].shape != shaped.shape[1:]:
+                        raise ValueError(
+                            f"{video.path}: has another size than the videos before it: one camera, please"
+                        )
+                    sums[window] = sums.get(window, torch.zeros(())) + shaped.sum(0)
+                    squares[window] = squares.get(window, torch.zeros(())) + shaped.square().sum(0)
+                count += len(picked)
+        if count == 0:
+            raise ValueError(f"no normal video is longer than a snippet's {stream.snippet.span + 1} frames")
+        progress(len(videos), len(videos))
+        return cls({window: _most(sums[window] / count, squares[window] / count) for window in sums})
+
+    def save(self, path: Path) -> None:
+        """As safetensors."""
+        save_tensors(path, {f"window_{window}": normal for window, normal in self.normal.items()}, {"kind": "places"})
+
+    @classmethod
+    def load(cls, path: Path) -> "Places":
+        """What `save` wrote.
+
+        Raises:
+            CheckpointError: no such file, or a broken one.
+        """
+        tensors = load_tensors(path)[0]
+        return cls({int(name.removeprefix("window_")): tensor for name, tensor in tensors.items()})
+
+
+def _most(mean: Tensor, square: Tensor) -> Tensor:
+    """(crops, 3, P, P) of mean and mean square → what normal reaches, each kind of error with its own floor."""
+    most = mean + DEVIATIONS * (square - mean.square()).clamp_min(0).sqrt()
+    floor = FLOOR * most.transpose(0, 1).flatten(1).median(dim=1).values
+    return (most + floor[:, None, None]).clamp_min(torch.finfo(torch.float32).tiny).float()

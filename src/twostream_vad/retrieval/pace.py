@@ -1,0 +1,232 @@
+"""Trains retrieval's encoder, without labels, to tell at which pace each part of a picture plays.
+
+For who has no encoder trained on other video: features of a net that has only learned to predict tell where people
+are, not what they do. Telling normal from sped-up video as a task is of Benaim et al. (SpeedNet, CVPR 2020) and Wang
+et al. (pace prediction, ECCV 2020); here parts of a clip play faster, and every cell of the feature map answers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import PaceSettings
+from ..nets.i3d import I3D
+from ..nets.weights import load_encoder
+from ..training import Progress, deterministic, fill, learning_rate, pick_device, seeded, silent, train_net
+from ..video.frames import ImageFolder
+from ..video.pasting import busy_place, soft_box
+from ..video.snippets import Snippet
+from ..video.source import scene_of
+from ..video.views import Views
+
+MOVING = 0.15
+"""Mean change from frame to frame, in normalised values, at which a cell counts fully."""
+STILL = 0.05
+"""What a cell counts where nothing moves: there every pace looks the same."""
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A batch: clips (B, 3, 8, S, S), how far each pixel plays too fast and how much it changes, both (B, S, S)."""
+
+    clips: Tensor
+    fast: Tensor
+    change: Tensor
+
+
+class PaceNet(nn.Module):
+    """An encoder, and a linear answer of every cell of its last two maps: does it play too fast?"""
+
+    def __init__(self, encoder: I3D, middle: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.middle, self.last = nn.Conv3d(middle, 1, 1), nn.Conv3d(encoder.out_channels, 1, 1)
+        for layer in (self.middle, self.last):
+            nn.init.zeros_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, 8, S, S) → logits (B, 1, S/16, S/16) of s4 and (B, 1, S/32, S/32) of s5."""
+        maps = self.encoder.maps(clips)
+        middle: Tensor = self.middle(maps.s4).mean(2)
+        last: Tensor = self.last(maps.s5).mean(2)
+        return middle, last
+
+
+def train_pace(
+    videos: Sequence[ImageFolder],
+    settings: PaceSettings,
+    snippet: Snippet,
+    views: Views,
+    start: Path,
+    folder: Path,
+    *,
+    width: float,
+    seed: int,
+    progress: Progress = silent,
+    checkpoint_seconds: float = 120.0,
+) -> Path:
+    """Trains the encoder of a weights file further, or goes on where a killed training stopped.
+
+    Args:
+        videos: frames of normal video.
+        settings: of the recipe's pace section.
+        snippet: retrieval's geometry.
+        views: resize and crops.
+        start: weights that the encoder starts from, of an I3D or a STUNet.
+        folder: for ``checkpoint.safetensors``, ``model.safetensors`` and ``logs/``.
+        width: of the encoder.
+        seed: of every draw.
+        progress: told after every step.
+        checkpoint_seconds: time from one checkpoint to the next.
+
+    Returns:
+        The encoder's file; one that is there already stays.
+
+    Raises:
+        ValueError: no video is long enough to be played at twice its pace.
+    """
+    usable = [video for video in videos if len(video) > 2 * snippet.span]
+    if not usable:
+        raise ValueError(
+            f"no training video has the {2 * snippet.span + 1} frames of a snippet at twice its pace; give longer "
+            "video, or take another encoder: --set retrieval.encoder=recovery"
+        )
+    if (folder / "model.safetensors").exists():
+        return folder / "model.safetensors"
+    device = pick_device()
+    with deterministic(seed):
+        encoder = I3D(width, views.size, cells=1, final_relu=True)
+        fill(encoder, load_encoder(start), start)
+        net = PaceNet(encoder, encoder.s4_channels).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        optimizer = torch.optim.Adam(net.parameters(), lr=settings.lr)
+        steps = settings.epochs * max(1, len(usable) * settings.draws // settings.batch)
+
+        def learn(step: int, batch: Clips) -> dict[str, float]:
+            rate = learning_rate(step, lr=settings.lr, total=steps, schedule="cosine", warmup=settings.warmup_steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            clips = batch.clips.to(device).contiguous(memory_format=torch.channels_last_3d)
+            loss = sum_of_losses(net(clips), batch.fast.to(device), batch.change.to(device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            return {"loss": loss.item(), "lr": rate}
+
+        return train_net(
+            net,
+            optimizer,
+            steps=steps,
+            draw=partial(_jobs, usable, settings, snippet, views, seed),
+            learn=learn,
+            folder=folder,
+            kept=encoder.state_dict,
+            metadata={"kind": "i3d"},
+            progress=progress,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+
+
+def sum_of_losses(answers: Sequence[Tensor], fast: Tensor, change: Tensor) -> Tensor:
+    """Cross entropy of every cell's answer, each as much as it moves; summed over the maps.
+
+    Args:
+        answers: logits (B, 1, C, C) each.
+        fast: (B, S, S), 1 where a pixel plays too fast.
+        change: (B, S, S), mean change of a pixel from frame to frame.
+    """
+    total = torch.zeros((), device=fast.device)
+    for answer in answers:
+        cell = fast.shape[-1] // answer.shape[-1]
+        moved = F.avg_pool2d(change[:, None], cell)
+        share = F.avg_pool2d((fast * change)[:, None], cell) / moved.clamp_min(1e-4)  # of what moves in the cell
+        weight = (moved / MOVING).clamp(STILL, 1)
+        losses = F.binary_cross_entropy_with_logits(answer, share.clamp(0, 1), reduction="none")
+        total = total + (losses * weight).sum() / weight.sum()
+    return total
+
+
+def draw_batch(
+    videos: Sequence[ImageFolder],
+    settings: PaceSettings,
+    snippet: Snippet,
+    views: Views,
+    rng: np.random.Generator,
+) -> Clips:
+    """Normal clips with parts of other times and paces pasted in.
+
+    Parts at the ordinary pace, from the batch's other clips, are pasted as well: a seam does not tell, only the pace
+    does. All clips show the same crop of one scene, and share a few faster ones: reading video costs as much as
+    learning from it.
+    """
+    scene = scene_of(videos[int(rng.integers(len(videos)))].name)
+    own = [video for video in videos if scene_of(video.name) == scene]
+    u, longest = rng.random(), max(len(video) for video in own)
+    ordinary = [_read(own, snippet, 1, views, u, rng) for _ in range(settings.batch)]
+    speeds = [speed for speed in settings.speeds if speed > 1 and speed * snippet.span < longest]
+    faster = [
+        _read(own, snippet, int(rng.choice(speeds)), views, u, rng) for _ in range(-(-settings.batch // 2)) if speeds
+    ]
+    share = len(speeds) / (len(speeds) + settings.speeds.count(1))
+    pasted = [_paste(clip, ordinary, faster, share, settings, rng) for clip in ordinary]
+    clips, fast, change = (torch.stack(part) for part in zip(*pasted, strict=True))
+    return Clips(clips, fast, change)
+
+
+def _paste(
+    clip: Tensor,
+    ordinary: Sequence[Tensor],
+    faster: Sequence[Tensor],
+    share: float,
+    settings: PaceSettings,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A clip (3, 8, S, S) with parts of others in it, ``share`` of them faster; where it is fast; what changes."""
+    size = clip.shape[-1]
+    fast = np.zeros((size, size), np.float32)
+    for _ in range(int(rng.integers(1, settings.boxes + 1))):
+        is_fast = rng.random() < share
+        others = faster if is_fast else ordinary
+        part = others[int(rng.integers(len(others)))]
+        sides = rng.uniform(*settings.sides, size=2) * size
+        shown = soft_box(size, size, busy_place(_change(part), rng), (float(sides[0]), float(sides[1])))
+        clip = clip + torch.from_numpy(shown) * (part - clip)
+        fast = np.where(shown > 0.5, np.float32(is_fast), fast)
+    drawn = clip, torch.from_numpy(fast), torch.from_numpy(_change(clip))
+    return (drawn[0].flip(-1), drawn[1].flip(-1), drawn[2].flip(-1)) if rng.random() < 0.5 else drawn
+
+
+def _read(
+    videos: Sequence[ImageFolder], snippet: Snippet, speed: int, views: Views, u: float, rng: np.random.Generator
+) -> Tensor:
+    span = speed * snippet.span
+    long_enough = [video for video in videos if len(video) > span]
+    video = long_enough[int(rng.integers(len(long_enough)))]
+    start = int(rng.integers(len(video) - span))
+    images = [video.read(index) for index in range(start, start + span + 1, speed * snippet.interval)]
+    return views.drawn(images, u)
+
+
+def _change(clip: Tensor) -> np.ndarray:
+    """Mean change of a pixel from frame to frame, (3, T, S, S) → (S, S)."""
+    change: np.ndarray = (clip[:, 1:] - clip[:, :-1]).abs().mean((0, 1)).numpy()
+    return change
+
+
+def _jobs(
+    videos: Sequence[ImageFolder],
+    settings: PaceSettings,
+    snippet: Snippet,
+    views: Views,
+    seed: int,
+    steps: range,
+) -> Iterator[Callable[[], Clips]]:
+    for step in steps:
+        yield partial(draw_batch, videos, settings, snippet, views, seeded(seed, 3, step))

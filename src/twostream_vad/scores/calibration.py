@@ -1,0 +1,116 @@
+"""The scale that causal scores stand on: what normal video, held out of training, scores. No label is read."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..storage import write_text
+
+HIGH = 0.99  # the quantile of normal snippets' scores that is 1 on the scale
+LEAST = 1e-6  # of the middle: a spread below it is rounding of float32 scores, not a difference between snippets
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A stream's calibrated scale: raw score ``middle`` is 0, ordinary; ``high`` is 1, what 1 % of normal reaches.
+
+    ValueError where one is not finite, or ``high`` lies below ``middle``.
+    """
+
+    middle: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.middle) and math.isfinite(self.high) and self.middle <= self.high):
+            raise ValueError(f"a scale needs finite numbers, middle <= high, got {self.middle} and {self.high}")
+
+    @classmethod
+    def of(cls, scores: NDArray[Any]) -> "Scale":
+        """Median and 0.99 quantile of a stream's raw snippet scores (m,) on all held-out normal videos.
+
+        Raises:
+            ValueError: no score at all, one that is not a number, or several for a snippet.
+        """
+        values = np.asarray(scores, np.float64)
+        if values.ndim != 1:
+            raise ValueError(f"scores must be one number each, shape (m,), got shape {values.shape}")
+        if len(values) == 0:
+            raise ValueError(
+                "no normal video was held out that is long enough: hold out more of the training videos, or "
+                "longer ones; a snippet must fit in one of them"
+            )
+        if not np.isfinite(values).all():
+            bad = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise ValueError(
+                f"score {bad} of the held-out normal video is {values[bad]}: "
+                "score it again, and look for NaN in the weights"
+            )
+        return cls(float(np.median(values)), float(np.quantile(values, HIGH)))
+
+    @property
+    def spread(self) -> float:
+        """``high - middle``, but at least a millionth of the middle, and 1e-12 about 0: always positive.
+
+        So where the normal scores are all equal, they are 0, and whatever is above them is far above 1.
+        """
+        return max(self.high - self.middle, LEAST * max(abs(self.middle), LEAST))
+
+    def apply(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """Raw scores of any shape on the scale; each by itself, so the future changes none."""
+        scaled: NDArray[np.float64] = (np.asarray(scores, np.float64) - self.middle) / self.spread
+        return scaled
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All that a causal score needs besides the streams.
+
+    Args:
+        recovery: the recovery stream's scale.
+        retrieval: the retrieval stream's scale.
+        threshold: of the fused causal score: an alarm at and above it.
+        snippets: names of the held-out normal videos whose snippets set the scales.
+    """
+
+    recovery: Scale
+    retrieval: Scale
+    threshold: float
+    snippets: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.threshold):
+            raise ValueError(f"the alarm threshold must be a finite number, got {self.threshold}")
+
+    def save(self, path: Path) -> None:
+        """As JSON; `load` gives the very same numbers."""
+        write_text(path, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Calibration":
+        """What `save` wrote.
+
+        Raises:
+            ValueError: no such file, or a broken one.
+        """
+        try:
+            entry = json.loads(path.read_text("utf-8"))
+            names = entry.pop("snippets")
+            if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+                raise ValueError("snippets is not a list of video names")
+            recovery, retrieval = Scale(**entry.pop("recovery")), Scale(**entry.pop("retrieval"))
+            return cls(recovery, retrieval, entry.pop("threshold"), tuple(names), **entry)
+        except FileNotFoundError:
+            raise ValueError(f"{path}: nothing is calibrated yet; run `tsvad calibrate` first") from None
+        except KeyError as error:
+            raise _unusable(path, f"{error} is missing") from None
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise _unusable(path, str(error)) from None
+
+
+def _unusable(path: Path, why: str) -> ValueError:
+    return ValueError(f"{path}: not a calibration ({why}); run `tsvad calibrate` again")

@@ -1,0 +1,88 @@
+"""Stages of context recovery: train, choose the window, score."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets.layouts import Video
+from ..fitted import (
+    normal_videos,
+    recovery_settings,
+    recovery_stream,
+    training_videos,
+    views,
+)
+from ..recovery.places import Places
+from ..recovery.stream import RecoveryStream
+from ..recovery.train import train_recovery
+from ..recovery.window import select_window
+from ..run import Run
+from ..scores.files import write_scores
+from ..scores.stream import clip_batches
+from ..training import Progress, silent
+from ..video.views import Views
+from .stage import save_array, stage
+
+
+def run_train_recovery(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
+    """Stage 2: trains STUNet."""
+    with stage(run, "train-recovery", redo) as wanted:
+        if wanted:
+            train_recovery(
+                list(training_videos(run).values()),
+                run.recipe.recovery,
+                views(run),
+                run.path("recovery"),
+                seed=run.recipe.seed,
+                fixed_crops=run.recipe.view.training_crop == "fixed",
+                progress=progress,
+            )
+
+
+def run_select_window(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
+    """Chooses the error window by pseudo-anomalies, and every other setting of the score left to be selected."""
+    with stage(run, "select-window", redo) as wanted:
+        if wanted:
+            settings, places = run.recipe.recovery, run.path("recovery/places.safetensors")
+            if settings.per_place is not False and not places.exists():
+                plain = recovery_stream(run, settings)
+                Places.measure(plain, training_videos(run), views(run), progress=progress).save(places)
+            stream = recovery_stream(run, settings)
+            selection, scores = select_window(
+                normal_videos(run), stream, run.recipe.pseudo, views(run), seed=run.recipe.seed, progress=progress
+            )
+            write_scores(run.path("recovery/pseudo.npz"), scores)
+            selection.save(run.path("recovery/selection.json"))
+
+
+def run_score_recovery(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
+    """Stage 3: scores every test video by context recovery.
+
+    ``scores.npz`` holds (snippets, windows) a video, ``maps/VIDEO.npy`` each snippet's error by place, (snippets,
+    crops, P, P), for the chosen window.
+    """
+    with stage(run, "score-recovery", redo) as wanted:
+        if not wanted:
+            return
+        stream, videos, folder = recovery_stream(run, recovery_settings(run)), run.dataset.testing, run.path("recovery")
+        for done, video in enumerate(videos):
+            progress(done, len(videos), video.name)
+            if not (folder / f"scores/{video.name}.npy").exists():  # written last
+                errors, maps = _look(stream, video, views(run), stream.settings.score_batch)
+                save_array(run, f"recovery/maps/{video.name}.npy", maps)
+                save_array(run, f"recovery/scores/{video.name}.npy", errors)
+        progress(len(videos), len(videos))
+        scores = {video.name: np.load(folder / f"scores/{video.name}.npy") for video in videos}
+        write_scores(run.path("recovery/scores.npz"), {name: columns[:, :-1] for name, columns in scores.items()})
+        write_scores(run.path("recovery/fle.npz"), {name: columns[:, -1] for name, columns in scores.items()})
+
+
+def _look(
+    stream: RecoveryStream, video: Video, look: Views, batch: int
+) -> tuple[NDArray[np.float64], NDArray[np.float16]]:
+    """Scores (snippets, windows + 1) and errors by place (snippets, crops, P, P) of one video."""
+    crops = (look.scored(frame.image) for frame in video.open())
+    batches = [stream.look(clips) for clips in clip_batches(crops, stream.snippet, batch)]
+    if not batches:
+        return np.zeros((0, len(stream.settings.windows) + 1)), np.zeros((0, 1, 1, 1), np.float16)
+    scores, maps = zip(*batches, strict=True)
+    return np.concatenate(scores), np.concatenate([part.astype(np.float16) for part in maps])

@@ -1,0 +1,36 @@
+"""What all stages share: begun, resumed or passed over, and marked as done; arrays written whole."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..run import Run
+from ..storage import whole_file
+from ..training import set_up_process
+
+
+@contextmanager
+def stage(run: Run, name: str, redo: bool) -> Iterator[bool]:
+    """Begins a stage; gives whether there is anything to do. Marked as done at the end, or as stopped half-way.
+
+    Raises:
+        RunError: an earlier stage is not done, or the outputs there come of other settings.
+    """
+    set_up_process(run.recipe.threads)
+    torch.manual_seed(run.recipe.seed)
+    wanted, done = run.begin(name, redo=redo), False
+    try:
+        yield wanted
+        done = True
+    finally:
+        if wanted:
+            run.end(name, done=done)
+
+
+def save_array(run: Run, name: str, array: NDArray[np.floating]) -> None:
+    """An ``.npy`` in the run folder, written whole."""
+    with whole_file(run.path(name)) as temporary:
+        np.save(temporary, array)

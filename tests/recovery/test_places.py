@@ -1,0 +1,74 @@
+"""What is normal at each place: against numpy over all clips at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from twostream_vad.config import RecoverySettings
+from twostream_vad.recovery.places import DEVIATIONS, EVERY, FLOOR, Places
+from twostream_vad.recovery.stream import RecoveryStream
+from twostream_vad.scores.stream import clip_batches
+from twostream_vad.training import CheckpointError
+from twostream_vad.video.frames import ImageFolder
+from twostream_vad.video.snippets import Snippet
+from twostream_vad.video.views import Views
+
+Film = Callable[..., ImageFolder]
+VIEWS = Views(64)
+
+
+class StillStream(RecoveryStream):
+    """Predicts that nothing changes."""
+
+    def __init__(self) -> None:
+        self.settings = RecoverySettings(interval=1, windows=(32, 16), score_batch=2)
+        self._snippet, self.normal = Snippet(9, 1, 8), None
+
+    def predict(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        return clips[:, :, -2], clips[:, :, -1]
+
+
+@pytest.fixture(scope="module")
+def videos(film: Film) -> dict[str, ImageFolder]:
+    return {name: film(name, frames, height=64, width=72) for name, frames in (("a", 29), ("b", 21), ("short", 8))}
+
+
+def test_the_most_is_the_mean_and_three_deviations_and_a_floor(videos: dict[str, ImageFolder]) -> None:
+    stream = StillStream()
+    seen: list[Tensor] = []
+    for video in videos.values():
+        for clips in clip_batches((VIEWS.scored(frame.image) for frame in video), stream.snippet, 8):
+            seen += list(clips[::EVERY])
+    found = Places.measure(stream, videos, VIEWS).normal
+    assert set(found) == {32, 16}
+    for window, normal in found.items():
+        errors = np.stack([stream.local_errors(*stream.predict(clip))[window].numpy() for clip in seen])
+        most = errors.mean(0) + DEVIATIONS * errors.std(0)
+        floor = np.stack([FLOOR * np.sort(most[:, k].ravel())[(most[:, k].size - 1) // 2] for k in range(3)])
+        np.testing.assert_allclose(normal.numpy(), most + floor[:, None, None], rtol=1e-4, atol=1e-6)
+
+
+def test_it_comes_back_from_its_file(videos: dict[str, ImageFolder], tmp_path: Path) -> None:
+    places = Places.measure(StillStream(), videos, VIEWS)
+    places.save(tmp_path / "places.safetensors")
+    loaded = Places.load(tmp_path / "places.safetensors").normal
+    assert all(torch.equal(loaded[window], normal) for window, normal in places.normal.items())
+
+
+def test_videos_of_several_shapes_are_refused_by_file(videos: dict[str, ImageFolder], film: Film) -> None:
+    with pytest.raises(ValueError, match=r"square: has another size than the videos before it"):
+        Places.measure(StillStream(), {**videos, "square": film("square", 20, height=64, width=64)}, VIEWS)
+
+
+def test_videos_too_short_are_refused(videos: dict[str, ImageFolder]) -> None:
+    with pytest.raises(ValueError, match="no normal video is longer than a snippet's 9 frames"):
+        Places.measure(StillStream(), {"short": videos["short"]}, VIEWS)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"places\.safetensors"):
+        Places.load(tmp_path / "places.safetensors")

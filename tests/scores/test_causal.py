@@ -1,0 +1,212 @@
+"""The causal protocol: no score depends on what comes after its frame, and a live feed gets the same numbers."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from twostream_vad.scores.calibration import Scale
+from twostream_vad.scores.causal import (
+    CausalSmoother,
+    causal_sigma,
+    causal_snippet,
+    causal_timeline,
+    cold_start,
+    fuse_causal,
+    smooth_causal,
+)
+from twostream_vad.video.snippets import RECOVERY, RETRIEVAL, Snippet
+
+Scores = NDArray[np.float64]
+
+SCALE = Scale(2.0, 5.0)
+NAN = math.nan
+
+
+def random_scores(count: int, seed: int = 0) -> Scores:
+    return np.random.default_rng(seed).normal(3, 2, count)
+
+
+def by_definition(scores: Scores, sigma: float) -> Scores:
+    """Each score's mean with all before it, weighted by the Gaussian of their distance, cut at four sigmas."""
+    smoothed = np.zeros(len(scores))
+    for now in range(len(scores)):
+        delays = range(min(now, int(4 * sigma + 0.5)) + 1)
+        weights = [math.exp(-(delay**2) / (2 * sigma**2)) for delay in delays]
+        smoothed[now] = sum(w * scores[now - d] for d, w in zip(delays, weights, strict=True)) / sum(weights)
+    return smoothed
+
+
+def fused(streams: list[Scores], frames: int) -> Scores:
+    """Both streams' raw scores, all the way to one number a frame."""
+    recovery, retrieval = (
+        causal_timeline(scores, snippet, frames, SCALE)
+        for scores, snippet in zip(streams, (RECOVERY, RETRIEVAL), strict=True)
+    )
+    return cold_start(fuse_causal(recovery, retrieval, (1.0, 2.0)))
+
+
+@pytest.mark.parametrize(("snippet", "last"), [(RECOVERY, 16), (RETRIEVAL, 56), (Snippet(1, 3, 0), 0)])
+def test_a_score_belongs_to_its_snippets_last_frame(snippet: Snippet, last: int) -> None:
+    causal = causal_snippet(snippet)
+    assert causal == Snippet(snippet.length, snippet.interval, last)
+    assert causal.offset == snippet.frames(0)[-1]
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 4.5, 16.0])
+@pytest.mark.parametrize("count", [0, 1, 5, 18, 19, 90])
+def test_smoothing_is_a_one_sided_gaussian_over_what_was_seen(sigma: float, count: int) -> None:
+    scores = random_scores(count)
+    np.testing.assert_allclose(smooth_causal(scores, sigma), by_definition(scores, sigma), atol=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(count=st.integers(0, 90), sigma=st.floats(0.1, 10), seed=st.integers(0, 1000))
+def test_one_by_one_gives_bit_for_bit_what_all_at_once_gives(count: int, sigma: float, seed: int) -> None:
+    scores, smoother = random_scores(count, seed), CausalSmoother(sigma)
+    np.testing.assert_array_equal([smoother.push(score) for score in scores], smooth_causal(scores, sigma))
+
+
+@settings(deadline=None, max_examples=60)
+@given(count=st.integers(1, 90), sigma=st.floats(0.1, 10), seed=st.integers(0, 1000))
+def test_equal_scores_stay_equal_from_the_first_on(count: int, sigma: float, seed: int) -> None:
+    value = random_scores(1, seed)[0]
+    np.testing.assert_allclose(smooth_causal(np.full(count, value), sigma), value, rtol=1e-12)
+
+
+def test_smoothing_lags_by_four_fifths_of_sigma() -> None:
+    ramp = np.arange(400.0)
+    assert 399 - smooth_causal(ramp, 32.0)[-1] == pytest.approx(0.8 * 32, abs=0.5)
+
+
+def test_a_smoother_holds_no_more_than_its_kernel() -> None:
+    smoother = CausalSmoother(3.0)
+    for value in range(1000):
+        smoother.push(value)
+    assert len(smoother._latest) == 13
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, math.inf])
+def test_sigma_must_be_positive(sigma: float) -> None:
+    with pytest.raises(ValueError, match="sigma must be a positive number of frames"):
+        smooth_causal(np.ones(5), sigma)
+    with pytest.raises(ValueError, match="sigma must be a positive number of frames"):
+        CausalSmoother(sigma)
+
+
+@pytest.mark.parametrize("bad", [NAN, math.inf])
+def test_a_score_that_is_not_a_number_is_refused_and_leaves_the_smoother_as_it_was(bad: float) -> None:
+    smoother = CausalSmoother(2.0)
+    smoother.push(1.0)
+    with pytest.raises(ValueError, match=f"the next score is {bad}"):
+        smoother.push(bad)
+    assert smoother.push(1.0) == 1.0
+
+
+@pytest.mark.parametrize(("snippet", "sigma"), [(RECOVERY, 4.5), (RETRIEVAL, 16.0)])
+def test_a_timeline_is_calibrated_smoothed_and_placed_at_the_last_frame(snippet: Snippet, sigma: float) -> None:
+    scores = random_scores(100 - snippet.span)
+    expected = np.full(100, NAN)
+    expected[snippet.span :] = by_definition((scores - 2) / 3, sigma)
+    assert causal_sigma(snippet) == sigma
+    np.testing.assert_allclose(causal_timeline(scores, snippet, 100, SCALE), expected, atol=1e-12)
+
+
+def test_no_video_is_normalised_by_itself() -> None:
+    quiet = np.full(44, 2.0)
+    assert causal_timeline(quiet, RETRIEVAL, 100, SCALE)[-1] == 0
+    assert causal_timeline(quiet + 6, RETRIEVAL, 100, SCALE)[-1] == pytest.approx(2)
+
+
+@pytest.mark.parametrize("frames", [0, 1, 56])
+def test_a_video_too_short_for_a_snippet_has_no_score_yet(frames: int) -> None:
+    for scores in (np.zeros(0), np.zeros(frames)):
+        np.testing.assert_array_equal(causal_timeline(scores, RETRIEVAL, frames, SCALE), np.full(frames, NAN))
+
+
+def test_a_video_of_one_snippet_scores_its_last_frame() -> None:
+    np.testing.assert_array_equal(
+        causal_timeline(np.array([8.0]), RETRIEVAL, 57, SCALE), np.append(np.full(56, NAN), 2)
+    )
+
+
+@pytest.mark.parametrize(("count", "frames"), [(43, 100), (100, 100), (0, 100), (35, 36)])
+def test_a_wrong_number_of_scores_is_refused_with_both_numbers(count: int, frames: int) -> None:
+    with pytest.raises(ValueError, match=rf"{frames} frames .* but {count} scores"):
+        causal_timeline(np.ones(count), RETRIEVAL, frames, SCALE)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_not_numbers_are_refused_by_place(bad: float) -> None:
+    scores = np.zeros(44)
+    scores[3] = bad
+    with pytest.raises(ValueError, match="score 3 is"):
+        causal_timeline(scores, RETRIEVAL, 100, SCALE)
+
+
+def test_scores_of_several_windows_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"shape \(44, 5\)"):
+        causal_timeline(np.zeros((44, 5)), RETRIEVAL, 100, SCALE)
+
+
+@settings(deadline=None, max_examples=60)
+@given(frames=st.integers(57, 160), seed=st.integers(0, 1000), data=st.data())
+def test_what_comes_after_a_frame_changes_no_score_up_to_it(frames: int, seed: int, data: st.DataObject) -> None:
+    now = data.draw(st.integers(0, frames - 1))
+    streams = [random_scores(snippet.count(frames), seed) for snippet in (RECOVERY, RETRIEVAL)]
+    changed = [scores.copy() for scores in streams]
+    for scores, snippet in zip(changed, (RECOVERY, RETRIEVAL), strict=True):
+        # The snippets of which a frame lies after `now`.
+        scores[snippet.count(now + 1) :] *= -1000
+    before = fused(streams, frames)[: now + 1]
+    np.testing.assert_array_equal(fused(changed, frames)[: now + 1], before)
+
+
+@settings(deadline=None, max_examples=60)
+@given(frames=st.integers(0, 160), seed=st.integers(0, 1000), data=st.data())
+def test_cutting_the_video_after_a_frame_changes_no_score_up_to_it(frames: int, seed: int, data: st.DataObject) -> None:
+    kept = data.draw(st.integers(0, frames))
+    streams = [random_scores(snippet.count(frames), seed) for snippet in (RECOVERY, RETRIEVAL)]
+    cut = [scores[: snippet.count(kept)] for scores, snippet in zip(streams, (RECOVERY, RETRIEVAL), strict=True)]
+    np.testing.assert_array_equal(fused(cut, kept), fused(streams, frames)[:kept])
+
+
+def test_a_stream_alone_stands_for_both_until_the_other_has_a_score() -> None:
+    recovery, retrieval = np.array([NAN, 1.0, 2.0, NAN]), np.array([NAN, NAN, 5.0, 3.0])
+    np.testing.assert_allclose(fuse_causal(recovery, retrieval), [NAN, 2, 7, 6])
+    np.testing.assert_allclose(fuse_causal(recovery, retrieval, (1.0, 3.0)), [NAN, 4, 17, 12])
+
+
+def test_a_stream_of_weight_0_is_left_out() -> None:
+    recovery, retrieval = np.array([NAN, 1.0, 2.0, NAN]), np.array([NAN, NAN, 5.0, 3.0])
+    np.testing.assert_array_equal(fuse_causal(recovery, retrieval, (2, 0)), [NAN, 2, 4, NAN])
+    np.testing.assert_array_equal(fuse_causal(recovery, retrieval, (0, 0.5)), [NAN, NAN, 2.5, 1.5])
+
+
+def test_a_video_without_frames_is_fused_to_none() -> None:
+    assert fuse_causal(np.zeros(0), np.zeros(0)).shape == (0,)
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 1.0), (np.nan, 1.0), (1.0,), (1.0, 1.0, 1.0)])
+def test_weights_that_mean_nothing_are_refused(weights: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="weights must be two numbers"):
+        fuse_causal(np.ones(2), np.full(2, NAN), weights)
+
+
+def test_timelines_of_different_videos_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
+        fuse_causal(np.ones(2), np.full(3, NAN))
+
+
+def test_infinity_is_refused_by_frame() -> None:
+    with pytest.raises(ValueError, match="frame 1 scores"):
+        fuse_causal(np.ones(2), np.array([NAN, np.inf]))
+
+
+def test_a_frame_without_a_score_yet_counts_as_ordinary() -> None:
+    given = np.array([NAN, -1.0, 2.0])
+    np.testing.assert_array_equal(cold_start(given), [0, -1, 2])
+    assert np.isnan(given[0])
