@@ -20,7 +20,7 @@ def test_a_run_prints_its_table_and_writes_the_page(
     monkeypatch.setattr("twostream_vad.report.CARDS", 1)
     said = tsvad("evaluate", copied)
     assert said.returncode == 0
-    rows = json.loads((copied / "results/evaluation.json").read_text())["rows"]
+    rows = json.loads((copied / "results/evaluation.json").read_text())["protocols"]["paper"]["rows"]
     (fused,) = [line for line in said.stdout.splitlines() if line.startswith("│ fused")]
     assert f"{100 * rows['fused']['micro_auc']:.2f}" in fused
     assert sum(" * " in line for line in said.stdout.splitlines() if line.startswith("│ MLE")) == 1

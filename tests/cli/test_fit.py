@@ -116,7 +116,10 @@ def test_without_test_videos_nothing_is_scored(
             monkeypatch.setitem(stages.FITTING, name, lambda *_, name=name, **__: begun.append(name))
     said = tsvad("fit", tmp_path / "data", "--recipe", tiny_recipe, "--out", tmp_path / "run")
     assert said.returncode == 0
-    assert begun == ["train-recovery", "select-window", "features", "train-retrieval", "index", "select-weight"]
+    assert begun == [
+        *("train-recovery", "select-window", "train-encoder", "features", "train-retrieval", "index"),
+        *("select-weight", "calibrate"),
+    ]
 
 
 def test_plaza_renders_a_dataset(tsvad: Tsvad, tmp_path: Path) -> None:

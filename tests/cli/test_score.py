@@ -17,7 +17,7 @@ from twostream_vad.video.frames import ImageFolder
 Tsvad = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
 
-COLUMNS = ["frame", "time", "recovery", "retrieval", "fused", "recovery_raw", "retrieval_raw"]
+COLUMNS = ["frame", "time", "recovery", "retrieval", "fused", "causal", "recovery_raw", "retrieval_raw"]
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -55,14 +55,15 @@ def test_a_square_video_file_has_a_row_a_frame_and_a_picture(tsvad: Tsvad, fitte
     worst = max(rows, key=lambda row: float(row["fused"]))
     assert said.stdout.startswith(f"26 frames; most anomalous: frame {worst['frame']} at ")
     assert len(said.stderr.splitlines()) == 1
-    assert said.stdout.splitlines()[1:] == [str(out), str(out.with_suffix(".png"))]
+    assert "at or above the alarm threshold" in said.stdout.splitlines()[1]
+    assert said.stdout.splitlines()[2:] == [str(out), str(out.with_suffix(".png"))]
 
 
 def test_raw_scores_stand_at_their_frames_and_are_empty_elsewhere(tsvad: Tsvad, fitted: Path, clip: Path) -> None:
     tsvad("score", fitted, clip, "--out", clip.with_suffix(".csv"))
     rows = read_csv(clip.with_suffix(".csv"))
     assert [bool(row["recovery_raw"]) for row in rows] == [frame >= 8 for frame in range(26)]
-    assert [bool(row["retrieval_raw"]) for row in rows] == [12 <= frame < 17 for frame in range(26)]
+    assert [bool(row["retrieval_raw"]) for row in rows] == [4 <= frame < 23 for frame in range(26)]
 
 
 def test_a_portrait_folder_goes_into_the_run_unless_told_otherwise(

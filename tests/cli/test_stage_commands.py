@@ -100,7 +100,7 @@ def test_tables_are_shown_with_their_buckets(tsvad: Tsvad, fitted: Path) -> None
     said = tsvad("index", "show", fitted, "--show", 2)
     assert said.returncode == 0
     assert all(f"│ {table} " in said.stdout for table in range(4))
-    assert "81" in said.stdout  # codes: 3 videos of 9 snippets of 3 crops
+    assert "138" in said.stdout  # codes: 2 videos, one is held out, of 23 snippets of 3 crops
     assert before_any_table(said.stdout)
 
 
