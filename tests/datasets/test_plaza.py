@@ -83,6 +83,7 @@ def test_of_six_test_videos_each_has_one_or_two_events_and_every_kind_occurs(see
     plan = plan_events(seed, 6)
     assert sorted(len(kinds) for kinds in plan) == [1, 1, 1, 1, 1, 2]
     assert {kind for kinds in plan for kind in kinds} == set(KINDS)
+    assert all(len(set(kinds)) == len(kinds) for kinds in plan)
 
 
 def test_a_full_length_test_video_starts_and_ends_normal() -> None:

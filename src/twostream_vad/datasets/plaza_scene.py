@@ -211,8 +211,8 @@ def plan_events(seed: int, videos: int) -> list[tuple[str, ...]]:
     count = max(len(KINDS), round(1.2 * videos))
     deck += [extra[i % len(extra)] for i in range(count - len(KINDS))]
     plan: list[list[str]] = [[] for _ in range(videos)]
-    for i, kind in enumerate(deck):
-        plan[i % videos].append(kind)
+    for kind in deck:  # to the emptiest video that lacks the kind
+        min((kinds for kinds in plan if kind not in kinds), key=len, default=plan[0]).append(kind)
     return [tuple(kinds) for kinds in plan]
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..video.snippets import Snippet
 from .calibration import Scale
 from .fusion import fuse
-from .timeline import TRUNCATE, on_frames
+from .timeline import TRUNCATE, finite, on_frames
 
 Scores = NDArray[np.float64]
 
@@ -56,12 +56,7 @@ def smooth_causal(values: NDArray[Any], sigma: float) -> Scores:
     Raises:
         ValueError: NaN or infinity among the scores, or a sigma that is not a positive number of frames.
     """
-    scores = np.asarray(values, np.float64)
-    if scores.ndim != 1:
-        raise ValueError(f"scores must be one number each, shape (m,), got shape {scores.shape}")
-    if not np.isfinite(scores).all():
-        bad = int(np.flatnonzero(~np.isfinite(scores))[0])
-        raise ValueError(f"score {bad} is {scores[bad]}: score the video again, and look for NaN in the weights")
+    scores = finite(values)
     taps, masses = _kernel(sigma)
     total = np.zeros(len(scores))
     # Tap by tap, not np.convolve: the same order of additions as in a live feed, and so the same bits.

@@ -16,7 +16,7 @@ LAST_OF_SHORT = 1e-5  # the authors' score for the last frame of a video too sho
 
 def min_max(scores: NDArray[Any]) -> Scores:
     """Scores (m,) stretched to [0, 1]; all 0 where they are all equal. ValueError for NaN and infinity."""
-    values = _finite(scores)
+    values = finite(scores)
     if len(values) == 0:
         return values
     low, high = values.min(), values.max()
@@ -28,7 +28,7 @@ def min_max(scores: NDArray[Any]) -> Scores:
 
 def place(scores: NDArray[Any], offset: int, frames: int) -> Scores:
     """Scores (m,) put on a video's frames (frames,) from ``offset`` on, zeros elsewhere."""
-    values = _finite(scores)
+    values = finite(scores)
     if offset < 0 or offset + len(values) > frames:
         raise ValueError(
             f"{len(values)} scores from frame {offset} on do not fit {frames} frames: "
@@ -43,7 +43,7 @@ def smooth(scores: NDArray[Any], sigma: float) -> Scores:
     """Scores (frames,) through a Gaussian of ``sigma`` frames, zeros beyond both ends."""
     if not (sigma > 0 and np.isfinite(sigma)):
         raise ValueError(f"sigma must be a positive number of frames, got {sigma}")
-    values = _finite(scores)
+    values = finite(scores)
     if len(values) == 0:
         return values
     smoothed: Scores = gaussian_filter1d(values, sigma, mode="constant", cval=0.0, truncate=TRUNCATE)
@@ -62,7 +62,7 @@ def paper_timeline(scores: NDArray[Any], snippet: Snippet, frames: int) -> Score
     Raises:
         ValueError: NaN among the scores, or another number of scores than the video has snippets.
     """
-    values, snippets = _finite(scores), snippet.count(frames)
+    values, snippets = finite(scores), snippet.count(frames)
     offset = snippet.offset
     if snippets == 0:
         offset = 0
@@ -87,7 +87,8 @@ def on_frames(scores: NDArray[Any], snippet: Snippet, frames: int) -> Scores:
     return line
 
 
-def _finite(scores: NDArray[Any]) -> Scores:
+def finite(scores: NDArray[Any]) -> Scores:
+    """Scores (m,) as floats; ValueError for another shape, NaN and infinity."""
     values = np.asarray(scores, np.float64)
     if values.ndim != 1:
         raise ValueError(f"scores must be one number each, shape (m,), got shape {values.shape}")
