@@ -24,6 +24,7 @@ from twostream_vad.recovery.train import (
     train_recovery,
 )
 from twostream_vad.training import CheckpointError
+from twostream_vad.video.clips import ClipReader
 from twostream_vad.video.frames import ImageFolder
 from twostream_vad.video.views import MEAN, STD, Views
 
@@ -159,7 +160,7 @@ class Numbered(ImageFolder):
     """A video whose frames say which they are: red the frame, green the video."""
 
     def __init__(self, number: int, frames: int) -> None:
-        self.number, self.frames = number, frames
+        self.path, self.number, self.frames = Path(str(number)), number, frames
 
     def __len__(self) -> int:
         return self.frames
@@ -183,7 +184,7 @@ def told(clips: Tensor) -> list[tuple[int, list[int], int]]:
 
 
 def drawn(steps: range, seed: int = 0, fixed: bool = False) -> list[tuple[int, list[int], int]]:
-    jobs = draw_batches(NUMBERED, DRAWN, Views(16), seed, fixed, steps)
+    jobs = draw_batches(NUMBERED, DRAWN, ClipReader(Views(16)), seed, fixed, steps)
     return [clip for job in jobs for clip in told(job())]
 
 
@@ -217,7 +218,7 @@ def test_a_draw_depends_on_seed_and_step_alone() -> None:
 
 def test_a_batch_larger_than_an_epoch_is_filled() -> None:
     few = settings(draws=1, batch=5)
-    (job,) = draw_batches(NUMBERED, few, Views(16), 0, False, range(1))
+    (job,) = draw_batches(NUMBERED, few, ClipReader(Views(16)), 0, False, range(1))
     clips = told(job())
     assert len(clips) == 5
     assert {video for video, _, _ in clips} == {0, 1, 2}

@@ -22,6 +22,7 @@ from twostream_vad.retrieval import pace
 from twostream_vad.retrieval.pace import MOVING, STILL, Clips, PaceNet, draw_batch, sum_of_losses, train_pace
 from twostream_vad.retrieval.stream import Encoder
 from twostream_vad.training import CheckpointError, save_tensors, seeded
+from twostream_vad.video.clips import ClipReader
 from twostream_vad.video.frames import ImageFolder
 from twostream_vad.video.snippets import Snippet
 from twostream_vad.video.views import Views
@@ -135,7 +136,7 @@ def test_videos_too_short_for_twice_the_pace_are_refused_with_the_way_out(film: 
 
 
 def draw(videos: Sequence[ImageFolder], given: PaceSettings, *path: int) -> Clips:
-    return draw_batch(videos, given, SNIPPET, VIEWS, seeded(*path))
+    return draw_batch(videos, given, SNIPPET, ClipReader(VIEWS), seeded(*path))
 
 
 def test_a_draw_has_clips_and_a_label_and_a_change_of_every_pixel(film: Film) -> None:
@@ -231,7 +232,7 @@ def test_clips_of_a_batch_show_the_same_crop_some_of_them_mirrored(tmp_path: Pat
 def test_a_steps_batch_depends_on_seed_and_step_alone(film: Film) -> None:
     videos, given = [film("01", 30)], settings()
     jobs = {
-        (seed, first): list(pace._jobs(videos, given, SNIPPET, VIEWS, seed, range(first, 4)))
+        (seed, first): list(pace._jobs(videos, given, SNIPPET, ClipReader(VIEWS), seed, range(first, 4)))
         for seed, first in ((1, 0), (1, 3), (2, 3))
     }
     early, late, other = jobs[1, 0][3](), jobs[1, 3][0](), jobs[2, 3][0]()
@@ -283,7 +284,9 @@ def test_a_net_that_has_not_learned_is_undecided() -> None:
 
 
 def test_a_net_learns_to_tell_the_clips_it_is_shown(film: Film) -> None:
-    batch = draw_batch([film("01", 60)], settings(batch=6, boxes=2, speeds=(1, 4)), SNIPPET, SMALL, seeded(0))
+    batch = draw_batch(
+        [film("01", 60)], settings(batch=6, boxes=2, speeds=(1, 4)), SNIPPET, ClipReader(SMALL), seeded(0)
+    )
     torch.manual_seed(0)
     encoder = I3D(WIDTH, 64, cells=1)
     init_from_scratch(encoder)

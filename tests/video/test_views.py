@@ -1,12 +1,16 @@
 """Views against a slow half-pixel bilinear resize in numpy, written from its definition."""
 
 import math
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from twostream_vad.video.clips import ClipReader
 from twostream_vad.video.views import MEAN, STD, Region, Views, corridor_grid
 
 # Noise makes the worst of float32 coordinates: neighbours differ by up to 4.4.
@@ -17,6 +21,19 @@ SHAPES = [(30, 47), (47, 30), (40, 40), (12, 15), (96, 54)]
 
 def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Film:
+    images: list[NDArray[np.uint8]]
+    path: Path = Path("film")
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        return self.images[index]
+
+
+def drawn(views: Views, images: list[NDArray[np.uint8]], u: float, *, fixed: bool = False) -> Tensor:
+    return ClipReader(views).drawn(Film(images), range(len(images)), u, fixed=fixed)
 
 
 def weights(target: int, source: int) -> NDArray[np.float64]:
@@ -63,7 +80,7 @@ def test_scored_is_the_resized_frame_at_start_middle_and_end(height: int, width:
 @pytest.mark.parametrize("u", [0.0, 0.25, 0.5, 0.999])
 def test_drawn_is_a_cut_of_the_resized_frame(height: int, width: int, u: float) -> None:
     images = [picture(height, width, seed) for seed in range(3)]
-    clip = Views(16).drawn(images, u)
+    clip = drawn(Views(16), images, u)
     assert clip.shape == (3, 3, 16, 16)
     for t, image in enumerate(images):
         full = resized(image, 16)
@@ -77,12 +94,12 @@ def test_fixed_draws_each_test_crop_for_an_equal_share_of_u(height: int, width: 
     crops = views.scored(image)
     for k, crop in enumerate(crops):
         for u in (k / len(crops), (k + 0.99) / len(crops)):
-            assert torch.equal(views.drawn([image], u, fixed=True)[:, 0], crop)
+            assert torch.equal(drawn(views, [image], u, fixed=True)[:, 0], crop)
 
 
 def test_drawn_equals_scored_bit_for_bit_where_they_overlap() -> None:
     image, views = picture(30, 47), Views(16)
-    assert torch.equal(views.drawn([image, image], 0.0)[:, 1], views.scored(image)[0])
+    assert torch.equal(drawn(views, [image, image], 0.0)[:, 1], views.scored(image)[0])
 
 
 def test_a_square_frame_has_one_crop() -> None:
@@ -119,14 +136,14 @@ def test_u_selects_the_region_and_its_remainder_the_place_inside() -> None:
     image, views = picture(40, 57), Views(16, REGIONS)
     second = np.ascontiguousarray(image[:24, 10:40])
     for rest in (0.0, 0.4, 0.9):
-        drawn = views.drawn([image], (1 + rest) / 3)
-        torch.testing.assert_close(drawn, Views(16).drawn([second], rest), rtol=0, atol=0)
+        clip = drawn(views, [image], (1 + rest) / 3)
+        torch.testing.assert_close(clip, drawn(Views(16), [second], rest), rtol=0, atol=0)
 
 
 def test_fixed_with_regions_reaches_every_test_crop() -> None:
     image, views = picture(40, 57), Views(16, REGIONS)
-    drawn = [views.drawn([image], u, fixed=True)[:, 0] for u in (0, 0.34, 0.45, 0.6, 0.67, 0.8, 0.95)]
-    for got, crop in zip(drawn, views.scored(image), strict=True):
+    clips = [drawn(views, [image], u, fixed=True)[:, 0] for u in (0, 0.34, 0.45, 0.6, 0.67, 0.8, 0.95)]
+    for got, crop in zip(clips, views.scored(image), strict=True):
         assert torch.equal(got, crop)
 
 
@@ -182,17 +199,17 @@ def test_any_array_layout_will_do(layout: str) -> None:
 @pytest.mark.parametrize("u", [-0.1, 1.0, math.nan])
 def test_u_outside_its_range_is_refused_by_value(u: float) -> None:
     with pytest.raises(ValueError, match=f"got {u}"):
-        Views(16).drawn([picture(30, 47)], u)
+        drawn(Views(16), [picture(30, 47)], u)
 
 
 def test_frames_of_two_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="frame 1 of the snippet"):
-        Views(16).drawn([picture(30, 47), picture(30, 48)], 0.5)
+    with pytest.raises(ValueError, match=r"film: frame 1 is 48 x 30 pixels, others 47 x 30"):
+        drawn(Views(16), [picture(30, 47), picture(30, 48)], 0.5)
 
 
 def test_no_frames_are_refused() -> None:
     with pytest.raises(ValueError, match="no frames"):
-        Views(16).drawn([], 0.5)
+        drawn(Views(16), [], 0.5)
 
 
 @pytest.mark.parametrize("shape", [(30, 47), (3, 30, 47), (30, 47, 4)])

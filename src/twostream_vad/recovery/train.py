@@ -21,6 +21,7 @@ from ..training import (
     silent,
     train_net,
 )
+from ..video.clips import ClipReader
 from ..video.frames import ImageFolder
 from ..video.views import Views
 
@@ -69,6 +70,7 @@ def train_recovery(
         net = build(settings, views.size).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(parameter_groups(net, settings), lr=settings.lr)
         plan = Plan(len(long_enough), settings)
+        reader = ClipReader(views)
 
         def learn(step: int, clips: Tensor) -> dict[str, float]:
             rate = plan.rate(step)
@@ -79,7 +81,7 @@ def train_recovery(
             net,
             optimizer,
             steps=plan.steps,
-            draw=partial(draw_batches, long_enough, settings, views, seed, fixed_crops),
+            draw=partial(draw_batches, long_enough, settings, reader, seed, fixed_crops),
             learn=learn,
             folder=folder,
             kept=net.state_dict,
@@ -165,20 +167,20 @@ def recovery_loss(predicted: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
 def draw_batches(
     videos: Sequence[ImageFolder],
     settings: RecoverySettings,
-    views: Views,
+    reader: ClipReader,
     seed: int,
     fixed_crops: bool,
     steps: range,
 ) -> Iterator[Callable[[], Tensor]]:
     """A job a step that reads its clips, (batch, 3, 9, S, S); the draw depends on seed and step alone."""
     for step in steps:
-        yield partial(_batch, videos, settings, views, seed, fixed_crops, step)
+        yield partial(_batch, videos, settings, reader, seed, fixed_crops, step)
 
 
 def _batch(
     videos: Sequence[ImageFolder],
     settings: RecoverySettings,
-    views: Views,
+    reader: ClipReader,
     seed: int,
     fixed_crops: bool,
     step: int,
@@ -193,6 +195,6 @@ def _batch(
         rng = seeded(seed, 1, epoch, place_in_epoch)
         video = videos[order[place_in_epoch % len(order)]]
         start = int(rng.integers(len(video) - span))
-        images = [video.read(index) for index in range(start, start + span + 1, settings.interval)]
-        clips.append(views.drawn(images, rng.random(), fixed=fixed_crops))
+        frames = range(start, start + span + 1, settings.interval)
+        clips.append(reader.drawn(video, frames, rng.random(), fixed=fixed_crops))
     return torch.stack(clips)

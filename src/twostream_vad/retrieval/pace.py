@@ -19,6 +19,7 @@ from ..config import PaceSettings
 from ..nets.i3d import I3D
 from ..nets.weights import load_encoder
 from ..training import Progress, deterministic, fill, learning_rate, pick_device, seeded, silent, train_net
+from ..video.clips import ClipReader
 from ..video.frames import ImageFolder
 from ..video.pasting import busy_place, soft_box
 from ..video.snippets import Snippet
@@ -124,7 +125,7 @@ def train_pace(
             net,
             optimizer,
             steps=steps,
-            draw=partial(_jobs, usable, settings, snippet, views, seed),
+            draw=partial(_jobs, usable, settings, snippet, ClipReader(views), seed),
             learn=learn,
             folder=folder,
             kept=encoder.state_dict,
@@ -157,7 +158,7 @@ def draw_batch(
     videos: Sequence[ImageFolder],
     settings: PaceSettings,
     snippet: Snippet,
-    views: Views,
+    reader: ClipReader,
     rng: np.random.Generator,
 ) -> Clips:
     """Normal clips with parts of other times and paces pasted in.
@@ -169,10 +170,10 @@ def draw_batch(
     scene = scene_of(videos[int(rng.integers(len(videos)))].name)
     own = [video for video in videos if scene_of(video.name) == scene]
     u, longest = rng.random(), max(len(video) for video in own)
-    ordinary = [_read(own, snippet, 1, views, u, rng) for _ in range(settings.batch)]
+    ordinary = [_read(own, snippet, 1, reader, u, rng) for _ in range(settings.batch)]
     speeds = [speed for speed in settings.speeds if speed > 1 and speed * snippet.span < longest]
     faster = [
-        _read(own, snippet, int(rng.choice(speeds)), views, u, rng) for _ in range(-(-settings.batch // 2)) if speeds
+        _read(own, snippet, int(rng.choice(speeds)), reader, u, rng) for _ in range(-(-settings.batch // 2)) if speeds
     ]
     share = len(speeds) / (len(speeds) + settings.speeds.count(1))
     pasted = [_paste(clip, ordinary, faster, share, settings, rng) for clip in ordinary]
@@ -204,14 +205,13 @@ def _paste(
 
 
 def _read(
-    videos: Sequence[ImageFolder], snippet: Snippet, speed: int, views: Views, u: float, rng: np.random.Generator
+    videos: Sequence[ImageFolder], snippet: Snippet, speed: int, reader: ClipReader, u: float, rng: np.random.Generator
 ) -> Tensor:
     span = speed * snippet.span
     long_enough = [video for video in videos if len(video) > span]
     video = long_enough[int(rng.integers(len(long_enough)))]
     start = int(rng.integers(len(video) - span))
-    images = [video.read(index) for index in range(start, start + span + 1, speed * snippet.interval)]
-    return views.drawn(images, u)
+    return reader.drawn(video, range(start, start + span + 1, speed * snippet.interval), u)
 
 
 def _change(clip: Tensor) -> np.ndarray:
@@ -224,9 +224,9 @@ def _jobs(
     videos: Sequence[ImageFolder],
     settings: PaceSettings,
     snippet: Snippet,
-    views: Views,
+    reader: ClipReader,
     seed: int,
     steps: range,
 ) -> Iterator[Callable[[], Clips]]:
     for step in steps:
-        yield partial(draw_batch, videos, settings, snippet, views, seeded(seed, 3, step))
+        yield partial(draw_batch, videos, settings, snippet, reader, seeded(seed, 3, step))

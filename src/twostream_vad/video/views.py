@@ -57,35 +57,31 @@ class Views:
         """
         crops = []
         for region in self._regions(*_height_width(image)):
-            picture = self._resized(image, region)
+            picture = self.resized(image, region)
             crops += [_cut(picture, offset, self.size) for offset in self._offsets(region)]
         return torch.stack(crops)
 
-    def drawn(self, images: Sequence[NDArray[np.uint8]], u: float, *, fixed: bool = False) -> Tensor:
-        """One crop, the same of each frame: T frames (H, W, 3) uint8 RGB -> (3, T, size, size) float32.
+    def crop(self, height: int, width: int, u: float, *, fixed: bool = False) -> tuple[Region, int]:
+        """A region of a frame of height x width pixels, and an offset along its resized long side, drawn by ``u``.
 
         Args:
-            images: a snippet's frames, all of one size.
-            u: in [0, 1), says which crop. With n regions, floor(u n) is the region and the remainder,
-                u n - floor(u n), takes the place of u inside it.
+            height: of the frame.
+            width: of the frame.
+            u: in [0, 1). With n regions, floor(u n) is the region and the remainder, u n - floor(u n), takes the
+                place of u inside it.
             fixed: choose among the test crops instead of all offsets.
         """
         if not 0 <= u < 1:
             raise ValueError(f"u must lie in [0, 1), got {u}")
-        if not images:
-            raise ValueError("no frames to draw a crop from; a snippet has at least one")
-        height, width = _height_width(images[0])
         region, rest = _pick(self._regions(height, width), u)
         room = max(self._resized_shape(region)) - self.size
-        offset = _pick(self._offsets(region), rest)[0] if fixed else round(room * rest)
-        clip = torch.empty(3, len(images), self.size, self.size)
-        for t, image in enumerate(images):
-            if _height_width(image) != (height, width):
-                raise ValueError(
-                    f"frame {t} of the snippet has shape {image.shape}, the first {images[0].shape}; "
-                    f"a snippet's frames must be of one size"
-                )
-            clip[:, t] = _cut(self._resized(image, region), offset, self.size)
+        return region, _pick(self._offsets(region), rest)[0] if fixed else round(room * rest)
+
+    def clip(self, pictures: Sequence[Tensor], offset: int) -> Tensor:
+        """The crop at ``offset`` of T resized frames (3, h, w) -> (3, T, size, size) float32."""
+        clip = torch.empty(3, len(pictures), self.size, self.size)
+        for t, picture in enumerate(pictures):
+            clip[:, t] = _cut(picture, offset, self.size)
         return clip
 
     def count(self, height: int, width: int) -> int:
@@ -127,7 +123,7 @@ class Views:
         room = max(self._resized_shape(region)) - self.size
         return (0, room // 2, room) if room else (0,)
 
-    def _resized(self, image: NDArray[np.uint8], region: Region) -> Tensor:
+    def resized(self, image: NDArray[np.uint8], region: Region) -> Tensor:
         """(H, W, 3) uint8 -> (3, h, w) float32, the region normalised first and resized second."""
         pixels = image[region.y : region.y + region.height, region.x : region.x + region.width]
         if not pixels.flags.writeable or min(pixels.strides) < 0:
