@@ -31,10 +31,30 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "fusion": FusionSettings,
 }
 PAPER = Recipe(name="paper")
+NAMES = {"True": "yes", "False": "no"}
 
 
 def test_the_four_datasets_have_recipes() -> None:
     assert {"ped2", "avenue", "shanghaitech", "corridor"} <= set(recipe_names())
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_manuals_table_tells_the_recipes_values(name: str) -> None:
+    lines = (Path(__file__).parents[1] / "docs/recipes.md").read_text("utf-8").splitlines()
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    head = next(row for row in table if row[1:2] == ["ped2"])
+    recipe = load_recipe(name).model_dump()
+    told = 0
+    for row in table:
+        section, dot, key = row[0].split(" ")[0].strip("`").partition(".")
+        if dot and len(row) == len(head) and (cell := row[head.index(name)]) not in {"–", "same"}:
+            value = recipe[section][key]
+            values = value if isinstance(value, list | tuple) else [value]
+            assert cell.split(", ") == [
+                f"{part:g}" if isinstance(part, float) else NAMES.get(str(part), str(part)) for part in values
+            ]
+            told += 1
+    assert told >= 10
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -167,11 +167,11 @@ class RetrievalSettings(Section):
 class PaceSettings(Section):
     """The encoder's own task, where retrieval's encoder is `pace`: which part of a picture plays too fast?"""
 
-    lr: Rate = Field(0.001, description="Adam's learning rate; half a cosine to 0")
+    lr: Rate = Field(0.002, description="Adam's learning rate; half a cosine to 0")
     warmup_steps: int = Field(50, ge=0, description="optimiser steps in which lr rises linearly from 0")
     epochs: Count = Field(12, description="passes over the draws")
     draws: Count = Field(32, description="clips drawn a video and epoch")
-    batch: Annotated[int, Field(ge=2)] = Field(8, description="clips a step")
+    batch: Annotated[int, Field(ge=2)] = Field(4, description="clips a step")
     boxes: Count = Field(3, description="parts pasted into a clip, at most")
     speeds: tuple[Count, ...] = Field(
         (1, 1, 2, 3, 4), description="how fast a part plays, drawn evenly; 1 is ordinary: it comes of another time only"

@@ -1,14 +1,11 @@
 """Tracks from masks, drawn as rectangles whose boxes are known."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from twostream_vad.datasets.layouts import Dataset, DatasetError, Video
-from twostream_vad.datasets.tracks import dataset_tracks, mask_tracks
+from twostream_vad.datasets.tracks import mask_tracks
 from twostream_vad.evaluation.regions import detect_regions
 
 Box = tuple[int, int, int, int]
@@ -106,30 +103,3 @@ def test_a_mask_of_another_form_is_refused_by_frame(wrong: NDArray[np.bool_]) ->
 def test_settings_out_of_range_are_refused(least: int, gap: int) -> None:
     with pytest.raises(ValueError, match="or more"):
         mask_tracks([], least=least, gap=gap)
-
-
-def dataset(root: Path, *names: str) -> Dataset:
-    return Dataset(root, "folder", (), tuple(Video(name, root / name) for name in names))
-
-
-def save(root: Path) -> None:
-    masks = {"01": np.packbits([mask(A), mask(A)], axis=-1), "02": np.packbits([mask()], axis=-1)}
-    np.savez(root / "masks.npz", allow_pickle=False, **masks)
-
-
-def test_a_datasets_tracks_are_those_of_its_test_videos_masks(tmp_path: Path) -> None:
-    save(tmp_path)
-    tracks = dataset_tracks(dataset(tmp_path, "01", "02"))
-    assert tracks is not None
-    assert tracks["01"].tolist() == [[0, 0, *A], [0, 1, *A]]
-    assert tracks["02"].shape == (0, 6)
-
-
-def test_a_test_video_without_masks_is_named(tmp_path: Path) -> None:
-    save(tmp_path)
-    with pytest.raises(DatasetError, match="no masks of video 03"):
-        dataset_tracks(dataset(tmp_path, "01", "02", "03"))
-
-
-def test_a_dataset_without_masks_has_no_tracks(tmp_path: Path) -> None:
-    assert dataset_tracks(dataset(tmp_path, "01")) is None

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.evaluation.auc import macro_auc, micro_auc, roc_auc
-from twostream_vad.evaluation.bootstrap import bootstrap, macro_auc_of, micro_auc_of
+from twostream_vad.evaluation.auc import micro_auc, roc_auc
+from twostream_vad.evaluation.bootstrap import bootstrap, micro_auc_of
 
 Videos = dict[str, NDArray[np.float64]]
 
@@ -43,19 +43,9 @@ def test_micro_auc_of_a_draw_is_that_of_its_frames_laid_end_to_end(levels: int) 
                 statistic(drawn)
 
 
-def test_macro_auc_of_a_draw_counts_a_video_as_often_as_it_is_drawn() -> None:
-    scores, labels = videos(0)
-    statistic = macro_auc_of(scores, labels)
-    for drawn in draws(list(scores), 1, 10):
-        copies = {f"{name} {copy}": name for copy, name in enumerate(drawn)}
-        expected = macro_auc({c: scores[n] for c, n in copies.items()}, {c: labels[n] for c, n in copies.items()})
-        assert statistic(drawn) == pytest.approx(expected, abs=1e-12)
-
-
 def test_each_video_once_is_the_metric_itself() -> None:
     scores, labels = videos(2)
     assert micro_auc_of(scores, labels)(list(scores)) == pytest.approx(micro_auc(scores, labels), abs=1e-12)
-    assert macro_auc_of(scores, labels)(list(scores)) == pytest.approx(macro_auc(scores, labels), abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", [0, 1])
@@ -66,16 +56,14 @@ def test_a_draw_of_one_class_has_no_micro_auc(kind: int) -> None:
         statistic(["same", "same"])
 
 
-@pytest.mark.parametrize("build", [micro_auc_of, macro_auc_of])
-def test_statistics_refuse_what_the_metrics_refuse(build: object) -> None:
-    assert callable(build)
+def test_the_statistic_refuses_what_the_metric_refuses() -> None:
     scores, labels = videos(0)
     with pytest.raises(ValueError, match="video 01: the score of frame 0 is nan"):
-        build(scores | {"01": scores["01"] * np.nan}, labels)
+        micro_auc_of(scores | {"01": scores["01"] * np.nan}, labels)
     with pytest.raises(ValueError, match=r"no scores of 1 videos \(other\)"):
-        build(scores, labels)(["01", "other"])
+        micro_auc_of(scores, labels)(["01", "other"])
     with pytest.raises(ValueError, match="no videos were drawn"):
-        build(scores, labels)([])
+        micro_auc_of(scores, labels)([])
 
 
 def test_the_interval_of_a_mean_is_that_of_its_distribution() -> None:

@@ -102,7 +102,7 @@ def test_a_killed_trainings_log_has_each_step_once_and_the_same_numbers(trained:
     assert logs[0] == logs[1]
     assert [step for step, *_ in logs[0]] == list(range(6))
     rising, cosine = [0.5, 1.0], [0.5 * (1 + np.cos(np.pi * step / 4)) for step in range(4)]
-    assert [lr / 0.001 for *_, lr in logs[0]] == pytest.approx(rising + cosine)
+    assert [lr / settings().lr for *_, lr in logs[0]] == pytest.approx(rising + cosine)
 
 
 def test_the_file_is_an_encoder_that_has_moved_from_its_start(trained: tuple[Path, Path], start: Path) -> None:
@@ -129,8 +129,10 @@ def test_weights_of_another_width_are_refused_by_file(film: Film, start: Path, t
         train([film("01", 20)], start, tmp_path, width=WIDTH * 2)
 
 
-def test_videos_too_short_for_twice_the_pace_are_refused_with_the_way_out(film: Film, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"the 15 frames of a snippet at twice its pace.*retrieval\.encoder=recovery"):
+def test_videos_too_short_for_a_faster_pace_are_refused_with_the_way_out(film: Film, tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"the 15 frames of a snippet at 2 times its pace.*retrieval\.encoder=recovery"
+    ):
         train([film("a", 14)], tmp_path / "none", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -144,7 +146,11 @@ def test_a_draw_has_clips_and_a_label_and_a_change_of_every_pixel(film: Film) ->
     assert batch.clips.shape == (3, 3, 8, 128, 128)
     assert batch.fast.shape == (3, 128, 128)
     assert set(batch.fast.flatten().tolist()) <= {0.0, 1.0}
-    torch.testing.assert_close(batch.change, batch.clips.diff(dim=2).abs().mean((1, 2)))
+    for clip, moves in zip(batch.clips.double().numpy(), batch.change.numpy(), strict=True):
+        change = np.abs(np.diff(clip, axis=1)).mean((0, 1))
+        floor = 2 * np.sort(change, axis=None)[change.size // 4]
+        np.testing.assert_allclose(moves, np.clip(change - floor, 0, None), atol=1e-3)
+        assert moves.any()
 
 
 def test_parts_at_the_ordinary_pace_are_labelled_0(film: Film) -> None:
@@ -249,8 +255,8 @@ def slow_losses(answers: Sequence[Tensor], fast: Tensor, change: Tensor) -> floa
         losses, weights = 0.0, 0.0
         for n, _, row, column in np.ndindex(*answer.shape):
             place = (n, slice(row * cell, (row + 1) * cell), slice(column * cell, (column + 1) * cell))
-            moved = change[place].double().numpy()
-            share = float((moved * fast[place].double().numpy()).sum() / moved.sum()) if moved.any() else 0.0
+            moved = change[place].double().numpy() + 1e-4
+            share = float((moved * fast[place].double().numpy()).sum() / moved.sum())
             chance = 1 / (1 + np.exp(-float(answer[n, 0, row, column])))
             weight = min(max(float(moved.mean()) / MOVING, STILL), 1.0)
             losses -= weight * (share * np.log(chance) + (1 - share) * np.log(1 - chance))

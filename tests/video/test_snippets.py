@@ -1,12 +1,9 @@
 """Snippets: index arithmetic against slow obvious versions."""
 
-from collections.abc import Iterator
-
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from twostream_vad.video.snippets import RECOVERY, RETRIEVAL, Snippet, sliding
+from twostream_vad.video.snippets import RECOVERY, RETRIEVAL, Snippet
 
 snippets = st.builds(Snippet, length=st.integers(1, 9), interval=st.integers(1, 8), offset=st.just(0))
 
@@ -25,30 +22,6 @@ def test_retrieval_spans_57_frames_and_its_score_is_for_the_fifth_of_eight() -> 
 def test_a_video_has_16_or_56_snippets_less_than_frames(video_frames: int) -> None:
     assert RECOVERY.count(video_frames) == max(0, video_frames - 16)
     assert RETRIEVAL.count(video_frames) == max(0, video_frames - 56)
-
-
-@given(snippets, st.integers(0, 100))
-def test_sliding_gives_every_snippet_that_fits(snippet: Snippet, video_frames: int) -> None:
-    fitting = [s for s in range(video_frames) if max(snippet.frames(s)) < video_frames]
-    assert len(fitting) == snippet.count(video_frames)
-    expected = [(start, list(snippet.frames(start))) for start in fitting]
-    assert list(sliding(range(video_frames), snippet)) == expected
-
-
-def test_sliding_gives_a_snippet_as_soon_as_its_last_frame_is_there() -> None:
-    asked = 0
-
-    def frames() -> Iterator[int]:
-        nonlocal asked
-        while True:
-            yield asked
-            asked += 1
-
-    stream = sliding(frames(), RECOVERY)
-    assert next(stream)[0] == 0
-    assert asked == 16
-    assert next(stream)[0] == 1
-    assert asked == 17
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .layouts import Dataset
-from .masks import find_masks
-
 Box = tuple[int, int, int, int]  # x_min, y_min, x_max, y_max, both ends included
 Tracks = NDArray[np.int64]
 """Rows of track, frame, x_min, y_min, x_max, y_max, in the order of frames; both ends included."""
@@ -53,21 +50,6 @@ def mask_tracks(masks: Iterable[NDArray[np.bool_]], *, least: int = 10, gap: int
             seen[track_of[region]] = frame, box
             rows.append((track_of[region], frame, *box))
     return np.array(rows, np.int64).reshape(-1, 6)
-
-
-def dataset_tracks(dataset: Dataset, *, least: int = 10, gap: int = 2) -> dict[str, Tracks] | None:
-    """Tracks of each test video from the dataset's pixel masks; None where it has none.
-
-    Masks of one video at a time are in memory.
-
-    Raises:
-        DatasetError: damaged masks, or a test video without any: it need not be normal.
-        ValueError: as ``mask_tracks``.
-    """
-    source = find_masks(dataset)
-    if source is None:
-        return None
-    return {video.name: mask_tracks(source.read(video.name), least=least, gap=gap) for video in dataset.testing}
 
 
 def _boxes(mask: NDArray[Any], frame: int, least: int) -> list[Box]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .auc import ByVideo, macro_auc, micro_auc
+from .auc import ByVideo, micro_auc
 
 Statistic = Callable[[Sequence[str]], float]
 """Takes videos' names, some of them several times, and counts a video as often as it is named."""
@@ -93,22 +93,6 @@ def micro_auc_of(scores: ByVideo, labels: ByVideo) -> Statistic:
         below_and_within = 2 * normal - np.diff(normal, prepend=0)
         wins = (np.diff(anomalous, prepend=0) * below_and_within).sum()
         return float(wins / (2 * normal[-1] * anomalous[-1]))
-
-    return statistic
-
-
-def macro_auc_of(scores: ByVideo, labels: ByVideo) -> Statistic:
-    """``macro_auc`` of drawn videos; each video's area is computed once.
-
-    Raises:
-        ValueError: as ``macro_auc``. The statistic raises it for names it does not know.
-    """
-    macro_auc(scores, labels)  # refuses what cannot be judged
-    names = list(labels)
-    areas = np.array([macro_auc({name: scores[name]}, {name: labels[name]}) for name in names])
-
-    def statistic(drawn: Sequence[str]) -> float:
-        return float(np.average(areas, weights=_times(drawn, names)))
 
     return statistic
 

@@ -20,27 +20,6 @@ Videos = Iterable[tuple[str, NDArray[Any]]]
 HEADER = ("video", "frame", "x_min", "y_min", "x_max", "y_max", "score")
 
 
-def find_regions(heat: NDArray[np.float32], threshold: float, *, most: int = 8) -> Floats:
-    """Connected regions of a heat map at or above a threshold; pixels that touch at a corner are connected.
-
-    Args:
-        heat: of one frame, (H, W).
-        threshold: on the heat map's own scale.
-        most: regions kept, those with the highest scores.
-
-    Returns:
-        (regions, 5): x_min, y_min, x_max, y_max in pixels of the heat map, both ends included, and the score,
-        which is the region's largest heat. The highest score comes first; of equal ones the upper, then the left.
-
-    Raises:
-        ValueError: a heat map of another form, or with NaN or infinity; a threshold that is not finite.
-    """
-    _check(heat, most)
-    if not np.isfinite(threshold):
-        raise ValueError(f"threshold must be finite, got {threshold}")
-    return _components(heat, threshold, most)
-
-
 def frame_regions(heat: NDArray[np.float32], *, floor: float, share: float = 0.5, most: int = 8) -> Floats:
     """Regions around a frame's own peaks: heat of at least ``share`` of the frame's largest and of ``floor``.
 
@@ -56,7 +35,9 @@ def frame_regions(heat: NDArray[np.float32], *, floor: float, share: float = 0.5
         most: regions kept, those with the highest scores.
 
     Returns:
-        As `find_regions`; none for a frame whose largest heat is below ``floor``, or is 0.
+        (regions, 5): x_min, y_min, x_max, y_max in pixels of the heat map, both ends included, and the score,
+        which is the region's largest heat. Pixels that touch at a corner are connected. The highest score comes
+        first; of equal ones the upper, then the left. None for a frame whose largest heat is below ``floor``, or 0.
 
     Raises:
         ValueError: a heat map of another form, or with NaN or infinity; ``floor`` or ``share`` out of range.

@@ -27,14 +27,14 @@ from ..video.source import scene_of
 from ..video.views import Views
 
 MOVING = 0.15
-"""Mean change from frame to frame, in normalised values, at which a cell counts fully."""
-STILL = 0.05
+"""Mean change from frame to frame, above the sensor's noise and in normalised values, at which a cell counts fully."""
+STILL = 0.01
 """What a cell counts where nothing moves: there every pace looks the same."""
 
 
 @dataclass(frozen=True)
 class Clips:
-    """A batch: clips (B, 3, 8, S, S), how far each pixel plays too fast and how much it changes, both (B, S, S)."""
+    """A batch: clips (B, 3, 8, S, S), which pixels play too fast and how much each moves, both (B, S, S)."""
 
     clips: Tensor
     fast: Tensor
@@ -92,13 +92,14 @@ def train_pace(
         The encoder's file; one that is there already stays.
 
     Raises:
-        ValueError: no video is long enough to be played at twice its pace.
+        ValueError: no video is long enough to be played at the least of the faster paces.
     """
-    usable = [video for video in videos if len(video) > 2 * snippet.span]
+    least = min(speed for speed in settings.speeds if speed > 1)
+    usable = [video for video in videos if len(video) > least * snippet.span]
     if not usable:
         raise ValueError(
-            f"no training video has the {2 * snippet.span + 1} frames of a snippet at twice its pace; give longer "
-            "video, or take another encoder: --set retrieval.encoder=recovery"
+            f"no training video has the {least * snippet.span + 1} frames of a snippet at {least} times its pace; give "
+            "longer video, or take another encoder: --set retrieval.encoder=recovery"
         )
     if (folder / "model.safetensors").exists():
         return folder / "model.safetensors"
@@ -141,13 +142,14 @@ def sum_of_losses(answers: Sequence[Tensor], fast: Tensor, change: Tensor) -> Te
     Args:
         answers: logits (B, 1, C, C) each.
         fast: (B, S, S), 1 where a pixel plays too fast.
-        change: (B, S, S), mean change of a pixel from frame to frame.
+        change: (B, S, S), how much a pixel moves: its mean change from frame to frame, less the noise's.
     """
     total = torch.zeros((), device=fast.device)
+    change = change + 1e-4  # in a cell where nothing moves, all pixels count alike
     for answer in answers:
         cell = fast.shape[-1] // answer.shape[-1]
         moved = F.avg_pool2d(change[:, None], cell)
-        share = F.avg_pool2d((fast * change)[:, None], cell) / moved.clamp_min(1e-4)  # of what moves in the cell
+        share = F.avg_pool2d((fast * change)[:, None], cell) / moved  # of what moves in the cell
         weight = (moved / MOVING).clamp(STILL, 1)
         losses = F.binary_cross_entropy_with_logits(answer, share.clamp(0, 1), reduction="none")
         total = total + (losses * weight).sum() / weight.sum()
@@ -215,9 +217,12 @@ def _read(
 
 
 def _change(clip: Tensor) -> np.ndarray:
-    """Mean change of a pixel from frame to frame, (3, T, S, S) → (S, S)."""
+    """Mean change of a pixel from frame to frame above the sensor's noise, (3, T, S, S) → (S, S).
+
+    The stillest quarter of a picture tells the noise; what changes less than twice as much does not move.
+    """
     change: np.ndarray = (clip[:, 1:] - clip[:, :-1]).abs().mean((0, 1)).numpy()
-    return change
+    return np.maximum(change - 2 * np.quantile(change, 0.25), 0).astype(np.float32)
 
 
 def _jobs(

@@ -4,7 +4,6 @@ Nothing is normalised per video: scores stand on a scale set beforehand on norma
 """
 
 import math
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,31 +24,6 @@ def causal_snippet(snippet: Snippet) -> Snippet:
     return replace(snippet, offset=snippet.span)
 
 
-class CausalSmoother:
-    """One stream's scores through a one-sided Gaussian, one by one as they come; holds 4 sigma of them.
-
-    The kernel is the right half of the paper's Gaussian, normalised over the scores seen so far, so that
-    the start is not pulled towards 0. Gives bit for bit what `smooth_causal` gives for all at once.
-
-    Args:
-        sigma: of the Gaussian, in frames.
-    """
-
-    def __init__(self, sigma: float) -> None:
-        self._taps, self._masses = _kernel(sigma)
-        self._latest: deque[float] = deque(maxlen=len(self._taps))
-
-    def push(self, value: float) -> float:
-        """Takes the next score, gives it smoothed. ValueError for NaN and infinity, which would stay for 4 sigma."""
-        if not math.isfinite(value):
-            raise ValueError(f"the next score is {value}: look for NaN in the weights")
-        self._latest.appendleft(float(value))
-        total = 0.0
-        for tap, earlier in zip(self._taps, self._latest, strict=False):
-            total += tap * earlier
-        return total / self._masses[len(self._latest) - 1]
-
-
 def smooth_causal(values: NDArray[Any], sigma: float) -> Scores:
     """Scores (m,), one a frame, each the Gaussian-weighted mean of itself and the ones before, (m,).
 
@@ -59,7 +33,7 @@ def smooth_causal(values: NDArray[Any], sigma: float) -> Scores:
     scores = finite(values)
     taps, masses = _kernel(sigma)
     total = np.zeros(len(scores))
-    # Tap by tap, not np.convolve: the same order of additions as in a live feed, and so the same bits.
+    # Tap by tap, not np.convolve: what comes after a frame cannot change a bit of its score.
     for delay, tap in enumerate(taps[: len(scores)]):
         total[delay:] += tap * scores[: len(scores) - delay]
     smoothed: Scores = total / np.array(masses)[np.minimum(np.arange(len(scores)), len(masses) - 1)]

@@ -1,12 +1,6 @@
 """Snippets: which frames of a video go into the net together, and which frame their score is for."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeVar
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,15 +41,3 @@ class Snippet:
 
 RECOVERY = Snippet(length=9, interval=2, offset=16)
 RETRIEVAL = Snippet(length=8, interval=8, offset=32)
-
-
-def sliding(frames: Iterable[T], snippet: Snippet) -> Iterator[tuple[int, list[T]]]:
-    """Every snippet of a stream of frames, as soon as its last frame is there: (start, its ``length`` items).
-
-    Holds the last ``span + 1`` items, so the stream may be endless.
-    """
-    held: deque[T] = deque(maxlen=snippet.span + 1)
-    for index, frame in enumerate(frames):
-        held.append(frame)
-        if index >= snippet.span:
-            yield index - snippet.span, list(islice(held, 0, None, snippet.interval))
