@@ -222,7 +222,8 @@ def _change(clip: Tensor) -> np.ndarray:
     The stillest quarter of a picture tells the noise; what changes less than twice as much does not move.
     """
     change: np.ndarray = (clip[:, 1:] - clip[:, :-1]).abs().mean((0, 1)).numpy()
-    return np.maximum(change - 2 * np.quantile(change, 0.25), 0).astype(np.float32)
+    moves: np.ndarray = np.maximum(change - 2 * np.quantile(change, 0.25), 0).astype(np.float32)
+    return moves
 
 
 def _jobs(
