@@ -19,7 +19,7 @@ from .fitted import (
 from .recovery.stream import RecoveryStream
 from .retrieval.stream import RetrievalStream
 from .run import Run, RunError
-from .scores.calibration import Calibration
+from .scores.calibration import Calibration, Scale
 from .scores.causal import causal_timeline, fuse_causal
 from .scores.fusion import fuse
 from .scores.stream import ClipBuffer, Stream
@@ -124,6 +124,15 @@ class Detector:
         local, distances = (feed.scores() for feed in feeds)
         return RawScores(np.array(times), local[:, self.window] if local.size else np.zeros(0), distances)
 
+    def causal(self, raw: RawScores, recovery: Scale, retrieval: Scale) -> Floats:
+        """Both streams' causal timelines on their scales, fused, (frames,); NaN where there is no score yet."""
+        frames = len(raw.times)
+        return fuse_causal(
+            causal_timeline(raw.recovery, self.recovery.snippet, frames, recovery),
+            causal_timeline(raw.retrieval, self.retrieval.snippet, frames, retrieval),
+            self.weights,
+        )
+
     def score(self, source: FrameSource, progress: Callable[[int], None] = lambda _: None) -> VideoScores:
         """Scores every frame of a video, under both protocols; arguments and errors as `raw`."""
         assert self.calibration is not None, "loaded for raw scores only"
@@ -131,11 +140,7 @@ class Detector:
         frames, snippets = len(raw.times), (self.recovery.snippet, self.retrieval.snippet)
         recovery = paper_timeline(raw.recovery, snippets[0], frames)
         retrieval = paper_timeline(raw.retrieval, snippets[1], frames)
-        causal = fuse_causal(
-            causal_timeline(raw.recovery, snippets[0], frames, self.calibration.recovery),
-            causal_timeline(raw.retrieval, snippets[1], frames, self.calibration.retrieval),
-            self.weights,
-        )
+        causal = self.causal(raw, self.calibration.recovery, self.calibration.retrieval)
         fused = fuse(recovery, retrieval, self.weights)
         return VideoScores(raw, recovery, retrieval, fused, causal, self.calibration.threshold)
 

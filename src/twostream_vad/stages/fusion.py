@@ -21,7 +21,7 @@ from ..fitted import (
 from ..recovery.pseudo import pseudo_videos
 from ..run import Run
 from ..scores.calibration import Calibration, Scale
-from ..scores.causal import causal_timeline, cold_start, fuse_causal
+from ..scores.causal import cold_start
 from ..scores.files import read_scores, write_scores
 from ..scores.fusion import fuse
 from ..scores.stream import score_views
@@ -93,14 +93,7 @@ def run_calibrate(run: Run, *, redo: bool = False, progress: Progress = silent) 
             Scale.of(np.concatenate([getattr(scores, stream) for scores in raw.values()]))
             for stream in ("recovery", "retrieval")
         ]
-        fused = [
-            fuse_causal(
-                causal_timeline(scores.recovery, detector.recovery.snippet, len(scores.times), scales[0]),
-                causal_timeline(scores.retrieval, detector.retrieval.snippet, len(scores.times), scales[1]),
-                detector.weights,
-            )
-            for name, scores in raw.items()
-        ]
+        fused = [detector.causal(scores, *scales) for scores in raw.values()]
         reached = np.nanquantile(np.concatenate(fused), run.recipe.calibration.quantile)
         threshold = float(np.nextafter(reached, np.inf))  # an alarm is at the threshold or above
         run.path("calibration").mkdir(exist_ok=True)
