@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 KEPT_BYTES = 1 << 30
+READERS = 2
+"""Threads that read for a training on a GPU."""
 
 
 class Progress(Protocol):
@@ -105,7 +107,14 @@ def learning_rate(
 
 
 def prefetch(jobs: Iterable[Callable[[], T]], workers: int) -> Generator[T, None, None]:
-    """Results of the jobs, in order, made by threads that work up to ``2 * workers`` jobs ahead."""
+    """Results of the jobs, in order, made by threads that work up to ``2 * workers`` jobs ahead; by none, one by one.
+
+    On a CPU the net computes on all cores, and threads that read beside it make both wait: there, no workers.
+    """
+    if workers == 0:
+        for job in jobs:
+            yield job()
+        return
     with ThreadPoolExecutor(workers) as pool:
         waiting: list[Future[T]] = []
         try:
@@ -139,8 +148,8 @@ def train_net(
         net: all that learns.
         optimizer: of its parameters.
         steps: in all.
-        draw: steps still to do → a job each, which reads that step's batch in a thread; the batch must depend on
-            the step alone.
+        draw: steps still to do → a job each, which reads that step's batch, perhaps in a thread; the batch must
+            depend on the step alone.
         learn: one step on a batch; returns what is logged, the loss among it.
         folder: for ``checkpoint.safetensors``, ``logs/`` and, at the end, ``model.safetensors``.
         kept: the tensors of ``model.safetensors``.
@@ -160,7 +169,8 @@ def train_net(
     net.train()
     at = time.monotonic()
     log = TrainingLog(folder / "logs", resumed_at=first)
-    with contextlib.closing(log), contextlib.closing(prefetch(draw(range(first, steps)), workers=2)) as batches:
+    workers = 0 if next(net.parameters()).device.type == "cpu" else READERS
+    with contextlib.closing(log), contextlib.closing(prefetch(draw(range(first, steps)), workers)) as batches:
         for step, batch in enumerate(batches, start=first):
             values = learn(step, batch)
             log.write(step, **values)

@@ -28,7 +28,7 @@ LAWN_WAYS: tuple[tuple[tuple[float, float], ...], ...] = (
     ((17.0, 11.2), (6.0, 10.6), (1.8, 9.6), (-2.0, 8.8), (-15.0, 8.4)),
     ((3.2, -7.0), (3.0, 5.0), (3.4, 8.6), (3.7, 12.4), (2.0, 13.8), (-17.0, 13.9)),
 )
-ON_SCREEN = 7.0  # people, about
+ON_SCREEN = 10.0  # people, about
 SECONDS_ON_SCREEN = 15.0  # of one walker, about
 
 
@@ -195,7 +195,7 @@ def draw_event(rng: np.random.Generator, camera: Camera, kind: str, seconds: flo
         "cart": [WAYS[i] for i in CART_WAYS],
         "lawn": list(LAWN_WAYS),
     }[kind]
-    slow, fast = {"bicycle": (3.6, 4.6), "running": (3.3, 4.0), "cart": (1.4, 1.7), "lawn": (1.1, 1.5)}[kind]
+    slow, fast = {"bicycle": (3.6, 4.6), "running": (3.3, 4.0), "cart": (2.0, 2.4), "lawn": (1.1, 1.5)}[kind]
     path = _draw_path(rng, ways[int(rng.integers(len(ways)))])
     mark = _lawn_middle(path, camera) if kind == "lawn" else path.middle(camera)
     paints = ((176, 40, 44), (44, 92, 150), (222, 176, 60), (60, 120, 92))
@@ -234,7 +234,7 @@ def _maybe_bag(rng: np.random.Generator) -> tuple[float, float]:
 
 def _left_bag(rng: np.random.Generator, seconds: float, moment: float) -> list[Actor]:
     """One puts a bag down and walks on; later another takes it away."""
-    lying = min(6.5, 0.45 * seconds)
+    lying = min(5.0, 0.45 * seconds)
     since, until = moment - lying / 2, moment + lying / 2
     place = np.array([rng.uniform(-2.2, 0.6), rng.uniform(7.2, 10.4)])
     colour = draw_look(rng).bag

@@ -24,7 +24,7 @@ from .plaza_view import (
 )
 
 SUPERSAMPLING = 2
-NOISE = 3.0  # standard deviation of the sensor's noise, of 255
+NOISE = 1.5  # standard deviation of the sensor's noise, of 255
 REACH = 2.2  # metres that an actor and its shadow extend from its spot, at most
 MARGIN = 64  # pixels by which the noise bank is larger than the frame
 

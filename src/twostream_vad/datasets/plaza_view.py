@@ -29,14 +29,14 @@ class Camera:
     width: int
     height: int
 
-    UP = 9.0  # metres above ground
-    BACK = 12.0  # metres before the plaza's near edge
-    PITCH = 0.43  # radians below the horizon
+    UP = 30.0  # metres above ground: high, so that a body hides little of the ground behind it
+    BACK = 30.0  # metres before the plaza's near edge: far, so that near people look little larger than far ones
+    PITCH = 0.66  # radians below the horizon
 
     @property
     def focal(self) -> float:
         """In pixels; a frame of any shape shows no more than 4:3 would."""
-        return max(1.125 * self.width, 1.5 * self.height)
+        return max(3.5 * self.width, 14 / 3 * self.height)
 
     @classmethod
     def distance(cls, spot: Points) -> float:
