@@ -14,7 +14,7 @@ FLOORS = [
     {"config", "storage", "video", "nets", "evaluation"},
     {"datasets", "training", "scores"},
     {"recovery", "retrieval"},
-    {"pipeline", "run", "fitted", "detector", "stages", "localisation", "results", "report"},
+    {"pipeline", "run", "fitted", "detector", "stages", "localisation", "results", "painter", "report"},
     {"comparison", "reproduction", "suspects"},
     {"live"},
     {"cli"},
@@ -35,12 +35,16 @@ SIDEWAYS = {
     ("localisation", "run"),
     ("localisation", "fitted"),
     ("results", "run"),
+    ("results", "pipeline"),
     ("results", "fitted"),
     ("results", "localisation"),
     ("report", "run"),
     ("report", "fitted"),
-    ("report", "localisation"),
     ("report", "results"),
+    ("report", "painter"),
+    ("painter", "run"),
+    ("painter", "fitted"),
+    ("painter", "localisation"),
 }
 """Imports allowed on one floor."""
 

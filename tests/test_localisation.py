@@ -60,7 +60,7 @@ def hot_at(run: Run, left: int, top: int, heat: float = 100.0) -> None:
 
 def test_the_first_frames_have_no_heat_map(run: Run) -> None:
     heat = HeatMaps(run)
-    assert (heat.offset, heat.frames("01")) == (FIRST, FRAMES - FIRST)
+    assert heat.offset == FIRST
     assert [heat.at("01", frame) is None for frame in (-1, 0, 7, 8, 29, 30)] == [True, True, True, False, False, True]
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from twostream_vad import report
 from twostream_vad.evaluation.page import PROTOCOLS
-from twostream_vad.report import Painter, write_figures, write_report
+from twostream_vad.painter import Painter
+from twostream_vad.report import write_figures, write_report
 from twostream_vad.results import evaluate
 from twostream_vad.run import Run
 

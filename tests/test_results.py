@@ -103,3 +103,8 @@ def test_a_run_that_has_not_begun_names_the_command(plaza: Path, fitted: Path, t
     run = Run.create(tmp_path / "run", Run.open(fitted).recipe, plaza)
     with pytest.raises(RunError, match="goes on"):
         evaluate(run)
+
+
+def test_a_run_whose_settings_have_changed_since_is_refused_by_what_changed(copied: Path) -> None:
+    with pytest.raises(RunError, match=r"`train retrieval` was run with other settings \(retrieval\.bits 32 → 16\)"):
+        evaluate(Run.open(copied, ["retrieval.bits=16"]))

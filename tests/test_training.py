@@ -190,6 +190,20 @@ def test_prefetch_does_not_run_far_ahead() -> None:
     results.close()
 
 
+def test_without_workers_each_job_is_done_in_this_thread_when_its_result_is_asked_for() -> None:
+    done: list[tuple[int, int]] = []
+
+    def job(number: int) -> int:
+        done.append((number, threading.get_ident()))
+        return number
+
+    results = prefetch([partial(job, number) for number in range(3)], workers=0)
+    assert done == []
+    assert next(results) == 0
+    assert done == [(0, threading.get_ident())]
+    assert list(results) == [1, 2]
+
+
 def test_prefetch_passes_a_failure_on_in_its_place() -> None:
     def fail() -> int:
         raise ValueError("frame 7")

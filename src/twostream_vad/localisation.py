@@ -35,10 +35,6 @@ class HeatMaps:
         self.offset = recovery_snippet(settings).offset
         self.top = max((float(self._errors(video.name).max(initial=0.0)) for video in run.dataset.testing), default=0.0)
 
-    def frames(self, video: str) -> int:
-        """How many frames of the video have a heat map."""
-        return len(self._errors(video))
-
     def at(self, video: str, frame: int) -> NDArray[np.float32] | None:
         """The heat map (H, W) of a frame in its own coordinates; None for the first frames, which nothing predicts."""
         errors, known = self._errors(video), self._run.prepared["testing"][video]

@@ -9,26 +9,23 @@ from numpy.typing import NDArray
 from .datasets.labels import Labels
 from .evaluation.auc import pooled, precision_recall, roc_auc, roc_curve
 from .evaluation.figures import curves_figure, save_figure, timeline_figure
-from .evaluation.page import Card, CardGroup, Cell, CurvePlot, Page, Table, VideoPanel, write_page
+from .evaluation.page import CardGroup, Cell, CurvePlot, Page, Table, VideoPanel, write_page
 from .evaluation.tables import best_by_window
-from .evaluation.thumbnails import Thumbnails, heat_overlay, heat_picture, thumbnail, thumbnail_step
-from .fitted import Curves, NearestNormal, causal_curves, chosen_window, paper_curves, recovery_settings
-from .localisation import HeatMaps
+from .evaluation.thumbnails import thumbnail_step
+from .fitted import Curves, causal_curves, paper_curves
+from .painter import Painter
 from .recovery.window import Selection
 from .results import Result, labels_of
 from .run import Run
 from .scores.causal import cold_start
 from .scores.files import read_scores
 from .training import Progress, silent
-from .video.frames import ImageFolder
 
 CARDS = 4
 SAMPLES = 80
 """Frames of a video shown on the page, at most."""
 APART = 30
 """Two cards of one video are at least so many frames apart."""
-STRIP = 4
-"""Frames of the nearest normal clip on a card."""
 
 
 def write_report(run: Run, result: Result, labels_file: Path | None = None, progress: Progress = silent) -> Path:
@@ -98,60 +95,6 @@ def _series(run: Run, result: Result) -> dict[str, Curves]:
         },
         "causal": {row.replace(result.chosen, "recovery"): scores for row, scores in causal_curves(run).items()},
     }
-
-
-class Painter:
-    """Frames, heat maps and nearest normal clips of a run's test videos, by random access."""
-
-    def __init__(self, run: Run) -> None:
-        column = recovery_settings(run).windows.index(chosen_window(recovery_settings(run)))
-        scores = [video[:, column] for video in read_scores(run.path("recovery/scores.npz")).values() if len(video)]
-        # A heat map's maximum is about the frame's MLE, so the scores give the scale.
-        self.scale = float(np.percentile(np.concatenate(scores), 99.5)) if scores else 1.0
-        self._heat, self._nearest = HeatMaps(run), NearestNormal(run)
-        self._videos = {video.name: video.open() for video in run.dataset.testing}
-        self._training = {video.name: video.open() for video in run.dataset.training}
-
-    def frame(self, video: str, index: int) -> NDArray[np.uint8]:
-        """One frame, (H, W, 3)."""
-        return _read(self._videos[video], index)
-
-    def heat(self, video: str, index: int) -> NDArray[np.float32] | None:
-        """The heat map of one frame, (H, W); None for the first frames, which nothing predicts."""
-        return self._heat.at(video, index)
-
-    def thumbnails(self, video: str, frames: int, step: int) -> Thumbnails:
-        """Every ``step``-th frame and its heat map, small."""
-        indices = range(0, frames, step)
-        pictures = [thumbnail(self.frame(video, index)) for index in indices]
-        height, width = self.frame(video, 0).shape[:2]
-        dark = np.zeros((height, width), np.float32)
-        heats = [self.heat(video, index) for index in indices]
-        return Thumbnails(step, pictures, [heat_picture(dark if h is None else h, self.scale) for h in heats])
-
-    def card(self, video: str, frame: int, sentence: str) -> Card:
-        """One frame with its error map and the nearest normal clip."""
-        image, heat = self.frame(video, frame), self.heat(video, frame)
-        nearest = self._nearest.of(video, frame)
-        strip = []
-        if nearest is not None and nearest.origin is not None:
-            frames = [nearest.origin.frame + place for place in nearest.frames]
-            picked = [frames[round(place)] for place in np.linspace(0, len(frames) - 1, STRIP)]
-            strip = [thumbnail(_read(self._training[nearest.origin.video], index)) for index in picked]
-        return Card(
-            title=f"{video}, frame {frame}",
-            picture=thumbnail(image, 320),
-            heat=None if heat is None else heat_overlay(image, heat, self.scale, 320),
-            sentence=sentence if nearest is None else f"{sentence}; {nearest.sentence}",
-            nearest=strip,
-            video=video,
-            frame=frame,
-        )
-
-
-def _read(source: object, index: int) -> NDArray[np.uint8]:
-    assert isinstance(source, ImageFolder), "prepare leaves image folders only"
-    return source.read(index)
 
 
 def _facts(run: Run, result: Result) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from .evaluation.events import EventReport, judge_alarms
 from .evaluation.record import FORMAT, Hashes, Metrics, Record, Rows
 from .fitted import Curves, calibration, causal_curves, chosen_window, paper_curves, recovery_settings
 from .localisation import localise
+from .pipeline import STAGES
 from .run import Run, RunError
 from .scores.causal import cold_start
 from .scores.files import read_scores
@@ -85,12 +86,14 @@ def evaluate(run: Run, labels: Path | None = None, progress: Progress = silent) 
         progress: told after every test video whose heat was looked at.
 
     Raises:
-        RunError: the run has not scored its test videos yet, or has no labels.
+        RunError: the run has not scored its test videos yet, or with other settings than it has now; or has no labels.
         DatasetError: labels do not fit the test videos.
     """
     if run.is_done("prepare") and not run.dataset.testing:
         raise RunError(f"{run.data} has no test videos; score a video with `tsvad score {run.folder} VIDEO`")
     if not run.is_done("fuse"):
+        for stage in STAGES:
+            run.refuse_stale(stage)
         raise RunError(
             f"{run.folder} has not scored its test videos; `tsvad fit {run.data} --out {run.folder}` goes on"
         )

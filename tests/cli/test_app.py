@@ -1,6 +1,7 @@
 """The command line as a whole: help without torch, and mistakes in one line."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,6 +102,17 @@ def test_the_whole_traceback_is_there_when_asked_for(
     monkeypatch.setenv("TSVAD_DEBUG", "1")
     with pytest.raises(ValueError, match="is no run"):
         tsvad("fuse", tmp_path)
+
+
+@pytest.mark.parametrize(("given", "then"), [(None, "1000"), ("7", "7")])
+def test_waiting_threads_spin_briefly_unless_the_user_says_how_long(
+    given: str | None, then: str, tsvad: Callable[..., CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    if given is not None:
+        monkeypatch.setenv("GOMP_SPINCOUNT", given)
+    tsvad("recipe", "list")
+    assert os.environ["GOMP_SPINCOUNT"] == then
 
 
 def test_ctrl_c_gives_130_and_says_that_the_command_goes_on(
