@@ -208,7 +208,7 @@ def plan_events(seed: int, videos: int) -> list[tuple[str, ...]]:
     rng = np.random.default_rng([seed, 2])
     deck = [KINDS[i] for i in rng.permutation(len(KINDS))]
     extra = [FAST_KINDS[i] for i in rng.permutation(len(FAST_KINDS))]
-    count = max(len(KINDS), round(1.5 * videos))
+    count = max(len(KINDS), round(1.2 * videos))
     deck += [extra[i % len(extra)] for i in range(count - len(KINDS))]
     plan: list[list[str]] = [[] for _ in range(videos)]
     for kind in deck:  # to the emptiest video that lacks the kind
