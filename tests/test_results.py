@@ -106,5 +106,5 @@ def test_a_run_that_has_not_begun_names_the_command(plaza: Path, fitted: Path, t
 
 
 def test_a_run_whose_settings_have_changed_since_is_refused_by_what_changed(copied: Path) -> None:
-    with pytest.raises(RunError, match=r"`train retrieval` was run with other settings \(retrieval\.bits 32 → 16\)"):
+    with pytest.raises(RunError, match=r"`train retrieval` was run with other settings \(retrieval\.bits 8 → 16\)"):
         evaluate(Run.open(copied, ["retrieval.bits=16"]))
