@@ -11,7 +11,9 @@ import pytest
 from twostream_vad import fitted as reading
 from twostream_vad import stages
 from twostream_vad.config import load_recipe
+from twostream_vad.recovery.places import Places
 from twostream_vad.recovery.train import train_recovery
+from twostream_vad.recovery.window import Selection
 from twostream_vad.retrieval.pace import train_pace
 from twostream_vad.retrieval.train import train_retrieval
 from twostream_vad.run import Run, RunError
@@ -156,3 +158,10 @@ def test_regions_of_the_recipe_become_the_views(fitted: Path) -> None:
     named = reading.views(Run.open(fitted, ["view.regions=[[0, 0, 80, 64], [80, 64, 80, 64]]"]))
     assert [(region.x, region.y) for region in named.regions] == [(0, 0), (80, 64)]
     assert len(reading.views(Run.open(fitted, ["view.regions=corridor"])).regions) == 15
+
+
+def test_judged_by_place_a_run_keeps_what_is_normal_at_each_place(copied: Path) -> None:
+    run = Run.open(copied, ["recovery.per_place=true"])
+    stages.FITTING["select-window"](run, redo=True)
+    assert all(candidate.per_place for candidate in Selection.load(copied / "recovery/selection.json").candidates)
+    assert set(Places.load(copied / "recovery/places.safetensors").normal) == set(run.recipe.recovery.windows)
