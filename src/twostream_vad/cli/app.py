@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     With ``TSVAD_DEBUG=1`` in the environment the whole traceback is shown.
     """
-    # OpenMP's threads spin for a millisecond at every barrier, which beside another busy process stops both: a
-    # thousandth of that. Read when torch is loaded, so before any command.
+    # OpenMP's threads spin for a millisecond at every barrier, which beside another busy process stops both:
+    # here a few microseconds. Read when torch is loaded, so before any command.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
