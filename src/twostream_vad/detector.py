@@ -22,7 +22,7 @@ from .run import Run, RunError
 from .scores.calibration import Calibration, Scale
 from .scores.causal import causal_timeline, fuse_causal
 from .scores.fusion import fuse
-from .scores.stream import ClipBuffer, Stream
+from .scores.stream import ClipBuffer, ScoreLog, Stream
 from .scores.timeline import paper_timeline
 from .training import set_up_process
 from .video.frames import FrameSource
@@ -150,15 +150,15 @@ class _Feed:
 
     def __init__(self, stream: Stream, batch: int) -> None:
         self._stream, self._buffer = stream, ClipBuffer(stream.snippet, batch)
-        self._scores: list[Floats] = []
+        self._scores = ScoreLog()
 
     def push(self, view: Tensor) -> None:
         clips = self._buffer.push(view)
         if clips is not None:
-            self._scores.append(self._stream.score(clips))
+            self._scores.add(self._stream.score(clips))
 
     def scores(self) -> Floats:
         clips = self._buffer.flush()
         if clips is not None:
-            self._scores.append(self._stream.score(clips))
-        return np.concatenate(self._scores) if self._scores else np.zeros(0)
+            self._scores.add(self._stream.score(clips))
+        return self._scores.array()

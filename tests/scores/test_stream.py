@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from twostream_vad.scores.stream import ClipBuffer, clip_batches, score_views
+from twostream_vad.scores.stream import ClipBuffer, ScoreLog, clip_batches, score_views
 from twostream_vad.video.snippets import Snippet
 
 
@@ -93,22 +93,30 @@ class Sums:
 def test_scores_in_batches_are_those_of_one_large_batch(batch: int) -> None:
     views = video(21)
     expected = Sums().score(torch.stack(stacked(views, Sums.snippet)))
-    assert np.array_equal(np.concatenate(list(score_views(Sums(), views, batch))), expected)
+    assert np.array_equal(score_views(Sums(), views, batch), expected)
 
 
 def test_a_video_is_scored_as_it_is_read() -> None:
-    read, stream = 0, Sums()
+    stream, asked = Sums(), []
 
     def views() -> Iterator[Tensor]:
-        nonlocal read
-        for view in video(30):
-            read += 1
+        for view in video(12):
+            asked.append(sum(stream.asked))
             yield view
 
-    scores = score_views(stream, views(), 2)
-    next(scores)
-    assert (read, stream.asked) == (6, [2])
+    score_views(stream, views(), 2)
+    assert asked == [0, 0, 0, 0, 0, 0, 2, 2, 4, 4, 6, 6]
 
 
 def test_a_video_too_short_has_no_scores() -> None:
-    assert list(score_views(Sums(), video(4), 2)) == []
+    assert score_views(Sums(), video(4), 2).shape == (0,)
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_a_log_gives_back_what_it_was_given(shape: tuple[int, ...]) -> None:
+    rng, log, batches = np.random.default_rng(0), ScoreLog(), []
+    assert log.array().shape == (0,)
+    for size in (1, 8, 8, 100, 3, 400):
+        batches.append(rng.random((size, *shape)))
+        log.add(batches[-1])
+        assert np.array_equal(log.array(), np.concatenate(batches))

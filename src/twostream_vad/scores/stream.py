@@ -69,7 +69,36 @@ def clip_batches(views: Iterable[Tensor], snippet: Snippet, batch: int) -> Itera
         yield clips
 
 
-def score_views(stream: Stream, views: Iterable[Tensor], batch: int) -> Iterator[NDArray[np.float64]]:
-    """Scores of a video's snippets, batch by batch, from the crops of its frames."""
+class ScoreLog:
+    """Scores in the order in which they come, in one array that doubles when it is full.
+
+    A small array kept for each batch would lie between the large ones that come and go, and memory would grow with
+    holes that nothing fits into.
+    """
+
+    def __init__(self) -> None:
+        self._rows: NDArray[np.float64] = np.zeros(0)
+        self._count = 0
+
+    def add(self, scores: NDArray[np.float64]) -> None:
+        """Takes a batch, (B, …)."""
+        needed = self._count + len(scores)
+        if self._count == 0 or needed > len(self._rows):
+            grown = np.zeros((max(64, 2 * needed), *scores.shape[1:]))
+            if self._count:
+                grown[: self._count] = self._rows[: self._count]
+            self._rows = grown
+        self._rows[self._count : needed] = scores
+        self._count = needed
+
+    def array(self) -> NDArray[np.float64]:
+        """All scores so far, (scores, …); (0,) where there are none."""
+        return self._rows[: self._count].copy()
+
+
+def score_views(stream: Stream, views: Iterable[Tensor], batch: int) -> NDArray[np.float64]:
+    """Scores of a video's snippets, (snippets, …), from the crops of its frames; batches are scored as they fill."""
+    log = ScoreLog()
     for clips in clip_batches(views, stream.snippet, batch):
-        yield stream.score(clips)
+        log.add(stream.score(clips))
+    return log.array()

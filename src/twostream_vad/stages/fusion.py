@@ -57,10 +57,8 @@ def _rate_weights(run: Run, recovery: float, progress: Progress) -> list[tuple[f
     curves = {}
     for done, video in enumerate(videos):
         progress(done, len(videos), video.name)
-        batches = list(
-            score_views(stream, (views(run).scored(frame.image) for frame in video), run.recipe.retrieval.score_batch)
-        )
-        distances = np.concatenate(batches) if batches else np.zeros(0)
+        crops = (views(run).scored(frame.image) for frame in video)
+        distances = score_views(stream, crops, run.recipe.retrieval.score_batch)
         curves[video.name] = (
             paper_timeline(errors[video.name], snippet, len(video)),
             paper_timeline(distances, stream.snippet, len(video)),

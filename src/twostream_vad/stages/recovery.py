@@ -1,5 +1,7 @@
 """Stages of context recovery: train, choose the window, score."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,9 +17,10 @@ from ..recovery.places import Places
 from ..recovery.stream import RecoveryStream
 from ..recovery.train import train_recovery
 from ..recovery.window import select_window
-from ..run import Run
+from ..run import Run, RunError
 from ..scores.files import write_scores
 from ..scores.stream import clip_batches
+from ..storage import whole_file
 from ..training import Progress, silent
 from ..video.views import Views
 from .stage import save_array, stage
@@ -67,8 +70,9 @@ def run_score_recovery(run: Run, *, redo: bool = False, progress: Progress = sil
         for done, video in enumerate(videos):
             progress(done, len(videos), video.name)
             if not (folder / f"scores/{video.name}.npy").exists():  # written last
-                errors, maps = _look(stream, video, views(run), stream.settings.score_batch)
-                save_array(run, f"recovery/maps/{video.name}.npy", maps)
+                frames = run.prepared["testing"][video.name].frames
+                with whole_file(folder / f"maps/{video.name}.npy") as maps:
+                    errors = _look(stream, video, frames, views(run), maps)
                 save_array(run, f"recovery/scores/{video.name}.npy", errors)
         progress(len(videos), len(videos))
         scores = {video.name: np.load(folder / f"scores/{video.name}.npy") for video in videos}
@@ -76,13 +80,26 @@ def run_score_recovery(run: Run, *, redo: bool = False, progress: Progress = sil
         write_scores(run.path("recovery/fle.npz"), {name: columns[:, -1] for name, columns in scores.items()})
 
 
-def _look(
-    stream: RecoveryStream, video: Video, look: Views, batch: int
-) -> tuple[NDArray[np.float64], NDArray[np.float16]]:
-    """Scores (snippets, windows + 1) and errors by place (snippets, crops, P, P) of one video."""
+def _look(stream: RecoveryStream, video: Video, frames: int, look: Views, maps: Path) -> NDArray[np.float64]:
+    """Scores of one video, (snippets, windows + 1); writes errors by place, (snippets, crops, P, P) float16."""
+    snippets, done = stream.snippet.count(frames), 0
+    scores, written = np.zeros((snippets, len(stream.settings.windows) + 1)), None
     crops = (look.scored(frame.image) for frame in video.open())
-    batches = [stream.look(clips) for clips in clip_batches(crops, stream.snippet, batch)]
-    if not batches:
-        return np.zeros((0, len(stream.settings.windows) + 1)), np.zeros((0, 1, 1, 1), np.float16)
-    scores, maps = zip(*batches, strict=True)
-    return np.concatenate(scores), np.concatenate([part.astype(np.float16) for part in maps])
+    for clips in clip_batches(crops, stream.snippet, stream.settings.score_batch):
+        rows = slice(done, done := done + len(clips))
+        if done > snippets:
+            break
+        scores[rows], places = stream.look(clips)
+        if written is None:
+            shape = (snippets, *places.shape[1:])
+            written = np.lib.format.open_memmap(maps, mode="w+", dtype=np.float16, shape=shape)
+        written[rows] = places
+    if done != snippets:
+        raise RunError(
+            f"{video.path} no longer has {frames} frames; its frames changed since they were counted: run `tsvad prepare` again"
+        )
+    if written is None:
+        np.save(maps, np.zeros((0, 1, 1, 1), np.float16))
+    else:
+        written.flush()
+    return scores
