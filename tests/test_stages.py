@@ -165,3 +165,13 @@ def test_judged_by_place_a_run_keeps_what_is_normal_at_each_place(copied: Path) 
     stages.FITTING["select-window"](run, redo=True)
     assert all(candidate.per_place for candidate in Selection.load(copied / "recovery/selection.json").candidates)
     assert set(Places.load(copied / "recovery/places.safetensors").normal) == set(run.recipe.recovery.windows)
+
+
+def test_a_video_of_another_length_than_was_counted_is_refused(copied: Path) -> None:
+    prepared = copied / "frames" / "prepared.json"
+    record = json.loads(prepared.read_text("utf-8"))
+    for video in record["videos"]:
+        video["prepared"]["frames"] += 1
+    prepared.write_text(json.dumps(record), "utf-8")
+    with pytest.raises(RunError, match="changed since they were counted"):
+        stages.run_score_recovery(Run.open(copied), redo=True)

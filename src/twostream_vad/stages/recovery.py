@@ -96,7 +96,8 @@ def _look(stream: RecoveryStream, video: Video, frames: int, look: Views, maps: 
         written[rows] = places
     if done != snippets:
         raise RunError(
-            f"{video.path} no longer has {frames} frames; its frames changed since they were counted: run `tsvad prepare` again"
+            f"{video.path} no longer has {frames} frames; its frames changed since they were counted: "
+            "run `tsvad prepare` again"
         )
     if written is None:
         np.save(maps, np.zeros((0, 1, 1, 1), np.float16))
