@@ -174,4 +174,4 @@ def test_a_video_of_another_length_than_was_counted_is_refused(copied: Path) -> 
         video["prepared"]["frames"] += 1
     prepared.write_text(json.dumps(record), "utf-8")
     with pytest.raises(RunError, match="changed since they were counted"):
-        stages.run_score_recovery(Run.open(copied), redo=True)
+        stages.FITTING["score-recovery"](Run.open(copied), redo=True)
