@@ -1,12 +1,15 @@
 """Where a run's test videos are wrong: heat maps from the errors by place, regions, and how well they fit the masks."""
 
 import contextlib
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .datasets.manifest import Prepared
 from .datasets.masks import MaskSource, find_masks
 from .datasets.tracks import mask_tracks
 from .evaluation.pixels import LocalisedAuc, PixelAuc
@@ -73,20 +76,12 @@ def localise(run: Run, progress: Progress = silent) -> dict[str, Any] | None:
     if masks is not None and not {video.name for video in run.dataset.testing} <= set(masks.names):
         masks = None  # of some videos only: the others need not be normal
     pixels, localised = PixelAuc(0.0, heat.top if heat.top > 0 else 1.0), LocalisedAuc()
-    tracks: dict[str, Floats] = {}
     rows: dict[str, Floats] = {}
     videos = run.dataset.testing
     for done, video in enumerate(videos):
         progress(done, len(videos), video.name)
-        known = run.prepared["testing"][video.name]
-        mask = None if masks is None else masks.read(video.name, (known.height, known.width))
-        if masks is not None and mask is not None and len(mask) != known.frames:
-            raise ValueError(
-                f"{masks.path}: {len(mask)} masks of video {video.name}, which has {known.frames} frames; "
-                "take the masks that were drawn on these frames"
-            )
-        found = []
-        for frame in range(known.frames):
+        known, found = run.prepared["testing"][video.name], []
+        for frame, mask in enumerate(_masks(masks, known)):
             warm = heat.at(video.name, frame)
             if warm is None:
                 warm = np.zeros((known.height, known.width), np.float32)
@@ -94,26 +89,41 @@ def localise(run: Run, progress: Progress = silent) -> dict[str, Any] | None:
                 regions = frame_regions(warm, floor=floor)
                 found.append(np.column_stack([np.full(len(regions), frame), regions]))
             if mask is not None:
-                pixels.add(warm, mask[frame])
-                localised.add(warm, mask[frame])
+                pixels.add(warm, mask)
+                localised.add(warm, mask)
         rows[video.name] = np.concatenate(found) if found else np.zeros((0, 6))
-        if mask is not None:
-            tracks[video.name] = mask_tracks(mask).astype(np.float64)
     progress(len(videos), len(videos))
     write_regions(run.path("results/regions.npz"), rows.items())
     write_regions_csv(run.path("results/regions.csv"), rows.items())
-    return _judge(run, rows, masks, tracks, pixels, localised)
+    return _judge(run, rows, masks, pixels, localised)
+
+
+def _masks(source: MaskSource | None, known: Prepared) -> Iterator[NDArray[np.bool_] | None]:
+    """A video's masks frame by frame, or None for each of its frames."""
+    if source is None:
+        yield from itertools.repeat(None, known.frames)
+        return
+    frames = 0
+    for mask in source.frames(known.name, (known.height, known.width)):
+        frames += 1
+        if frames <= known.frames:
+            yield mask
+    if frames != known.frames:
+        raise ValueError(
+            f"{source.path}: {frames} masks of video {known.name}, which has {known.frames} frames; "
+            "take the masks that were drawn on these frames"
+        )
 
 
 def _judge(
     run: Run,
     rows: dict[str, Floats],
     masks: MaskSource | None,
-    tracks: dict[str, Floats],
     pixels: PixelAuc,
     localised: LocalisedAuc,
 ) -> dict[str, Any] | None:
     facts: dict[str, Any] = {}
+    tracks: dict[str, Floats] = {}
     if masks is not None:
         for key, judge in (("pixel_auc", pixels), ("localised_frame_auc", localised)):
             with contextlib.suppress(ValueError):  # all frames or all pixels of one kind
@@ -123,6 +133,9 @@ def _judge(
     if given is not None:
         tracks = {name: own for name, own in read_tracks(given).items() if name in rows}
         facts["tracks_from"] = given.name
+    elif masks is not None:
+        sizes = {name: (known.height, known.width) for name, known in run.prepared["testing"].items()}
+        tracks = {name: mask_tracks(masks.frames(name, sizes[name])).astype(np.float64) for name in rows}
     if any(len(own) for own in tracks.values()):
         frames = sum(known.frames for known in run.prepared["testing"].values())
         judged = detect_regions(rows, tracks, frames)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from twostream_vad.datasets.layouts import Dataset, DatasetError, Video
-from twostream_vad.datasets.masks import find_masks, open_masks
+from twostream_vad.datasets.masks import MaskSource, find_masks, open_masks
 
 FRAMES, HEIGHT, WIDTH = 4, 6, 13  # a width that packing rounds up
 
@@ -51,6 +51,10 @@ def save_mat(root: Path, masks: NDArray[np.bool_]) -> Path:
     return folder
 
 
+def stacked(source: MaskSource, name: str, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+    return np.stack(list(source.frames(name, size)))
+
+
 FORMS = [save_npz, save_images, save_npy, save_mat]
 
 
@@ -59,7 +63,7 @@ def test_every_form_gives_the_same_masks(tmp_path: Path, masks: NDArray[np.bool_
     assert callable(save)
     source = open_masks(save(tmp_path, masks))
     assert source.names == ("01",)
-    np.testing.assert_array_equal(source.read("01", (HEIGHT, WIDTH)), masks)
+    np.testing.assert_array_equal(stacked(source, "01", (HEIGHT, WIDTH)), masks)
 
 
 @pytest.mark.parametrize("save", FORMS)
@@ -77,7 +81,7 @@ def test_no_masks_are_none(tmp_path: Path) -> None:
 
 
 def test_packed_masks_without_a_size_keep_their_padding(tmp_path: Path, masks: NDArray[np.bool_]) -> None:
-    packed = open_masks(save_npz(tmp_path, masks)).read("01")
+    packed = stacked(open_masks(save_npz(tmp_path, masks)), "01")
     assert packed.shape == (FRAMES, HEIGHT, 16)
     assert not packed[:, :, WIDTH:].any()
 
@@ -85,24 +89,24 @@ def test_packed_masks_without_a_size_keep_their_padding(tmp_path: Path, masks: N
 def test_masks_that_are_not_packed_are_read_too(tmp_path: Path, masks: NDArray[np.bool_]) -> None:
     np.savez(tmp_path / "m.npz", a=masks, b=masks.astype(np.uint8))
     source = open_masks(tmp_path / "m.npz")
-    np.testing.assert_array_equal(source.read("a"), masks)
-    np.testing.assert_array_equal(source.read("b", (HEIGHT, WIDTH)), masks)
+    np.testing.assert_array_equal(stacked(source, "a"), masks)
+    np.testing.assert_array_equal(stacked(source, "b", (HEIGHT, WIDTH)), masks)
 
 
 @pytest.mark.parametrize("size", [(HEIGHT, 30), (HEIGHT, 8), (HEIGHT + 1, WIDTH)])
 def test_masks_of_another_size_are_refused(tmp_path: Path, masks: NDArray[np.bool_], size: tuple[int, int]) -> None:
     with pytest.raises(DatasetError, match="video 01: masks have height and width"):
-        open_masks(save_npz(tmp_path, masks)).read("01", size)
+        stacked(open_masks(save_npz(tmp_path, masks)), "01", size)
 
 
 def test_bits_in_the_padding_are_refused(tmp_path: Path, masks: NDArray[np.bool_]) -> None:
-    with pytest.raises(DatasetError, match="bits beyond width 12"):
-        open_masks(save_npz(tmp_path, masks)).read("01", (HEIGHT, 12))
+    with pytest.raises(DatasetError, match="frame 2: the bits beyond width 12"):
+        stacked(open_masks(save_npz(tmp_path, masks)), "01", (HEIGHT, 12))
 
 
 def test_a_video_without_masks_is_named(tmp_path: Path, masks: NDArray[np.bool_]) -> None:
     with pytest.raises(DatasetError, match="no masks of video 02; it has 01"):
-        open_masks(save_npz(tmp_path, masks)).read("02")
+        stacked(open_masks(save_npz(tmp_path, masks)), "02")
 
 
 def test_a_folder_without_masks_is_refused(tmp_path: Path) -> None:
@@ -115,4 +119,4 @@ def test_masks_of_changing_size_are_refused_by_frame(tmp_path: Path) -> None:
     cells[0, 0], cells[0, 1] = np.zeros((3, 4)), np.zeros((3, 5))
     savemat(tmp_path / "1_label.mat", {"volLabel": cells})
     with pytest.raises(DatasetError, match="frame 1"):
-        open_masks(tmp_path).read("01")
+        stacked(open_masks(tmp_path), "01")

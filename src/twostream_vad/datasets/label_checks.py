@@ -132,8 +132,7 @@ def _one_array(found: _Found, name: str, place: Path, read: Callable[[], NDArray
 
 def _one_mask(found: _Found, masks: MaskSource, name: str, reading: Reading | None) -> None:
     try:
-        values = masks.read(name, reading.size if reading else None).any(axis=(1, 2))
-        _take(found, {name: np.asarray(values, dtype=np.uint8)})
+        _take(found, {name: masks.frame_labels(name, reading.size if reading else None)})
     except ValueError as error:
         found.broken.add(name)
         found.findings.append(Finding.of("mask-unreadable", "error", f"testing/{name}", str(error)))
@@ -194,7 +193,7 @@ def _against_masks(found: _Found, masks: MaskSource, testing: Mapping[str, Readi
     for name in sorted(found.labels.keys() & set(masks.names) & testing.keys(), key=natural_key):
         labels, reading = found.labels[name], testing[name]
         try:
-            marked = np.asarray(masks.read(name, reading.size).any(axis=(1, 2)))
+            marked = masks.frame_labels(name, reading.size)
         except ValueError as error:
             yield Finding.of("mask-unreadable", "error", reading.name, str(error))
             continue

@@ -1,4 +1,4 @@
-"""Pixel labels: which pixels of a test video are anomalous. One video is read at a time."""
+"""Pixel labels: which pixels of a test video are anomalous; one frame's mask at a time."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +20,8 @@ from .layouts import (
     ucsd_name,
 )
 
+Mask = NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class MaskSource:
@@ -32,14 +34,19 @@ class MaskSource:
     def names(self) -> tuple[str, ...]:
         return tuple(self.entries)
 
-    def read(self, name: str, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
-        """(frames, H, W), True where anomalous.
+    def frames(self, name: str, size: tuple[int, int] | None = None) -> Iterator[Mask]:
+        """Each frame's mask in order, (H, W), True where anomalous.
+
+        One mask is unpacked at a time. The file's own array of an ``.npz`` (usually packed bits) or a ``.mat`` is
+        read whole.
 
         Args:
+            name: of the video.
             size: (H, W) of the video's frames. Packed masks are rounded up to a multiple of 8 pixels in
                 width: without ``size`` the padding stays; with it, it is cut off and other sizes are refused.
 
-        Raises DatasetError where the video has no masks, or they are damaged or of another size.
+        Raises:
+            DatasetError: the video has no masks, or they are damaged or of another size.
         """
         if name not in self.entries:
             raise DatasetError(f"{self.path} has no masks of video {name}; it has {', '.join(self.entries)}")
@@ -50,16 +57,17 @@ class MaskSource:
             masks = _unpacked(read_npz(path, key), f"{path}, video {name}", size)
         else:
             masks = _volume(read_npy(path), str(path)) if path.suffix.lower() == ".npy" else _from_mat(path)
-        if size is not None and masks.shape[1:] != size:
-            raise DatasetError(
-                f"{path}, video {name}: masks have height and width {masks.shape[1:]}, frames {size};"
-                " take the masks that were drawn on these frames"
-            )
-        return masks
+        for mask in masks:
+            if size is not None and mask.shape != size:
+                raise DatasetError(
+                    f"{path}, video {name}: masks have height and width {mask.shape}, frames {size};"
+                    " take the masks that were drawn on these frames"
+                )
+            yield mask
 
-    def frame_labels(self, name: str) -> NDArray[np.uint8]:
-        """(frames,): 1 where any pixel is anomalous."""
-        return np.asarray(self.read(name).any(axis=(1, 2)), dtype=np.uint8)
+    def frame_labels(self, name: str, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """(frames,): 1 where any pixel is anomalous; ``size`` and errors as `frames`."""
+        return np.fromiter((mask.any() for mask in self.frames(name, size)), np.uint8)
 
 
 def open_masks(path: Path) -> MaskSource:
@@ -113,37 +121,33 @@ def _folder_entries(folder: Path) -> Iterator[tuple[str, tuple[Path, str]]]:
             yield path.stem.removesuffix("_label").zfill(2), (path, "")
 
 
-def _from_images(folder: Path) -> NDArray[np.bool_]:
-    images = ImageFolder(folder)
-    masks: NDArray[np.bool_] | None = None
-    for frame in images:
-        if masks is None:
-            masks = np.empty((len(images), *frame.image.shape[:2]), dtype=bool)
-        masks[frame.index] = frame.image.any(axis=2)
-    if masks is None:
-        raise DatasetError(f"{folder} holds no mask; copy it again")
-    return masks
+def _from_images(folder: Path) -> Iterator[Mask]:
+    return (np.asarray(frame.image.any(axis=2)) for frame in ImageFolder(folder))
 
 
-def _unpacked(array: NDArray[Any], what: str, size: tuple[int, int] | None) -> NDArray[np.bool_]:
+def _unpacked(array: NDArray[Any], what: str, size: tuple[int, int] | None) -> Iterator[Mask]:
     """Packed bits are uint8; a file that has the frames' own width is not packed."""
     if array.ndim != 3 or array.dtype != np.uint8 or (size is not None and array.shape[2] == size[1] > 1):
-        return _volume(array, what)
-    masks = np.unpackbits(array, axis=-1).astype(bool)
-    if size is None or masks.shape[2] - 8 >= size[1] or masks.shape[2] < size[1]:
-        return masks  # not these frames' width: the caller says so
-    if masks[:, :, size[1] :].any():
-        raise DatasetError(f"{what}: the bits beyond width {size[1]} are not 0; these masks are of wider frames")
-    return masks[:, :, : size[1]]
+        yield from _volume(array, what)
+        return
+    for frame, bits in enumerate(array):
+        mask = np.unpackbits(bits, axis=-1).astype(bool)
+        if size is not None and 0 <= mask.shape[1] - size[1] < 8:  # else not these frames' width: the caller says so
+            if mask[:, size[1] :].any():
+                raise DatasetError(
+                    f"{what}, frame {frame}: the bits beyond width {size[1]} are not 0; these masks are of wider frames"
+                )
+            mask = mask[:, : size[1]]
+        yield mask
 
 
-def _volume(array: NDArray[Any], what: str) -> NDArray[np.bool_]:
+def _volume(array: NDArray[Any], what: str) -> Iterator[Mask]:
     if array.ndim != 3 or array.dtype.kind not in "biuf":
         raise DatasetError(f"{what}: masks must be numbers of shape (frames, H, W), got {array.dtype} {array.shape}")
-    return np.asarray(array != 0)
+    return (np.asarray(mask != 0) for mask in array)
 
 
-def _from_mat(path: Path) -> NDArray[np.bool_]:
+def _from_mat(path: Path) -> Iterator[Mask]:
     variables = read_mat(path)
     cells = variables.get("volLabel")
     if cells is None or cells.dtype != object:
@@ -154,4 +158,4 @@ def _from_mat(path: Path) -> NDArray[np.bool_]:
             raise DatasetError(f"{path}, frame {index}: mask {mask.dtype} {mask.shape}, the first {masks[0].shape}")
     if not masks:
         raise DatasetError(f"{path}: volLabel is empty; copy the file again")
-    return np.stack([mask != 0 for mask in masks])
+    return (mask.astype(bool) for mask in masks)
