@@ -21,7 +21,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from twostream_vad.config import RecoverySettings
 from twostream_vad.datasets.labels import read_labels
 from twostream_vad.evaluation.auc import macro_auc, micro_auc
 from twostream_vad.evaluation.regions import detect_regions, read_tracks
@@ -36,6 +35,7 @@ from twostream_vad.retrieval.tables import HashTables
 from twostream_vad.retrieval.train import hash_losses
 from twostream_vad.scores.fusion import fuse
 from twostream_vad.scores.timeline import paper_timeline
+from twostream_vad.settings import RecoverySettings
 from twostream_vad.video.snippets import RECOVERY, RETRIEVAL
 from twostream_vad.video.views import Views
 

@@ -5,20 +5,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from twostream_vad.config import (
+from twostream_vad.config import RecipeError, load_recipe, override_recipe, parse_recipe, recipe_names
+from twostream_vad.settings import (
     CalibrationSettings,
     FusionSettings,
     PaceSettings,
     PseudoSettings,
     Recipe,
-    RecipeError,
     RecoverySettings,
     RetrievalSettings,
     ViewSettings,
-    load_recipe,
-    override_recipe,
-    parse_recipe,
-    recipe_names,
 )
 
 SECTIONS: dict[str, type[BaseModel]] = {

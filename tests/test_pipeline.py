@@ -2,8 +2,9 @@
 
 import pytest
 
-from twostream_vad.config import Recipe, RecoverySettings, RetrievalSettings, Section, load_recipe, recipe_names
+from twostream_vad.config import load_recipe, recipe_names
 from twostream_vad.pipeline import ENCODING_KEYS, HASHING_KEYS, STAGES, TRAINING_KEYS
+from twostream_vad.settings import Recipe, RecoverySettings, RetrievalSettings, Section
 from twostream_vad.stages import FITTING
 
 

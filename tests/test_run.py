@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from twostream_vad.config import Recipe, load_recipe, override_recipe
+from twostream_vad.config import load_recipe, override_recipe
 from twostream_vad.datasets.layouts import DatasetError
 from twostream_vad.pipeline import STAGES
 from twostream_vad.run import Run, RunError
+from twostream_vad.settings import Recipe
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from twostream_vad.run import Run, RunError
 from twostream_vad.scores.files import read_scores
 from twostream_vad.scores.fusion import fuse
 from twostream_vad.scores.timeline import paper_timeline
+from twostream_vad.video.frames import ChangedVideoError
 
 SAME = (
     "recovery/model.safetensors",
@@ -173,5 +174,8 @@ def test_a_video_of_another_length_than_was_counted_is_refused(copied: Path) -> 
     for video in record["videos"]:
         video["prepared"]["frames"] += 1
     prepared.write_text(json.dumps(record), "utf-8")
-    with pytest.raises(RunError, match="changed since they were counted"):
+    with pytest.raises(
+        ChangedVideoError,
+        match=r"frames/01: no longer has 31 frames; .* changed since they were counted: run `tsvad prepare` again",
+    ):
         stages.FITTING["score-recovery"](Run.open(copied), redo=True)

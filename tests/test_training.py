@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from twostream_vad.training import (
     CheckpointError,
-    TrainingLog,
     deterministic,
     fill,
     learning_rate,
@@ -26,6 +25,7 @@ from twostream_vad.training import (
     save_tensors,
     seeded,
 )
+from twostream_vad.training_log import TrainingLog
 
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, lr=0.01),

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import RecoverySettings
 from .datasets.layouts import Video
 from .recovery.places import Places
 from .recovery.stream import RecoveryStream
@@ -22,6 +21,7 @@ from .scores.calibration import Calibration
 from .scores.causal import causal_timeline, fuse_causal
 from .scores.files import read_scores
 from .scores.timeline import paper_timeline
+from .settings import RecoverySettings
 from .training import pick_device
 from .video.frames import ImageFolder
 from .video.snippets import Snippet

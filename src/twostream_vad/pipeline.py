@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .config import Recipe
+from .settings import Recipe
 
 TRAINING_KEYS = frozenset(
     [

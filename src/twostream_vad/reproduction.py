@@ -100,8 +100,8 @@ def reproduce(
         RunError, DatasetError: as a fit; no labels.
     """
     before = read_record(recorded)
-    for name in () if redo else FITTING:
-        run.refuse_stale(name)
+    if not redo:
+        run.refuse_stale()
     if not other_data:
         _refuse_other_data(run, before)
     _fit(run, "prepare", redo, bar)

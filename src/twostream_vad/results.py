@@ -20,7 +20,6 @@ from .evaluation.events import EventReport, judge_alarms
 from .evaluation.record import FORMAT, Hashes, Metrics, Record, Rows
 from .fitted import Curves, calibration, causal_curves, chosen_window, paper_curves, recovery_settings
 from .localisation import localise
-from .pipeline import STAGES
 from .run import Run, RunError
 from .scores.causal import cold_start
 from .scores.files import read_scores
@@ -92,8 +91,7 @@ def evaluate(run: Run, labels: Path | None = None, progress: Progress = silent) 
     if run.is_done("prepare") and not run.dataset.testing:
         raise RunError(f"{run.data} has no test videos; score a video with `tsvad score {run.folder} VIDEO`")
     if not run.is_done("fuse"):
-        for stage in STAGES:
-            run.refuse_stale(stage)
+        run.refuse_stale()
         raise RunError(
             f"{run.folder} has not scored its test videos; `tsvad fit {run.data} --out {run.folder}` goes on"
         )

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
-from .config import Recipe, override_recipe, parse_recipe
+from .config import override_recipe, parse_recipe
 from .datasets.layouts import Dataset, find_dataset, read_prepared
 from .datasets.manifest import Prepared
 from .pipeline import STAGES
+from .settings import Recipe
 from .storage import write_text
 
 RECORDS = "stages.json"
@@ -175,10 +176,11 @@ class Run:
         record = self._records().get(name)
         return record is not None and record["identity"] != self._expected(name)[0]
 
-    def refuse_stale(self, name: str) -> None:
-        """Raises RunError where `is_stale`; the message names what changed."""
-        if self.is_stale(name):
-            raise RunError(self._stale(name, self._records()[name]["settings"], self._expected(name)[1]))
+    def refuse_stale(self, *names: str) -> None:
+        """Raises RunError where one of these stages, or any if none is named, `is_stale`; says what changed."""
+        for name in names or STAGES:
+            if self.is_stale(name):
+                raise RunError(self._stale(name, self._records()[name]["settings"], self._expected(name)[1]))
 
     def end(self, name: str, *, done: bool = True) -> None:
         """Marks a stage as done, or as stopped half-way, and adds the time that it took; a kill's is not known."""

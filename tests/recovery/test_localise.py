@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from twostream_vad.config import RecoverySettings
 from twostream_vad.recovery.localise import heat_map
 from twostream_vad.recovery.stream import RecoveryStream
+from twostream_vad.settings import RecoverySettings
 from twostream_vad.video.views import Region, Views
 
 SIZE, WINDOW, STRIDE = 128, 16, 8

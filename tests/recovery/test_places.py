@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from twostream_vad.config import RecoverySettings
 from twostream_vad.recovery.places import DEVIATIONS, EVERY, FLOOR, Places
 from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.scores.stream import clip_batches
+from twostream_vad.settings import RecoverySettings
 from twostream_vad.training import CheckpointError
 from twostream_vad.video.frames import ImageFolder
 from twostream_vad.video.snippets import Snippet

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.config import PseudoSettings
 from twostream_vad.recovery.pseudo import KINDS, TURNED, Kind, PseudoVideo, pick_videos, pseudo_videos, turn
+from twostream_vad.settings import PseudoSettings
 from twostream_vad.video.frames import ImageFolder
 from twostream_vad.video.snippets import Snippet
 

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from twostream_vad.config import RecoverySettings
 from twostream_vad.nets.stunet import STUNet
 from twostream_vad.recovery.stream import Chosen, RecoveryStream, chosen
+from twostream_vad.settings import RecoverySettings
 from twostream_vad.training import CheckpointError, save_tensors
 from twostream_vad.video.snippets import RECOVERY
 

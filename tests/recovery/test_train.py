@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from twostream_vad.config import RecoverySettings
 from twostream_vad.nets.i3d import I3D
 from twostream_vad.nets.stunet import STUNet
 from twostream_vad.recovery.train import (
@@ -23,6 +22,7 @@ from twostream_vad.recovery.train import (
     recovery_loss,
     train_recovery,
 )
+from twostream_vad.settings import RecoverySettings
 from twostream_vad.training import CheckpointError
 from twostream_vad.video.clips import ClipReader
 from twostream_vad.video.frames import ImageFolder

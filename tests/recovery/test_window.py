@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from twostream_vad.config import PseudoSettings, RecoverySettings
 from twostream_vad.recovery.pseudo import Kind, PseudoVideo
 from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.recovery.window import Candidate, Selection, select_window
 from twostream_vad.scores.timeline import paper_timeline
+from twostream_vad.settings import PseudoSettings, RecoverySettings
 from twostream_vad.video.frames import ImageFolder
 from twostream_vad.video.snippets import RECOVERY
 from twostream_vad.video.views import Views

@@ -15,7 +15,7 @@ from twostream_vad.nets.i3d import I3D
 from twostream_vad.retrieval import features as module
 from twostream_vad.retrieval.features import FeatureError, FeatureSet, extract_features
 from twostream_vad.retrieval.stream import Encoder
-from twostream_vad.video.frames import FrameSource, ImageFolder
+from twostream_vad.video.frames import ChangedVideoError, FrameSource, ImageFolder
 from twostream_vad.video.snippets import Snippet
 from twostream_vad.video.views import Views
 
@@ -212,7 +212,7 @@ def test_a_video_that_changed_since_it_was_counted_is_refused_by_path(
     frames: int, crops: int, message: str, sources: Sources, tmp_path: Path
 ) -> None:
     wide = sources[0][0]
-    with pytest.raises(FeatureError, match=rf"wide: {message}; .* run `tsvad prepare` again"):
+    with pytest.raises(ChangedVideoError, match=rf"wide: {message}; .* run `tsvad prepare` again"):
         extract([(wide, frames, crops), sources[2]], tmp_path)
     assert not np.load(tmp_path / "features.npy")[-5:].any()  # the next video's rows are untouched
 

@@ -15,12 +15,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from twostream_vad.config import PaceSettings, RetrievalSettings
 from twostream_vad.nets.i3d import I3D, init_from_scratch
 from twostream_vad.nets.stunet import STUNet
 from twostream_vad.retrieval import pace
 from twostream_vad.retrieval.pace import MOVING, STILL, Clips, PaceNet, draw_batch, sum_of_losses, train_pace
 from twostream_vad.retrieval.stream import Encoder
+from twostream_vad.settings import PaceSettings, RetrievalSettings
 from twostream_vad.training import CheckpointError, save_tensors, seeded
 from twostream_vad.video.clips import ClipReader
 from twostream_vad.video.frames import ImageFolder

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from twostream_vad.config import RetrievalSettings
 from twostream_vad.nets.hashnet import HashNet
 from twostream_vad.nets.i3d import I3D
 from twostream_vad.nets.stunet import STUNet
 from twostream_vad.retrieval.stream import Encoder, RetrievalStream, encode_codes, load_hashnet
 from twostream_vad.retrieval.tables import HashTables
+from twostream_vad.settings import RetrievalSettings
 from twostream_vad.training import CheckpointError, save_tensors
 from twostream_vad.video.snippets import RETRIEVAL
 

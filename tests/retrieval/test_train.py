@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from twostream_vad.config import RetrievalSettings
 from twostream_vad.nets.hashnet import HashNet
 from twostream_vad.retrieval.features import FeatureSet, VideoRows
 from twostream_vad.retrieval.train import draw_pairs, hash_losses, mutual_loss, train_retrieval
+from twostream_vad.settings import RetrievalSettings
 from twostream_vad.training import seeded
 
 VALUES = 24

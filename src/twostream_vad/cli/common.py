@@ -27,7 +27,7 @@ from rich.progress import (
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..config import Recipe
+    from ..settings import Recipe
 
 DEFAULT_RECIPE = "camera"
 PLAIN_SECONDS = 15.0

@@ -99,8 +99,8 @@ def reproduce(
     out = out or Path("runs") / f"{_name(recorded)}-again"
     run = new_run(recorded, out, data, labels, options.set, write=not options.dry_run)
     if options.dry_run:
-        for name in () if options.redo else run.records():
-            run.refuse_stale(name)
+        if not options.redo:
+            run.refuse_stale()
         console().print(f"would fit {run.recipe.name} on {run.data} into {out}", soft_wrap=True)
         return
     with at_work(out, "reproduce", options):

@@ -9,7 +9,7 @@ from cyclopts import App
 from .common import Bar, Options, at_work, clock, console, wanted_recipe
 
 if TYPE_CHECKING:
-    from ..run import Run
+    pass
 
 
 def register(app: App) -> None:
@@ -48,7 +48,8 @@ def fit(
     folder = out or Path("runs") / f"{data.resolve().name}-{wanted.name}-seed{wanted.seed}"
     if options.dry_run:
         run = Run.create(folder, wanted, data, labels, write=False)
-        _refuse_stale(run, options)
+        if not options.redo:
+            run.refuse_stale()
         found = run.source()
         console().print(
             f"{found.layout}: {len(found.training)} training and {len(found.testing)} test videos; would fit "
@@ -58,7 +59,8 @@ def fit(
     run = Run.create(folder, wanted, data, labels)
     began = time.monotonic()
     with at_work(folder, "fit", options):
-        _refuse_stale(run, options)
+        if not options.redo:
+            run.refuse_stale()  # before the first stage begins and takes the settings over
         with Bar(STAGES["prepare"].command) as bar:
             FITTING["prepare"](run, redo=options.redo and run.is_stale("prepare"), progress=bar)
         for name in wanted_stages(run)[1:]:
@@ -66,14 +68,6 @@ def fit(
                 FITTING[name](run, redo=options.redo and run.is_stale(name), progress=bar)
     console().print(f"fitted in {clock(time.monotonic() - began)}: {folder}", soft_wrap=True)
     console().print(f"next: tsvad evaluate {folder}   or   tsvad score {folder} VIDEO", soft_wrap=True)
-
-
-def _refuse_stale(run: "Run", options: Options) -> None:
-    """Of all stages, before the first begins and takes the settings over."""
-    from ..stages import FITTING
-
-    for name in () if options.redo else FITTING:
-        run.refuse_stale(name)
 
 
 def plaza(

@@ -25,7 +25,8 @@ def show(name: str, *, set: Annotated[tuple[str, ...], Parameter(negative=())] =
     explain
         Say what each key means instead.
     """
-    from ..config import Recipe, Section, load_recipe
+    from ..config import load_recipe
+    from ..settings import Recipe, Section
 
     recipe = load_recipe(name, set)
     if not explain:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import PseudoSettings
+from ..settings import PseudoSettings
 from ..video.frames import Frame, ImageFolder
 from ..video.pasting import busy_place, soft_box
 from ..video.snippets import Snippet

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..config import RecoverySettings
 from ..nets.stunet import STUNet
+from ..settings import RecoverySettings
 from ..training import fill, load_tensors
 from ..video.snippets import Snippet
 from .error import frame_level_error, local_errors, maximum_local_error, over_crops

@@ -8,19 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..config import RecoverySettings
 from ..nets.stunet import STUNet
 from ..nets.weights import load_encoder
-from ..training import (
-    Progress,
-    deterministic,
-    fill,
-    learning_rate,
-    pick_device,
-    seeded,
-    silent,
-    train_net,
-)
+from ..settings import RecoverySettings
+from ..training import Progress, deterministic, fill, learning_rate, pick_device, seeded, silent, train_net
 from ..video.clips import ClipReader
 from ..video.frames import ImageFolder
 from ..video.views import Views

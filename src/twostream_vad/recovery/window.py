@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..config import PseudoSettings, RecoverySettings
 from ..evaluation.auc import micro_auc
 from ..scores.stream import clip_batches
 from ..scores.timeline import paper_timeline
+from ..settings import PseudoSettings, RecoverySettings
 from ..storage import write_text
 from ..training import Progress, silent
 from ..video.frames import ImageFolder

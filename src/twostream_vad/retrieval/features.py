@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..scores.stream import clip_batches
 from ..storage import write_text
 from ..training import Progress, silent
-from ..video.frames import FrameSource
+from ..video.frames import ChangedVideoError, FrameSource
 from ..video.views import Views
 from .stream import Encoder
 
@@ -123,6 +123,7 @@ def extract_features(
 
     Raises:
         FeatureError: ``folder`` holds features of something else.
+        ChangedVideoError: a video does not give the snippets and crops that were counted.
     """
     features = _open(sources, encoder, folder, dtype)
     total = sum(video.snippets for video in features.videos)
@@ -174,7 +175,7 @@ def _extract_video(
     crops = (views.scored(frame.image) for frame in source if frame.index >= first)
     for clips in clip_batches(crops, encoder.snippet, batch):
         if video.done + clips.shape[0] > video.snippets or clips.shape[1] != video.crops:
-            raise _changed(source, f"does not give {video.snippets} snippets of {video.crops} crops")
+            raise ChangedVideoError(source.path, f"does not give {video.snippets} snippets of {video.crops} crops")
         row = video.first + video.done * video.crops
         array[row : row + clips.shape[0] * video.crops] = encoder.encode(clips).reshape(-1, features.values)
         video = replace(video, done=video.done + clips.shape[0])
@@ -187,8 +188,4 @@ def _extract_video(
             features.save()
             yield features
     if video.done != video.snippets:
-        raise _changed(source, f"ended after {video.done} of {video.snippets} snippets")
-
-
-def _changed(source: FrameSource, what: str) -> FeatureError:
-    return FeatureError(f"{source.path}: {what}; its frames changed since they were counted: run `tsvad prepare` again")
+        raise ChangedVideoError(source.path, f"ended after {video.done} of {video.snippets} snippets")

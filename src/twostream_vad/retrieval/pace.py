@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import PaceSettings
 from ..nets.i3d import I3D
 from ..nets.weights import load_encoder
+from ..settings import PaceSettings
 from ..training import Progress, deterministic, fill, learning_rate, pick_device, seeded, silent, train_net
 from ..video.clips import ClipReader
 from ..video.frames import ImageFolder

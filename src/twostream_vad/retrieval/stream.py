@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..config import RetrievalSettings
 from ..nets.hashnet import HashNet
 from ..nets.i3d import I3D
 from ..nets.weights import load_encoder
+from ..settings import RetrievalSettings
 from ..training import fill, load_tensors
 from ..video.snippets import Snippet
 from .tables import HashTables

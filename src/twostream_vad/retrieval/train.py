@@ -12,19 +12,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..config import RetrievalSettings
 from ..nets.hashnet import HashNet
-from ..training import (
-    Progress,
-    TrainingLog,
-    deterministic,
-    fill,
-    load_checkpoint,
-    save_checkpoint,
-    save_tensors,
-    seeded,
-    silent,
-)
+from ..settings import RetrievalSettings
+from ..training import Progress, deterministic, fill, load_checkpoint, save_checkpoint, save_tensors, seeded, silent
+from ..training_log import TrainingLog
 from .features import FeatureSet, VideoRows
 
 CHECKPOINT_SECONDS = 60.0

@@ -77,23 +77,22 @@ class ScoreLog:
     """
 
     def __init__(self) -> None:
-        self._rows: NDArray[np.float64] = np.zeros(0)
+        self._rows: NDArray[np.float64] | None = None
         self._count = 0
 
     def add(self, scores: NDArray[np.float64]) -> None:
         """Takes a batch, (B, …)."""
         needed = self._count + len(scores)
-        if self._count == 0 or needed > len(self._rows):
-            grown = np.zeros((max(64, 2 * needed), *scores.shape[1:]))
-            if self._count:
-                grown[: self._count] = self._rows[: self._count]
-            self._rows = grown
+        if self._rows is None:
+            self._rows = np.zeros((max(64, needed), *scores.shape[1:]))
+        elif needed > len(self._rows):
+            self._rows = np.concatenate([self._rows, np.zeros((needed, *scores.shape[1:]))])
         self._rows[self._count : needed] = scores
         self._count = needed
 
     def array(self) -> NDArray[np.float64]:
         """All scores so far, (scores, …); (0,) where there are none."""
-        return self._rows[: self._count].copy()
+        return np.zeros(0) if self._rows is None else self._rows[: self._count].copy()
 
 
 def score_views(stream: Stream, views: Iterable[Tensor], batch: int) -> NDArray[np.float64]:

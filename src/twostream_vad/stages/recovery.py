@@ -17,11 +17,12 @@ from ..recovery.places import Places
 from ..recovery.stream import RecoveryStream
 from ..recovery.train import train_recovery
 from ..recovery.window import select_window
-from ..run import Run, RunError
+from ..run import Run
 from ..scores.files import write_scores
 from ..scores.stream import clip_batches
 from ..storage import whole_file
 from ..training import Progress, silent
+from ..video.frames import ChangedVideoError
 from ..video.views import Views
 from .stage import save_array, stage
 
@@ -95,10 +96,7 @@ def _look(stream: RecoveryStream, video: Video, frames: int, look: Views, maps: 
             written = np.lib.format.open_memmap(maps, mode="w+", dtype=np.float16, shape=shape)
         written[rows] = places
     if done != snippets:
-        raise RunError(
-            f"{video.path} no longer has {frames} frames; its frames changed since they were counted: "
-            "run `tsvad prepare` again"
-        )
+        raise ChangedVideoError(video.path, f"no longer has {frames} frames")
     if written is None:
         np.save(maps, np.zeros((0, 1, 1, 1), np.float16))
     else:

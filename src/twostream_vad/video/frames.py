@@ -5,12 +5,13 @@ from pathlib import Path
 from .files import VIDEO_SUFFIXES, VideoFile
 from .folders import ImageFolder
 from .images import IMAGE_SUFFIXES, read_image
-from .source import DEFAULT_RATE, Frame, FrameSource, VideoError
+from .source import DEFAULT_RATE, ChangedVideoError, Frame, FrameSource, VideoError
 
 __all__ = [
     "DEFAULT_RATE",
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "ChangedVideoError",
     "Frame",
     "FrameSource",
     "ImageFolder",

@@ -16,6 +16,13 @@ class VideoError(ValueError):
     """A video that cannot be read: one line with the file, the frame at which it breaks, and a remedy."""
 
 
+class ChangedVideoError(VideoError):
+    """A video that does not give, ``what`` says how, the frames that were counted when it was prepared."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: {what}; its frames changed since they were counted: run `tsvad prepare` again")
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One picture of a video.
