@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..evaluation.auc import micro_auc
-from ..scores.stream import clip_batches
+from ..scores.stream import ScoreLog, clip_batches
 from ..scores.timeline import paper_timeline
 from ..settings import PseudoSettings, RecoverySettings
 from ..storage import write_text
@@ -125,8 +125,10 @@ def select_window(
 
 def _maxima(stream: RecoveryStream, video: PseudoVideo, views: Views) -> Tensor:
     crops = (views.scored(frame.image) for frame in video)
-    batches = clip_batches(crops, stream.snippet, stream.settings.score_batch)
-    return torch.cat([stream.maxima(clips)[0] for clips in batches])
+    log = ScoreLog()
+    for clips in clip_batches(crops, stream.snippet, stream.settings.score_batch):
+        log.add(stream.maxima(clips)[0].numpy())
+    return torch.from_numpy(log.array()).float()  # as they were: float64 holds them exactly
 
 
 def _options(settings: RecoverySettings) -> list[tuple[int, Chosen]]:
