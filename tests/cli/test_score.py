@@ -1,6 +1,7 @@
 """`tsvad score RUN VIDEO`: any shape of video, folder or file, into a CSV and a picture."""
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -81,10 +82,13 @@ def test_a_test_video_scores_as_it_did_in_the_stages(tsvad: Tsvad, fitted: Path,
     np.testing.assert_allclose(fused, read_scores(fitted / "results/fused.npz")["01"], atol=1e-4)
 
 
-def test_a_video_shorter_than_a_snippet_is_scored(
+def test_a_video_shorter_than_a_snippet_is_scored_and_said_to_be_too_short(
     tsvad: Tsvad, fitted: Path, film: Callable[..., ImageFolder], tmp_path: Path
 ) -> None:
-    assert tsvad("score", fitted, film(frames=5).path, "--out", tmp_path / "short.csv").returncode == 0
+    said = tsvad("score", fitted, film(frames=5).path, "--out", tmp_path / "short.csv")
+    assert said.returncode == 0
+    assert re.match(r"5 frames are too few: context recovery needs \d+, knowledge retrieval needs \d+;", said.stdout)
+    assert "most anomalous" not in said.stdout
     rows = read_csv(tmp_path / "short.csv")
     assert [row["recovery_raw"] + row["retrieval_raw"] for row in rows] == [""] * 5
 

@@ -64,8 +64,19 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
     write_frame_scores(out, raw.times, columns)
     drawn = {key: columns[key] for key in ("recovery", "retrieval", "fused")}
     save_figure(timeline_figure(drawn, source.rate, title=f"{source.name}, paper's protocol"), picture)
-    worst = int(scores.fused.argmax())
-    print(f"{len(raw.times)} frames; most anomalous: frame {worst} at {raw.times[worst]:.2f} s")
+    unseen = [
+        f"{name} needs {stream.snippet.span + 1}"
+        for name, stream, given in (
+            ("context recovery", detector.recovery, raw.recovery),
+            ("knowledge retrieval", detector.retrieval, raw.retrieval),
+        )
+        if len(given) == 0
+    ]
+    if unseen:
+        print(f"{len(raw.times)} frames are too few: {', '.join(unseen)}; what the CSV says of it there means nothing")
+    if len(unseen) < 2:
+        worst = int(scores.fused.argmax())
+        print(f"{len(raw.times)} frames; most anomalous: frame {worst} at {raw.times[worst]:.2f} s")
     above = int((scores.causal >= scores.threshold).sum())
     print(f"{above} frames at or above the alarm threshold {scores.threshold:.2f} of the causal score")
     print(f"{out}\n{picture}")
