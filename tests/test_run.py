@@ -109,9 +109,9 @@ def test_nothing_is_written_when_only_asked(tmp_path: Path, data: Path, recipe: 
 def test_what_is_no_run_is_refused_with_the_command_that_makes_one(
     make: Callable[[Path], object], tmp_path: Path
 ) -> None:
-    make(tmp_path / "run")
-    with pytest.raises(RunError, match=r"run is no run; `tsvad fit DATA --recipe NAME --out .*run` makes one"):
-        Run.open(tmp_path / "run")
+    make(tmp_path / "my run")
+    with pytest.raises(RunError, match=r"my run is no run; `tsvad fit DATA --recipe NAME --out '.*/my run'` makes one"):
+        Run.open(tmp_path / "my run")
 
 
 @pytest.mark.parametrize(("file", "text"), [("run.json", "{"), ("run.json", "{}"), ("recipe.yaml", "a: [")])

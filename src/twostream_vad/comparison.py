@@ -15,6 +15,7 @@ from .evaluation.record import Metrics, Record, flat, read_record
 from .results import labels_of
 from .run import Run, RunError
 from .scores.files import read_scores
+from .storage import typed
 
 FUSED = {"paper": "results/fused.npz", "causal": "results/causal.npz"}
 """Frame scores of the fused row, by protocol."""
@@ -211,5 +212,6 @@ def _refuse_other_scores(run: Run, protocol: str, recorded: float, now: float) -
     if abs(recorded - now) > SAME:
         raise RunError(
             f"{run.folder}: its scores or labels are not those that were evaluated (micro-AUC, {protocol} protocol: "
-            f"{now:.6f} now, {recorded:.6f} then); `tsvad evaluate {run.folder}` again, or give the same --labels here"
+            f"{now:.6f} now, {recorded:.6f} then); `tsvad evaluate {typed(run.folder)}` again, "
+            "or give the same --labels here"
         )

@@ -88,9 +88,7 @@ class Detector:
         """
         for name in ("select-window", "index", "select-weight", *(("calibrate",) if calibrated else ())):
             if not run.is_done(name):
-                raise RunError(
-                    f"{run.folder} is not fitted to the end; `tsvad fit {run.data} --out {run.folder}` goes on"
-                )
+                raise RunError(f"{run.folder} is not fitted to the end; {run.goes_on}")
         set_up_process(run.recipe.threads)
         settings = recovery_settings(run)
         return cls(

@@ -22,6 +22,7 @@ from .scores.causal import causal_timeline, fuse_causal
 from .scores.files import read_scores
 from .scores.timeline import paper_timeline
 from .settings import RecoverySettings
+from .storage import typed
 from .training import pick_device
 from .video.frames import ImageFolder
 from .video.snippets import Snippet
@@ -171,7 +172,7 @@ def rated_weights(run: Run) -> list[tuple[float, float | None]]:
     Raises:
         RunError: no weight is chosen yet, or the file is broken.
     """
-    path, command = run.path("results/weight.json"), f"`tsvad retrieval select-weight {run.folder}"
+    path, command = run.path("results/weight.json"), f"`tsvad retrieval select-weight {typed(run.folder)}"
     try:
         return [(float(weight), auc) for weight, auc in json.loads(path.read_text("utf-8"))]
     except FileNotFoundError:

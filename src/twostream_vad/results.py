@@ -23,7 +23,7 @@ from .localisation import localise
 from .run import Run, RunError
 from .scores.causal import cold_start
 from .scores.files import read_scores
-from .storage import write_text
+from .storage import typed, write_text
 from .training import Progress, load_tensors, silent
 
 HASHED = 1 << 20
@@ -89,12 +89,10 @@ def evaluate(run: Run, labels: Path | None = None, progress: Progress = silent) 
         DatasetError: labels do not fit the test videos.
     """
     if run.is_done("prepare") and not run.dataset.testing:
-        raise RunError(f"{run.data} has no test videos; score a video with `tsvad score {run.folder} VIDEO`")
+        raise RunError(f"{run.data} has no test videos; score a video with `tsvad score {typed(run.folder)} VIDEO`")
     if not run.is_done("fuse"):
         run.refuse_stale()
-        raise RunError(
-            f"{run.folder} has not scored its test videos; `tsvad fit {run.data} --out {run.folder}` goes on"
-        )
+        raise RunError(f"{run.folder} has not scored its test videos; {run.goes_on}")
     truth = labels_of(run, labels)
     chosen = f"MLE {chosen_window(recovery_settings(run))}"
     paper: Curves = {**paper_curves(run), "fused": read_scores(run.path("results/fused.npz"))}

@@ -16,7 +16,7 @@ from .datasets.layouts import Dataset, find_dataset, read_prepared
 from .datasets.manifest import Prepared
 from .pipeline import STAGES
 from .settings import Recipe
-from .storage import write_text
+from .storage import typed, write_text
 
 RECORDS = "stages.json"
 HALF_DELETED = "half deleted"
@@ -85,7 +85,9 @@ class Run:
             values = yaml.safe_load((folder / "recipe.yaml").read_text("utf-8"))
             data, labels = Path(facts["data"]), facts["labels"]
         except (FileNotFoundError, NotADirectoryError):
-            raise RunError(f"{folder} is no run; `tsvad fit DATA --recipe NAME --out {folder}` makes one") from None
+            raise RunError(
+                f"{folder} is no run; `tsvad fit DATA --recipe NAME --out {typed(folder)}` makes one"
+            ) from None
         except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
             raise RunError(
                 f"{folder}/run.json or recipe.yaml is damaged ({error}); fit again into a new folder"
@@ -122,6 +124,11 @@ class Run:
             found[record.split][record.name] = record
         return found
 
+    @property
+    def goes_on(self) -> str:
+        """How a fit that was stopped goes on, for errors."""
+        return f"`tsvad fit {typed(self.data)} --out {typed(self.folder)}` goes on"
+
     def path(self, name: str) -> Path:
         """A file or folder of the run."""
         return self.folder / name
@@ -130,7 +137,7 @@ class Run:
         """Hash of a stage's settings and of the stages that it stands on, as recorded."""
         records = self._records()
         if name not in records:
-            raise RunError(f"{self.folder}: `tsvad {STAGES[name].command} {self.folder}` has not been run yet")
+            raise RunError(f"{self.folder}: `tsvad {STAGES[name].command} {typed(self.folder)}` has not been run yet")
         return str(records[name]["identity"])
 
     def is_done(self, name: str) -> bool:
@@ -195,7 +202,9 @@ class Run:
     def _ready(self, name: str, *, redo: bool) -> tuple[str, dict[str, Any]]:
         for earlier in STAGES[name].after(self.recipe):
             if not self.is_done(earlier):
-                raise RunError(f"{self.folder}: run `tsvad {STAGES[earlier].command} {self.folder}` first (or again)")
+                raise RunError(
+                    f"{self.folder}: run `tsvad {STAGES[earlier].command} {typed(self.folder)}` first (or again)"
+                )
         if not redo:
             self.refuse_stale(name)
         return self._expected(name)

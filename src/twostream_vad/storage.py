@@ -1,6 +1,7 @@
 """Files are written whole: under a temporary name, then renamed."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def typed(path: Path) -> str:
+    """The path as one types it in a shell, quoted where it holds spaces: for remedies that are commands."""
+    return shlex.quote(str(path))
 
 
 def write_text(path: Path, text: str) -> None:

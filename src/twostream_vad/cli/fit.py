@@ -2,14 +2,11 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from ..storage import typed
 from .common import Bar, Options, at_work, clock, console, wanted_recipe
-
-if TYPE_CHECKING:
-    pass
 
 
 def register(app: App) -> None:
@@ -67,7 +64,7 @@ def fit(
             with Bar(STAGES[name].command) as bar:
                 FITTING[name](run, redo=options.redo and run.is_stale(name), progress=bar)
     console().print(f"fitted in {clock(time.monotonic() - began)}: {folder}", soft_wrap=True)
-    console().print(f"next: tsvad evaluate {folder}   or   tsvad score {folder} VIDEO", soft_wrap=True)
+    console().print(f"next: tsvad evaluate {typed(folder)}   or   tsvad score {typed(folder)} VIDEO", soft_wrap=True)
 
 
 def plaza(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cyclopts import App
 
+from ..storage import typed
 from .common import Bar, Options, at_work, console, wanted_recipe
 
 
@@ -172,7 +173,7 @@ def show_index(run: Path, *, show: int = 3) -> None:
     from ..run import Run, RunError
 
     if not Run.open(run).is_done("index"):
-        raise RunError(f"{run} has no tables of its present settings yet; run `tsvad index {run}` first")
+        raise RunError(f"{run} has no tables of its present settings yet; run `tsvad index {typed(run)}` first")
     tables = HashTables.load(run / "retrieval/tables.safetensors")
     table = Table("table", "buckets", "codes", "fullest (bits: codes)", "emptiest (bits: codes)")
     for number, summary in enumerate(tables.summary(show)):

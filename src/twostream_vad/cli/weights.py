@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cyclopts import App
 
+from ..storage import typed
 from .common import Bar, console
 
 
@@ -91,4 +92,5 @@ def download(name: str, *, out: Path | None = None, url: str | None = None, sha2
     target = out or Path(address.rpartition("/")[2])
     with Bar(target.name) as bar:
         digest = fetch(address, target, sha256=sha256, progress=lambda done, total: bar(done, total or 0))
-    print(f"{target}: sha256 {digest}\nnext: tsvad weights import {target} --out {target.with_suffix('.safetensors')}")
+    imported = target.with_suffix(".safetensors")
+    print(f"{target}: sha256 {digest}\nnext: tsvad weights import {typed(target)} --out {typed(imported)}")

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from ..storage import typed
+
 FORMAT = 2
 
 
@@ -79,7 +81,7 @@ def read_record(path: Path) -> Record:
     Raises:
         RecordError: no such file, a broken one, or one of another format.
     """
-    run = path.parent.parent if path.parent.name == "results" else "RUN"
+    run = typed(path.parent.parent) if path.parent.name == "results" else "RUN"
     remedy = f"`tsvad evaluate {run}` writes it"
     try:
         values = json.loads(path.read_text("utf-8"))
