@@ -11,6 +11,7 @@ import pytest
 from twostream_vad import fitted as reading
 from twostream_vad import stages
 from twostream_vad.config import load_recipe
+from twostream_vad.detector import Detector, RawScores
 from twostream_vad.recovery.places import Places
 from twostream_vad.recovery.train import train_recovery
 from twostream_vad.recovery.window import Selection
@@ -20,7 +21,7 @@ from twostream_vad.run import Run, RunError
 from twostream_vad.scores.files import read_scores
 from twostream_vad.scores.fusion import fuse
 from twostream_vad.scores.timeline import paper_timeline
-from twostream_vad.video.frames import ChangedVideoError
+from twostream_vad.video.frames import ChangedVideoError, FrameSource
 
 SAME = (
     "recovery/model.safetensors",
@@ -86,6 +87,23 @@ def test_a_fit_stopped_in_every_stage_ends_with_the_same_files(file: str, stoppe
 
 def test_nothing_half_written_is_left(stopped: Run) -> None:
     assert [path.name for path in stopped.folder.rglob("*") if ".part" in path.name or "checkpoint" in path.name] == []
+
+
+def test_a_stopped_calibration_goes_on_behind_the_last_video(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    raw = Detector.raw
+
+    def look(self: Detector, source: FrameSource, progress: Callable[[int], None] = lambda _: None) -> RawScores:
+        looked.append(source.name)
+        return raw(self, source, progress)
+
+    monkeypatch.setattr(Detector, "raw", look)
+    run = Run.open(copied, ["calibration.quantile=0.9"])
+    videos = list(reading.normal_videos(run))
+    with pytest.raises(KeyboardInterrupt):
+        stages.FITTING["calibrate"](run, redo=True, progress=stop_half_way)
+    stages.FITTING["calibrate"](run)
+    assert looked == videos
 
 
 def test_a_stage_that_is_done_does_nothing(fitted: Path) -> None:

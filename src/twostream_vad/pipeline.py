@@ -94,7 +94,10 @@ STAGES = {
         Stage(
             "select-window",
             "recovery select-window",
-            ("recovery/places.safetensors", "recovery/selection.json", "recovery/pseudo.npz"),
+            (
+                *("recovery/places.sums.safetensors", "recovery/places.safetensors", "recovery/pseudo"),
+                *("recovery/selection.json", "recovery/pseudo.npz"),
+            ),
             lambda _: ("train-recovery",),
             lambda r: {
                 **_recovery(r, None),
@@ -147,7 +150,7 @@ STAGES = {
         Stage(
             "select-weight",
             "retrieval select-weight",
-            ("results/weight.json",),
+            ("results/weight.json", "retrieval/pseudo"),
             lambda _: ("select-window", "index"),
             lambda r: {f"fusion.{key}": value for key, value in r.fusion.model_dump(mode="json").items()},
         ),

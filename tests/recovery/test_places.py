@@ -37,13 +37,13 @@ def videos(film: Film) -> dict[str, ImageFolder]:
     return {name: film(name, frames, height=64, width=72) for name, frames in (("a", 29), ("b", 21), ("short", 8))}
 
 
-def test_the_most_is_the_mean_and_three_deviations_and_a_floor(videos: dict[str, ImageFolder]) -> None:
+def test_the_most_is_the_mean_and_three_deviations_and_a_floor(videos: dict[str, ImageFolder], tmp_path: Path) -> None:
     stream = StillStream()
     seen: list[Tensor] = []
     for video in videos.values():
         for clips in clip_batches((VIEWS.scored(frame.image) for frame in video), stream.snippet, 8):
             seen += list(clips[::EVERY])
-    found = Places.measure(stream, videos, VIEWS).normal
+    found = Places.measure(stream, videos, VIEWS, tmp_path / "sums.safetensors").normal
     assert set(found) == {32, 16}
     for window, normal in found.items():
         errors = np.stack([stream.local_errors(*stream.predict(clip))[window].numpy() for clip in seen])
@@ -52,21 +52,40 @@ def test_the_most_is_the_mean_and_three_deviations_and_a_floor(videos: dict[str,
         np.testing.assert_allclose(normal.numpy(), most + floor[:, None, None], rtol=1e-4, atol=1e-6)
 
 
+def test_a_stopped_measuring_goes_on_behind_the_last_video_to_the_same(
+    videos: dict[str, ImageFolder], tmp_path: Path
+) -> None:
+    def stop(done: int, total: int, note: str = "") -> None:  # noqa: ARG001  a Progress
+        if done == 1:
+            raise KeyboardInterrupt
+
+    sums = tmp_path / "sums.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        Places.measure(StillStream(), videos, VIEWS, sums, progress=stop)
+    left = {**videos, "a": ImageFolder.__new__(ImageFolder)}  # it would break if it were read again
+    again = Places.measure(StillStream(), left, VIEWS, sums).normal
+    whole = Places.measure(StillStream(), videos, VIEWS, tmp_path / "other.safetensors").normal
+    assert all(torch.equal(again[window], normal) for window, normal in whole.items())
+
+
 def test_it_comes_back_from_its_file(videos: dict[str, ImageFolder], tmp_path: Path) -> None:
-    places = Places.measure(StillStream(), videos, VIEWS)
+    places = Places.measure(StillStream(), videos, VIEWS, tmp_path / "sums.safetensors")
     places.save(tmp_path / "places.safetensors")
     loaded = Places.load(tmp_path / "places.safetensors").normal
     assert all(torch.equal(loaded[window], normal) for window, normal in places.normal.items())
 
 
-def test_videos_of_several_shapes_are_refused_by_file(videos: dict[str, ImageFolder], film: Film) -> None:
+def test_videos_of_several_shapes_are_refused_by_file(
+    videos: dict[str, ImageFolder], film: Film, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match=r"square: has another size than the videos before it"):
-        Places.measure(StillStream(), {**videos, "square": film("square", 20, height=64, width=64)}, VIEWS)
+        square = film("square", 20, height=64, width=64)
+        Places.measure(StillStream(), {**videos, "square": square}, VIEWS, tmp_path / "sums.safetensors")
 
 
-def test_videos_too_short_are_refused(videos: dict[str, ImageFolder]) -> None:
+def test_videos_too_short_are_refused(videos: dict[str, ImageFolder], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no normal video is longer than a snippet's 9 frames"):
-        Places.measure(StillStream(), {"short": videos["short"]}, VIEWS)
+        Places.measure(StillStream(), {"short": videos["short"]}, VIEWS, tmp_path / "sums.safetensors")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

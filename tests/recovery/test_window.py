@@ -1,6 +1,7 @@
 """The choice of the error window: it finds what was planted, and only that."""
 
 import itertools
+import tempfile
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +83,8 @@ def videos(film: Film) -> list[ImageFolder]:
 
 
 def select(stream: RecoveryStream, videos: list[ImageFolder]) -> Selection:
-    return select_window({video.name: video for video in videos}, stream, PSEUDO, VIEWS, seed=3)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        return select_window({video.name: video for video in videos}, stream, PSEUDO, VIEWS, Path(folder), seed=3)[0]
 
 
 @pytest.mark.parametrize("column", [0, 1, 2])
@@ -143,15 +145,29 @@ def test_a_candidates_auc_is_that_of_the_papers_timelines(videos: list[ImageFold
             assert candidate.aucs[kind] == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_best_candidates_scores_are_given_video_by_video(videos: list[ImageFolder]) -> None:
+def test_the_best_candidates_scores_are_given_video_by_video(videos: list[ImageFolder], tmp_path: Path) -> None:
     stream = Planted(videos, settings(), 1)
     by_name = {video.name: video for video in videos}
-    selection, scores = select_window(by_name, stream, PSEUDO, VIEWS, seed=3)
+    selection, scores = select_window(by_name, stream, PSEUDO, VIEWS, tmp_path, seed=3)
     assert list(scores) == [f"{name}-{kind}" for kind in KINDS for name in by_name]
     for kind in KINDS:
         labels = np.concatenate([PseudoVideo(video, kind, PSEUDO, 0).labels() for video in videos])
         lines = [paper_timeline(scores[f"{name}-{kind}"], RECOVERY, 61) for name in by_name]
         assert selection.best.aucs[kind] == pytest.approx(roc_auc_score(labels, np.concatenate(lines)), abs=1e-9)
+
+
+def test_a_stopped_choice_goes_on_behind_the_last_video_to_the_same(videos: list[ImageFolder], tmp_path: Path) -> None:
+    def stop(done: int, total: int, note: str = "") -> None:  # noqa: ARG001  a Progress
+        if done == 4:
+            raise KeyboardInterrupt
+
+    stream, by_name = Planted(videos, settings(), 1), {video.name: video for video in videos}
+    with pytest.raises(KeyboardInterrupt):
+        select_window(by_name, stream, PSEUDO, VIEWS, tmp_path, seed=3, progress=stop)
+    assert len(stream.labels) == 2 * 45  # of six videos of 45 snippets
+    selection, _ = select_window(by_name, stream, PSEUDO, VIEWS, tmp_path, seed=3)
+    assert stream.labels == []
+    assert selection == select(Planted(videos, settings(), 1), videos)
 
 
 def test_the_larger_of_equal_windows_is_chosen(videos: list[ImageFolder]) -> None:
@@ -166,7 +182,7 @@ def test_one_batch_of_clips_is_held_at_a_time(videos: list[ImageFolder]) -> None
     assert stream.most_alive <= 2
 
 
-def test_few_videos_a_scene_are_enough(film: Film) -> None:
+def test_few_videos_a_scene_are_enough(film: Film, tmp_path: Path) -> None:
     many = {f"01_{n}": film(f"01_{n}", 30, height=16, width=20) for n in range(4)}
     short = {"02_0": film("02_0", 17, height=16, width=20)}
     picked = [many["01_0"], many["01_2"]]
@@ -177,7 +193,7 @@ def test_few_videos_a_scene_are_enough(film: Film) -> None:
         steps.append((done, total, note))
 
     pseudo = PSEUDO.model_copy(update={"videos": 2})
-    select_window({**many, **short}, stream, pseudo, VIEWS, seed=0, progress=progress)
+    select_window({**many, **short}, stream, pseudo, VIEWS, tmp_path, seed=0, progress=progress)
     assert stream.labels == []
     names = [f"{video.name}-{kind}" for kind, video in itertools.product(KINDS, picked)]
     assert steps == [*((done, 6, name) for done, name in enumerate(names)), (6, 6, "")]

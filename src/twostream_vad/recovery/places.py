@@ -32,7 +32,13 @@ class Places:
 
     @classmethod
     def measure(
-        cls, stream: RecoveryStream, videos: Mapping[str, ImageFolder], views: Views, *, progress: Progress = silent
+        cls,
+        stream: RecoveryStream,
+        videos: Mapping[str, ImageFolder],
+        views: Views,
+        sums: Path,
+        *,
+        progress: Progress = silent,
     ) -> "Places":
         """Mean plus three deviations of the local error of normal video, place by place, and a floor.
 
@@ -40,33 +46,35 @@ class Places:
             stream: the trained stream.
             videos: normal videos of one camera, all of one size, by name.
             views: resize and crops.
+            sums: a file that keeps what was added up video by video: a killed measuring goes on behind the last.
             progress: told after every video.
 
         Raises:
             ValueError: videos of several sizes, or none that is long enough.
         """
-        sums: dict[int, Tensor] = {}
-        squares: dict[int, Tensor] = {}
-        count = 0
+        found = _Sums.load(sums)
         for done, (name, video) in enumerate(videos.items()):
             progress(done, len(videos), name)
+            if done < found.videos:
+                continue
             frames = (views.scored(frame.image) for frame in video)
             for clips in clip_batches(frames, stream.snippet, EVERY * stream.settings.score_batch):
                 picked = clips[::EVERY]
                 predicted, true = stream.predict(picked.flatten(0, 1))
                 for window, errors in stream.local_errors(predicted, true).items():
                     shaped = errors.reshape(*picked.shape[:2], *errors.shape[1:]).double()
-                    if window in sums and sums[window].shape != shaped.shape[1:]:
+                    if not found.fits(window, shaped):
                         raise ValueError(
                             f"{video.path}: has another size than the videos before it: one camera, please"
                         )
-                    sums[window] = sums.get(window, torch.zeros(())) + shaped.sum(0)
-                    squares[window] = squares.get(window, torch.zeros(())) + shaped.square().sum(0)
-                count += len(picked)
-        if count == 0:
+                    found.add(window, shaped)
+                found.count += len(picked)
+            found.videos = done + 1
+            found.save(sums)
+        if found.count == 0:
             raise ValueError(f"no normal video is longer than a snippet's {stream.snippet.span + 1} frames")
         progress(len(videos), len(videos))
-        return cls({window: _most(sums[window] / count, squares[window] / count) for window in sums})
+        return cls(found.most())
 
     def save(self, path: Path) -> None:
         """As safetensors."""
@@ -81,6 +89,47 @@ class Places:
         """
         tensors = load_tensors(path)[0]
         return cls({int(name.removeprefix("window_")): tensor for name, tensor in tensors.items()})
+
+
+@dataclass
+class _Sums:
+    """Sums of errors and of their squares, window → (crops, 3, P, P), over ``count`` snippets of ``videos`` videos."""
+
+    sums: dict[int, Tensor]
+    squares: dict[int, Tensor]
+    count: int = 0
+    videos: int = 0
+
+    def fits(self, window: int, errors: Tensor) -> bool:
+        """Whether errors (B, crops, 3, P, P) have the shape of those before."""
+        return window not in self.sums or self.sums[window].shape == errors.shape[1:]
+
+    def add(self, window: int, errors: Tensor) -> None:
+        """Adds errors (B, crops, 3, P, P)."""
+        self.sums[window] = self.sums.get(window, torch.zeros(())) + errors.sum(0)
+        self.squares[window] = self.squares.get(window, torch.zeros(())) + errors.square().sum(0)
+
+    def most(self) -> dict[int, Tensor]:
+        """What normal reaches at each place."""
+        return {w: _most(self.sums[w] / self.count, self.squares[w] / self.count) for w in self.sums}
+
+    def save(self, path: Path) -> None:
+        """As safetensors."""
+        tensors = {f"sums_{window}": total for window, total in self.sums.items()}
+        tensors |= {f"squares_{window}": total for window, total in self.squares.items()}
+        save_tensors(path, tensors, {"count": str(self.count), "videos": str(self.videos)})
+
+    @classmethod
+    def load(cls, path: Path) -> "_Sums":
+        """What `save` wrote; empty where there is no file."""
+        if not path.exists():
+            return cls({}, {})
+        tensors, facts = load_tensors(path)
+        sums, squares = (
+            {int(name.rpartition("_")[2]): total for name, total in tensors.items() if name.startswith(kind)}
+            for kind in ("sums_", "squares_")
+        )
+        return cls(sums, squares, int(facts["count"]), int(facts["videos"]))
 
 
 def _most(mean: Tensor, square: Tensor) -> Tensor:

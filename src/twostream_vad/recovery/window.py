@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..evaluation.auc import micro_auc
+from ..scores.files import kept
 from ..scores.stream import ScoreLog, clip_batches
 from ..scores.timeline import paper_timeline
 from ..settings import PseudoSettings, RecoverySettings
@@ -87,7 +89,7 @@ def select_window(
     stream: RecoveryStream,
     pseudo: PseudoSettings,
     views: Views,
-    *,
+    folder: Path,
     seed: int,
     progress: Progress = silent,
 ) -> tuple[Selection, dict[str, NDArray[np.float64]]]:
@@ -98,6 +100,7 @@ def select_window(
         stream: the trained stream.
         pseudo: how pseudo-anomalies are made, and of how many videos a scene.
         views: resize and crops.
+        folder: keeps each pseudo-anomalous video's errors, so that a killed choice goes on behind the last of them.
         seed: of angles and jumps.
         progress: told after every video.
 
@@ -111,7 +114,9 @@ def select_window(
     maxima: dict[str, Tensor] = {}
     for done, video in enumerate(jobs):
         progress(done, len(jobs), video.name)
-        maxima[video.name] = _maxima(stream, video, views)
+        maxima[video.name] = torch.from_numpy(
+            kept(folder / f"{video.name}.npy", partial(_maxima, stream, video, views))
+        )
     progress(len(jobs), len(jobs))
     candidates = [_rate(stream, jobs, pseudo.kinds, maxima, *options) for options in _options(stream.settings)]
     selection = Selection(tuple(sorted(candidates, key=lambda c: (-c.mean, -c.window))))
@@ -123,12 +128,12 @@ def select_window(
     }
 
 
-def _maxima(stream: RecoveryStream, video: PseudoVideo, views: Views) -> Tensor:
+def _maxima(stream: RecoveryStream, video: PseudoVideo, views: Views) -> NDArray[np.float32]:
     crops = (views.scored(frame.image) for frame in video)
     log = ScoreLog()
     for clips in clip_batches(crops, stream.snippet, stream.settings.score_batch):
         log.add(stream.maxima(clips)[0].numpy())
-    return torch.from_numpy(log.array()).float()  # as they were: float64 holds them exactly
+    return log.array().astype(np.float32)  # as they were: float64 holds them exactly
 
 
 def _options(settings: RecoverySettings) -> list[tuple[int, Chosen]]:

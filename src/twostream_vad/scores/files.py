@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,19 @@ def write_scores(path: Path, scores: Mapping[str, NDArray[Any]]) -> None:
         for name, array in checked.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def kept(path: Path, score: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """The array in ``path`` (``.npy``); where there is none, what ``score`` gives, written there whole.
+
+    A long stage that keeps each video's scores so goes on, when it was killed, with the video that it was scoring.
+    """
+    if not path.exists():
+        scores = score()
+        with whole_file(path) as temporary:
+            np.save(temporary, scores)
+    array: NDArray[Any] = np.load(path, allow_pickle=False)
+    return array
 
 
 def write_frame_scores(path: Path, times: NDArray[np.float64], columns: Mapping[str, NDArray[np.float64]]) -> None:

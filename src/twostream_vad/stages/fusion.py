@@ -1,11 +1,16 @@
 """Stages of both streams together: the weight, the scale on normal video, the fused scores."""
 
 import json
+import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..detector import Detector
+from ..detector import Detector, RawScores
 from ..evaluation.auc import micro_auc
 from ..fitted import (
     causal_curves,
@@ -18,16 +23,18 @@ from ..fitted import (
     retrieval_stream,
     views,
 )
-from ..recovery.pseudo import pseudo_videos
+from ..recovery.pseudo import PseudoVideo, pseudo_videos
+from ..retrieval.stream import RetrievalStream
 from ..run import Run
 from ..scores.calibration import Calibration, Scale
 from ..scores.causal import cold_start
-from ..scores.files import read_scores, write_scores
+from ..scores.files import kept, read_scores, write_scores
 from ..scores.fusion import fuse
 from ..scores.stream import score_views
 from ..scores.timeline import paper_timeline
 from ..storage import write_text
 from ..training import Progress, silent
+from ..video.frames import ImageFolder
 from .stage import stage
 
 WEIGHTS = (1.0, 0.5, 0.25, 0.125)
@@ -54,16 +61,16 @@ def _rate_weights(run: Run, recovery: float, progress: Progress) -> list[tuple[f
     errors = read_scores(run.path("recovery/pseudo.npz"))
     stream, snippet = retrieval_stream(run), recovery_snippet(run.recipe.recovery)
     videos = pseudo_videos(normal_videos(run), run.recipe.pseudo, snippet, seed=run.recipe.seed)
-    curves = {}
+    curves, folder = {}, run.path("retrieval/pseudo")
     for done, video in enumerate(videos):
         progress(done, len(videos), video.name)
-        crops = (views(run).scored(frame.image) for frame in video)
-        distances = score_views(stream, crops, run.recipe.retrieval.score_batch)
+        distances = kept(folder / f"{video.name}.npy", partial(_distances, run, stream, video))
         curves[video.name] = (
             paper_timeline(errors[video.name], snippet, len(video)),
             paper_timeline(distances, stream.snippet, len(video)),
         )
     progress(len(videos), len(videos))
+    shutil.rmtree(folder)
     rows = []
     for weight in WEIGHTS:
         aucs = []
@@ -75,6 +82,11 @@ def _rate_weights(run: Run, recovery: float, progress: Progress) -> list[tuple[f
     return sorted(rows, key=lambda row: -row[1])
 
 
+def _distances(run: Run, stream: RetrievalStream, video: PseudoVideo) -> NDArray[np.float64]:
+    crops = (views(run).scored(frame.image) for frame in video)
+    return score_views(stream, crops, run.recipe.retrieval.score_batch)
+
+
 def run_calibrate(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
     """Scores normal video that was held out of training: the scale of causal scores, and the alarm threshold."""
     with stage(run, "calibrate", redo) as wanted:
@@ -84,7 +96,7 @@ def run_calibrate(run: Run, *, redo: bool = False, progress: Progress = silent) 
         total, done = sum(len(video) for video in videos.values()), 0
         raw = {}
         for name, video in videos.items():
-            raw[name] = detector.raw(video)
+            raw[name] = _raw(detector, video, run.path(f"calibration/videos/{name}.npz"))
             done += len(video)
             progress(done, total, name)
         scales = [
@@ -99,6 +111,14 @@ def run_calibrate(run: Run, *, redo: bool = False, progress: Progress = silent) 
             scored = {name: getattr(scores, stream) for name, scores in raw.items()}
             write_scores(run.path(f"calibration/{stream}.npz"), scored)
         Calibration(scales[0], scales[1], threshold, tuple(videos)).save(run.path("calibration/scale.json"))
+        shutil.rmtree(run.path("calibration/videos"))
+
+
+def _raw(detector: Detector, video: ImageFolder, path: Path) -> RawScores:
+    """Both streams' scores of a video, kept in ``path``: a killed calibration goes on behind the last video."""
+    if not path.exists():
+        write_scores(path, asdict(detector.raw(video)))
+    return RawScores(**read_scores(path))
 
 
 def run_fuse(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:

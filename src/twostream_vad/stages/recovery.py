@@ -1,5 +1,7 @@
 """Stages of context recovery: train, choose the window, score."""
 
+import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +20,13 @@ from ..recovery.stream import RecoveryStream
 from ..recovery.train import train_recovery
 from ..recovery.window import select_window
 from ..run import Run
-from ..scores.files import write_scores
+from ..scores.files import kept, write_scores
 from ..scores.stream import clip_batches
 from ..storage import whole_file
 from ..training import Progress, silent
 from ..video.frames import ChangedVideoError
 from ..video.views import Views
-from .stage import save_array, stage
+from .stage import stage
 
 
 def run_train_recovery(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
@@ -47,15 +49,18 @@ def run_select_window(run: Run, *, redo: bool = False, progress: Progress = sile
     with stage(run, "select-window", redo) as wanted:
         if wanted:
             settings, places = run.recipe.recovery, run.path("recovery/places.safetensors")
+            sums = run.path("recovery/places.sums.safetensors")
             if settings.per_place is not False and not places.exists():
                 plain = recovery_stream(run, settings)
-                Places.measure(plain, training_videos(run), views(run), progress=progress).save(places)
-            stream = recovery_stream(run, settings)
+                Places.measure(plain, training_videos(run), views(run), sums, progress=progress).save(places)
+            sums.unlink(missing_ok=True)
+            stream, folder = recovery_stream(run, settings), run.path("recovery/pseudo")
             selection, scores = select_window(
-                normal_videos(run), stream, run.recipe.pseudo, views(run), seed=run.recipe.seed, progress=progress
+                normal_videos(run), stream, run.recipe.pseudo, views(run), folder, run.recipe.seed, progress
             )
             write_scores(run.path("recovery/pseudo.npz"), scores)
             selection.save(run.path("recovery/selection.json"))
+            shutil.rmtree(folder)
 
 
 def run_score_recovery(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
@@ -68,17 +73,19 @@ def run_score_recovery(run: Run, *, redo: bool = False, progress: Progress = sil
         if not wanted:
             return
         stream, videos, folder = recovery_stream(run, recovery_settings(run)), run.dataset.testing, run.path("recovery")
+        scores = {}
         for done, video in enumerate(videos):
             progress(done, len(videos), video.name)
-            if not (folder / f"scores/{video.name}.npy").exists():  # written last
-                frames = run.prepared["testing"][video.name].frames
-                with whole_file(folder / f"maps/{video.name}.npy") as maps:
-                    errors = _look(stream, video, frames, views(run), maps)
-                save_array(run, f"recovery/scores/{video.name}.npy", errors)
+            scores[video.name] = kept(folder / f"scores/{video.name}.npy", partial(_score, run, stream, video))
         progress(len(videos), len(videos))
-        scores = {video.name: np.load(folder / f"scores/{video.name}.npy") for video in videos}
         write_scores(run.path("recovery/scores.npz"), {name: columns[:, :-1] for name, columns in scores.items()})
         write_scores(run.path("recovery/fle.npz"), {name: columns[:, -1] for name, columns in scores.items()})
+
+
+def _score(run: Run, stream: RecoveryStream, video: Video) -> NDArray[np.float64]:
+    """Scores of one video, (snippets, windows + 1); its map lies there before them."""
+    with whole_file(run.path(f"recovery/maps/{video.name}.npy")) as maps:
+        return _look(stream, video, run.prepared["testing"][video.name].frames, views(run), maps)
 
 
 def _look(stream: RecoveryStream, video: Video, frames: int, look: Views, maps: Path) -> NDArray[np.float64]:

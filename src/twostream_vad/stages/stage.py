@@ -1,14 +1,11 @@
-"""What all stages share: begun, resumed or passed over, and marked as done; arrays written whole."""
+"""What all stages share: begun, resumed or passed over, and marked as done."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..run import Run
-from ..storage import whole_file
 from ..training import set_up_process
 
 
@@ -28,9 +25,3 @@ def stage(run: Run, name: str, redo: bool) -> Iterator[bool]:
     finally:
         if wanted:
             run.end(name, done=done)
-
-
-def save_array(run: Run, name: str, array: NDArray[np.floating]) -> None:
-    """An ``.npy`` in the run folder, written whole."""
-    with whole_file(run.path(name)) as temporary:
-        np.save(temporary, array)
