@@ -78,8 +78,8 @@ def test_it_comes_back_from_its_file(videos: dict[str, ImageFolder], tmp_path: P
 def test_videos_of_several_shapes_are_refused_by_file(
     videos: dict[str, ImageFolder], film: Film, tmp_path: Path
 ) -> None:
+    square = film("square", 20, height=64, width=64)
     with pytest.raises(ValueError, match=r"square: has another size than the videos before it"):
-        square = film("square", 20, height=64, width=64)
         Places.measure(StillStream(), {**videos, "square": square}, VIEWS, tmp_path / "sums.safetensors")
 
 
