@@ -5,10 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from torch import Tensor
 
+from twostream_vad import detector as module
 from twostream_vad.detector import Detector, VideoScores
+from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.run import Run, RunError
 from twostream_vad.scores.files import read_scores
+from twostream_vad.scores.stream import Stream
 from twostream_vad.video.frames import ImageFolder, open_source
 
 
@@ -62,6 +67,54 @@ def test_every_frame_is_told(detector: Detector, film: Callable[..., ImageFolder
     told: list[int] = []
     detector.score(film(frames=5, height=128, width=128), told.append)
     assert told == [1, 2, 3, 4, 5]
+
+
+def stop_at(frame: int) -> Callable[[int], None]:
+    def progress(done: int) -> None:
+        if done == frame:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize("frame", [5, 12, 21, 29])
+def test_a_stopped_scoring_goes_on_to_the_same_scores(
+    frame: int,
+    scores: VideoScores,
+    detector: Detector,
+    plaza: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "KEEP_SECONDS", 0.0)
+    source, keep = open_source(plaza / "testing/frames/02", rate=12.5), tmp_path / "so-far.npz"
+    with pytest.raises(KeyboardInterrupt):
+        detector.raw(source, stop_at(frame), keep)
+    left = read_scores(keep)
+    streams: list[Stream] = [detector.recovery, detector.retrieval]
+    for name, stream, batch in zip(left, streams, detector.batches, strict=True):
+        assert len(left[name]) == max(0, frame - stream.snippet.span) // batch * batch
+    looked: list[int] = []
+    score = RecoveryStream.score
+
+    def look(self: RecoveryStream, clips: Tensor) -> NDArray[np.float64]:
+        looked.append(len(clips))
+        return score(self, clips)
+
+    monkeypatch.setattr(RecoveryStream, "score", look)
+    found = detector.raw(source, keep=keep)
+    for name in ("times", "recovery", "retrieval"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(scores.raw, name))
+    assert sum(looked) == len(scores.raw.recovery) - len(left["recovery"])
+
+
+def test_what_was_kept_broken_is_scored_anew(
+    scores: VideoScores, detector: Detector, plaza: Path, tmp_path: Path
+) -> None:
+    keep = tmp_path / "so-far.npz"
+    keep.write_bytes(b"PK")
+    found = detector.raw(open_source(plaza / "testing/frames/02", rate=12.5), keep=keep)
+    np.testing.assert_array_equal(found.recovery, scores.raw.recovery)
 
 
 def test_a_run_that_is_not_fitted_to_the_end_names_the_command(copied: Path, plaza: Path) -> None:

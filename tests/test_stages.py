@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,9 +94,9 @@ def test_a_stopped_calibration_goes_on_behind_the_last_video(copied: Path, monke
     looked: list[str] = []
     raw = Detector.raw
 
-    def look(self: Detector, source: FrameSource, progress: Callable[[int], None] = lambda _: None) -> RawScores:
+    def look(self: Detector, source: FrameSource, **options: Any) -> RawScores:
         looked.append(source.name)
-        return raw(self, source, progress)
+        return raw(self, source, **options)
 
     monkeypatch.setattr(Detector, "raw", look)
     run = Run.open(copied, ["calibration.quantile=0.9"])

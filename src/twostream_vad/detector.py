@@ -1,7 +1,9 @@
 """Both streams of a fitted run on a new video: decoded once, in bounded memory."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from .retrieval.stream import RetrievalStream
 from .run import Run, RunError
 from .scores.calibration import Calibration, Scale
 from .scores.causal import causal_timeline, fuse_causal
+from .scores.files import ScoreFileError, read_scores, write_scores
 from .scores.fusion import fuse
 from .scores.stream import ClipBuffer, ScoreLog, Stream
 from .scores.timeline import paper_timeline
@@ -29,6 +32,9 @@ from .video.frames import FrameSource
 from .video.views import Views
 
 Floats = NDArray[np.float64]
+
+KEEP_SECONDS = 60.0
+"""Time from one keeping of a long video's scores to the next."""
 
 
 @dataclass(frozen=True)
@@ -101,25 +107,38 @@ class Detector:
             calibration(run) if calibrated else None,
         )
 
-    def raw(self, source: FrameSource, progress: Callable[[int], None] = lambda _: None) -> RawScores:
+    def raw(
+        self, source: FrameSource, progress: Callable[[int], None] = lambda _: None, keep: Path | None = None
+    ) -> RawScores:
         """Both streams' scores; memory holds the frames of two snippets and a few numbers a frame.
 
         Args:
             source: the video.
             progress: told the number of frames read.
+            keep: a file of this video and this run, which gets the scores so far every minute. Where it is there, only
+                what it lacks is scored, to the same scores.
 
         Raises:
             VideoError: the video breaks; the message names the frame.
         """
         times: list[float] = []
-        feeds = (_Feed(self.recovery, self.batches[0]), _Feed(self.retrieval, self.batches[1]))
+        before, at = _kept(keep), time.monotonic()
+        feeds = {
+            "recovery": _Feed(self.recovery, self.batches[0], before.get("recovery")),
+            "retrieval": _Feed(self.retrieval, self.batches[1], before.get("retrieval")),
+        }
         for frame in source:
             times.append(frame.time)
-            view = self.views.scored(frame.image)
-            for feed in feeds:
-                feed.push(view)
+            wanting = [feed for feed in feeds.values() if frame.index >= feed.first]
+            if wanting:
+                view = self.views.scored(frame.image)
+                for feed in wanting:
+                    feed.push(view)
+            if keep is not None and time.monotonic() - at > KEEP_SECONDS:
+                write_scores(keep, {name: feed.so_far() for name, feed in feeds.items()})
+                at = time.monotonic()
             progress(len(times))
-        local, distances = (feed.scores() for feed in feeds)
+        local, distances = (feed.scores() for feed in feeds.values())
         return RawScores(np.array(times), local[:, self.window] if local.size else np.zeros(0), distances)
 
     def causal(self, raw: RawScores, recovery: Scale, retrieval: Scale) -> Floats:
@@ -131,10 +150,12 @@ class Detector:
             self.weights,
         )
 
-    def score(self, source: FrameSource, progress: Callable[[int], None] = lambda _: None) -> VideoScores:
+    def score(
+        self, source: FrameSource, progress: Callable[[int], None] = lambda _: None, keep: Path | None = None
+    ) -> VideoScores:
         """Scores every frame of a video, under both protocols; arguments and errors as `raw`."""
         assert self.calibration is not None, "loaded for raw scores only"
-        raw = self.raw(source, progress)
+        raw = self.raw(source, progress, keep)
         frames, snippets = len(raw.times), (self.recovery.snippet, self.retrieval.snippet)
         recovery = paper_timeline(raw.recovery, snippets[0], frames)
         retrieval = paper_timeline(raw.retrieval, snippets[1], frames)
@@ -143,19 +164,41 @@ class Detector:
         return VideoScores(raw, recovery, retrieval, fused, causal, self.calibration.threshold)
 
 
-class _Feed:
-    """A stream, its buffer and the scores so far."""
+def _kept(keep: Path | None) -> dict[str, Floats]:
+    """Scores that a killed scoring has left; none where the file is broken."""
+    if keep is None or not keep.exists():
+        return {}
+    try:
+        return read_scores(keep)
+    except ScoreFileError:
+        return {}
 
-    def __init__(self, stream: Stream, batch: int) -> None:
+
+class _Feed:
+    """A stream, its buffer and the scores so far.
+
+    Attributes:
+        first: the first frame that it takes, that of the first snippet without a score.
+    """
+
+    def __init__(self, stream: Stream, batch: int, before: Floats | None) -> None:
         self._stream, self._buffer = stream, ClipBuffer(stream.snippet, batch)
-        self._scores = ScoreLog()
+        self._scores, self.first = ScoreLog(), 0
+        if before is not None and len(before):  # whole batches, so that the next one begins where it would have
+            self._scores.add(before)
+            self.first = len(before)
 
     def push(self, view: Tensor) -> None:
         clips = self._buffer.push(view)
         if clips is not None:
             self._scores.add(self._stream.score(clips))
 
+    def so_far(self) -> Floats:
+        """Scores of whole batches."""
+        return self._scores.array()
+
     def scores(self) -> Floats:
+        """All scores, when the video has ended."""
         clips = self._buffer.flush()
         if clips is not None:
             self._scores.add(self._stream.score(clips))

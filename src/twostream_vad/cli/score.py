@@ -1,11 +1,17 @@
 """`tsvad score`: a new video by a fitted run; and the scoring stages."""
 
+import json
+from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
 from . import stages
 from .common import Bar
+
+if TYPE_CHECKING:
+    from ..run import Run
 
 
 def register(app: App) -> None:
@@ -18,7 +24,7 @@ def register(app: App) -> None:
 
 
 def score(run: Path, video: Path, *, out: Path | None = None) -> None:
-    """Score every frame of a new video: a CSV and a picture of the timeline.
+    """Score every frame of a new video: a CSV and a picture of the timeline. Goes on where it was stopped.
 
     Two protocols. paper: min-max over this video, smoothed both ways: it compares frames of one video only. causal:
     on the scale of normal video (0 is ordinary), from the past alone: it compares videos, and has an alarm threshold;
@@ -49,7 +55,8 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
         raise ValueError(f"--out {out} is the CSV's name, the picture takes .png: give {out.with_suffix('.csv')}")
     expected = len(source) if hasattr(source, "__len__") else 0
     with Bar(f"score {source.name}") as bar:
-        scores = detector.score(source, lambda done: bar(done, expected))
+        keep = _keep(opened, video)
+        scores = detector.score(source, lambda done: bar(done, expected), keep)
         raw = scores.raw
         if not expected:
             bar(len(raw.times), len(raw.times))
@@ -62,6 +69,7 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
         "retrieval_raw": on_frames(raw.retrieval, detector.retrieval.snippet, len(raw.times)),
     }
     write_frame_scores(out, raw.times, columns)
+    keep.unlink(missing_ok=True)
     drawn = {key: columns[key] for key in ("recovery", "retrieval", "fused")}
     save_figure(timeline_figure(drawn, source.rate, title=f"{source.name}, paper's protocol"), picture)
     unseen = [
@@ -80,3 +88,11 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
     above = int((scores.causal >= scores.threshold).sum())
     print(f"{above} frames at or above the alarm threshold {scores.threshold:.2f} of the causal score")
     print(f"{out}\n{picture}")
+
+
+def _keep(run: "Run", video: Path) -> Path:
+    """Keeps a video's scores while it is being scored: another file for another video, or for a run fitted anew."""
+    known = video.stat()
+    facts = [str(video.resolve()), known.st_size, known.st_mtime_ns]
+    facts += [run.identity(stage) for stage in ("select-window", "index")]
+    return run.path(f"results/{video.stem}.{sha256(json.dumps(facts).encode()).hexdigest()[:16]}.so-far.npz")

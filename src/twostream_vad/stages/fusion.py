@@ -115,9 +115,9 @@ def run_calibrate(run: Run, *, redo: bool = False, progress: Progress = silent) 
 
 
 def _raw(detector: Detector, video: ImageFolder, path: Path) -> RawScores:
-    """Both streams' scores of a video, kept in ``path``: a killed calibration goes on behind the last video."""
+    """Both streams' scores of a video, kept in ``path``: a killed calibration goes on where it was."""
     if not path.exists():
-        write_scores(path, asdict(detector.raw(video)))
+        write_scores(path, asdict(detector.raw(video, keep=path.with_suffix(".so-far.npz"))))
     return RawScores(**read_scores(path))
 
 
