@@ -95,8 +95,11 @@ STAGES = {
             "select-window",
             "recovery select-window",
             (
-                *("recovery/places.sums.safetensors", "recovery/places.safetensors", "recovery/pseudo"),
-                *("recovery/selection.json", "recovery/pseudo.npz"),
+                "recovery/places.sums.safetensors",
+                "recovery/places.safetensors",
+                "recovery/pseudo",
+                "recovery/selection.json",
+                "recovery/pseudo.npz",
             ),
             lambda _: ("train-recovery",),
             lambda r: {
