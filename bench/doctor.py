@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.doctor import Report, examine
 from twostream_vad.datasets.labels import Labels, find_labels, read_labels
 from twostream_vad.datasets.layouts import DatasetError, find_dataset
+from twostream_vad.doctor.examine import Report, examine
 
 Planted = tuple[str, str, str]
 """What was done, the video, the kind of finding that must name it."""

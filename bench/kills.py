@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from twostream_vad.run import RECORDS
-from twostream_vad.stages import FITTING
+from twostream_vad.runs.run import RECORDS
+from twostream_vad.runs.stages import FITTING
 
 FOLDERS = ("recovery", "retrieval", "calibration", "results")
 """What is compared: every array, tensor and choice in these folders of a run, logs left out."""

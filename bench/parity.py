@@ -27,7 +27,6 @@ from twostream_vad.evaluation.regions import detect_regions, read_tracks
 from twostream_vad.nets.hashnet import HashNet
 from twostream_vad.nets.i3d import I3D
 from twostream_vad.nets.stunet import STUNet
-from twostream_vad.nets.weights import read_foreign
 from twostream_vad.recovery.error import frame_level_error, local_maxima, maximum_local_error, over_crops
 from twostream_vad.recovery.train import parameter_groups, recovery_loss
 from twostream_vad.retrieval.stream import encode_codes
@@ -38,6 +37,7 @@ from twostream_vad.scores.timeline import paper_timeline
 from twostream_vad.settings import RecoverySettings
 from twostream_vad.video.snippets import RECOVERY, RETRIEVAL
 from twostream_vad.video.views import Views
+from twostream_vad.weights.foreign import read_foreign
 
 LABELS = {"ped2": "Ped2", "avenue": "Ave", "shanghaitech": "ST", "corridor": "Cor"}
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from twostream_vad.config import load_recipe
 from twostream_vad.nets.i3d import I3D
 from twostream_vad.nets.stunet import STUNet
+from twostream_vad.recipes import load_recipe
 
 SIDE = 2048
 

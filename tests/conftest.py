@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from twostream_vad.config import load_recipe
-from twostream_vad.datasets.plaza import PlazaSettings, render_plaza
+from twostream_vad.plaza.plaza import PlazaSettings, render_plaza
+from twostream_vad.recipes import load_recipe
 from twostream_vad.video.frames import ImageFolder
 
 FRAMES = 30
@@ -65,8 +65,8 @@ def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def fitted(plaza: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run fitted to the end. It is shared: take `copied` to change it."""
-    from twostream_vad.run import Run  # here: torch takes seconds, and most test files need none of it
-    from twostream_vad.stages import FITTING, wanted_stages
+    from twostream_vad.runs.run import Run  # here: torch takes seconds, and most test files need none of it
+    from twostream_vad.runs.stages import FITTING, wanted_stages
 
     folder = tmp_path_factory.mktemp("runs") / "run"
     run = Run.create(folder, load_recipe(tiny_recipe), plaza)

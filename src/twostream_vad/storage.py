@@ -1,10 +1,21 @@
-"""Files are written whole: under a temporary name, then renamed."""
+"""Files are written whole, under a temporary name, then renamed; tensors lie in safetensors files."""
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import TsvadError
+
+if TYPE_CHECKING:  # torch takes a second: commands that need none start without it
+    import torch
+    from torch import Tensor
+
+
+class CheckpointError(TsvadError):
+    """A file of tensors that cannot be read; the message names the file and the remedy."""
 
 
 @contextmanager
@@ -30,3 +41,47 @@ def write_text(path: Path, text: str) -> None:
     """A UTF-8 text file, written whole."""
     with whole_file(path) as temporary:
         temporary.write_text(text, "utf-8")
+
+
+def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> None:
+    """A safetensors file, written under a temporary name and renamed."""
+    from safetensors.torch import save_file
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with whole_file(path) as temporary:
+        save_file(plain, temporary, dict(metadata))
+
+
+def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
+    """Tensors and metadata of a safetensors file.
+
+    Raises:
+        CheckpointError: no such file, or a broken one.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; run the stage that writes it") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({error}); delete it and run the stage again"
+        ) from None
+
+
+def fill(net: "torch.nn.Module", tensors: "Mapping[str, Tensor]", source: Path) -> None:
+    """Puts a file's tensors into a net.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown or of another shape; names ``source``.
+    """
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:3]]
+        raise CheckpointError(
+            f"{source}: not the tensors of this net: {' '.join(lines)[:400]} Give the recipe that they were "
+            "trained with (its width, tables and bits), or other weights"
+        ) from None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from twostream_vad.cli.common import Bar, Options, at_work, clock, wait_for, wanted_recipe
-from twostream_vad.config import load_recipe
+from twostream_vad.recipes import load_recipe
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (61.9, "1:01"), (3600, "1:00:00"), (45296, "12:34:56")])

@@ -10,12 +10,13 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from twostream_vad import comparison, reproduction
-from twostream_vad.comparison import Comparison
-from twostream_vad.config import load_recipe
-from twostream_vad.evaluation.record import Metrics
-from twostream_vad.reproduction import Difference as Found
-from twostream_vad.run import Run
+from twostream_vad.recipes import load_recipe
+from twostream_vad.runs import compare as comparison
+from twostream_vad.runs import reproduce as reproduction
+from twostream_vad.runs.compare import Comparison
+from twostream_vad.runs.record import Metrics
+from twostream_vad.runs.reproduce import Difference as Found
+from twostream_vad.runs.run import Run
 
 Tsvad = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]

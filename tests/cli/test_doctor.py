@@ -9,8 +9,8 @@ import pytest
 from cyclopts import App
 
 from twostream_vad.cli.doctor import register
-from twostream_vad.datasets.findings import Finding
 from twostream_vad.datasets.layouts import DatasetError
+from twostream_vad.doctor.findings import Finding
 
 
 @pytest.fixture

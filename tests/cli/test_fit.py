@@ -14,10 +14,10 @@ from unittest.mock import Mock
 import pytest
 from safetensors.numpy import load_file
 
-from twostream_vad import stages
 from twostream_vad.cli import fit as commands
 from twostream_vad.cli.common import Options, at_work
-from twostream_vad.run import Run
+from twostream_vad.runs import stages
+from twostream_vad.runs.run import Run
 
 Tsvad = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]

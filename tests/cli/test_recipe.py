@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from twostream_vad.config import load_recipe, recipe_names
+from twostream_vad.recipes import load_recipe, recipe_names
 
 Tsvad = Callable[..., CompletedProcess[str]]
 

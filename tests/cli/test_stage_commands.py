@@ -7,8 +7,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from twostream_vad.config import load_recipe
-from twostream_vad.run import Run
+from twostream_vad.recipes import load_recipe
+from twostream_vad.runs.run import Run
 
 Tsvad = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]

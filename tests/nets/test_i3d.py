@@ -1,11 +1,16 @@
 """The encoder against the paper's table and against the same layers written out with plain functions."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from twostream_vad.nets.i3d import I3D, channels, draw, init_from_scratch
+from twostream_vad.nets.i3d import I3D, channels, draw, init_from_scratch, load_encoder
+from twostream_vad.nets.stunet import STUNet
+from twostream_vad.storage import CheckpointError
 
 # Stage → inner and outer channels, spatial stride, temporal kernels of conv a.
 STAGES = {
@@ -165,3 +170,22 @@ def test_from_scratch_convolutions_are_kaiming_normal_and_norms_the_identity() -
 
 def test_nothing_is_drawn_without_memory() -> None:
     draw(torch.empty(2, 2, 1, 1, 1, device="meta"))
+
+
+@pytest.mark.parametrize("net", [I3D, STUNet])
+def test_the_encoder_comes_out_of_an_i3d_or_a_stunet_of_any_width(net: type[I3D | STUNet], tmp_path: Path) -> None:
+    small = net(width=0.0625, size=128) if net is STUNet else I3D(width=0.0625, size=64)
+    save_file(small.state_dict(), tmp_path / "small.safetensors")
+    encoder = small.encoder if isinstance(small, STUNet) else small
+    found = load_encoder(tmp_path / "small.safetensors")
+    assert found.keys() == encoder.state_dict().keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in encoder.state_dict().items())
+
+
+def test_the_encoder_is_not_looked_for_elsewhere(tmp_path: Path) -> None:
+    save_file({"layers.0.project.weight": torch.zeros(2)}, tmp_path / "hash.safetensors")
+    with pytest.raises(CheckpointError, match="holds no encoder"):
+        load_encoder(tmp_path / "hash.safetensors")
+    torch.save({"stem.conv.weight": torch.zeros(2)}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="tsvad weights import"):
+        load_encoder(tmp_path / "a.pth")

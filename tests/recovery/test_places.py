@@ -12,7 +12,7 @@ from twostream_vad.recovery.places import DEVIATIONS, EVERY, FLOOR, Places
 from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.scores.stream import clip_batches
 from twostream_vad.settings import RecoverySettings
-from twostream_vad.training import CheckpointError
+from twostream_vad.storage import CheckpointError
 from twostream_vad.video.frames import ImageFolder
 from twostream_vad.video.snippets import Snippet
 from twostream_vad.video.views import Views

@@ -11,12 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad.evaluation.regions import detect_regions
-from twostream_vad.recovery.regions import (
-    frame_regions,
-    read_regions,
-    write_regions,
-    write_regions_csv,
-)
+from twostream_vad.recovery.regions import frame_regions, read_regions, write_regions, write_regions_csv
 
 Floats = NDArray[np.float64]
 ROWS = {

@@ -11,7 +11,7 @@ from torch import Tensor
 from twostream_vad.nets.stunet import STUNet
 from twostream_vad.recovery.stream import Chosen, RecoveryStream, chosen
 from twostream_vad.settings import RecoverySettings
-from twostream_vad.training import CheckpointError, save_tensors
+from twostream_vad.storage import CheckpointError, save_tensors
 from twostream_vad.video.snippets import RECOVERY
 
 CPU = torch.device("cpu")

@@ -23,7 +23,7 @@ from twostream_vad.recovery.train import (
     train_recovery,
 )
 from twostream_vad.settings import RecoverySettings
-from twostream_vad.training import CheckpointError
+from twostream_vad.storage import CheckpointError
 from twostream_vad.video.clips import ClipReader
 from twostream_vad.video.frames import ImageFolder
 from twostream_vad.video.views import MEAN, STD, Views

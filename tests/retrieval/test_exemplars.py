@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twostream_vad.retrieval.exemplars import ExemplarError, Exemplars, Match, Origin, nearest, origin, sentence
 from twostream_vad.retrieval.features import FeatureSet, VideoRows
 from twostream_vad.retrieval.tables import HashTables
-from twostream_vad.training import save_tensors
+from twostream_vad.storage import save_tensors
 from twostream_vad.video.snippets import RETRIEVAL, Snippet
 
 Codes = NDArray[np.float32]

@@ -21,7 +21,8 @@ from twostream_vad.retrieval import pace
 from twostream_vad.retrieval.pace import MOVING, STILL, Clips, PaceNet, draw_batch, sum_of_losses, train_pace
 from twostream_vad.retrieval.stream import Encoder
 from twostream_vad.settings import PaceSettings, RetrievalSettings
-from twostream_vad.training import CheckpointError, save_tensors, seeded
+from twostream_vad.storage import CheckpointError, save_tensors
+from twostream_vad.training.loop import seeded
 from twostream_vad.video.clips import ClipReader
 from twostream_vad.video.frames import ImageFolder
 from twostream_vad.video.snippets import Snippet

@@ -15,7 +15,7 @@ from twostream_vad.nets.stunet import STUNet
 from twostream_vad.retrieval.stream import Encoder, RetrievalStream, encode_codes, load_hashnet
 from twostream_vad.retrieval.tables import HashTables
 from twostream_vad.settings import RetrievalSettings
-from twostream_vad.training import CheckpointError, save_tensors
+from twostream_vad.storage import CheckpointError, save_tensors
 from twostream_vad.video.snippets import RETRIEVAL
 
 CPU, WIDTH, SIZE, VALUES = torch.device("cpu"), 1 / 16, 128, 4 * 128

@@ -14,7 +14,7 @@ from twostream_vad.nets.hashnet import HashNet
 from twostream_vad.retrieval.features import FeatureSet, VideoRows
 from twostream_vad.retrieval.train import draw_pairs, hash_losses, mutual_loss, train_retrieval
 from twostream_vad.settings import RetrievalSettings
-from twostream_vad.training import seeded
+from twostream_vad.training.loop import seeded
 
 VALUES = 24
 VIDEOS = (VideoRows("a", 0, 40, 3, 40), VideoRows("b", 120, 0, 3), VideoRows("c", 120, 9, 2, 9))

@@ -7,14 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from twostream_vad.video.frames import (
-    FrameSource,
-    ImageFolder,
-    VideoError,
-    VideoFile,
-    count_frames,
-    open_source,
-)
+from twostream_vad.video.frames import FrameSource, ImageFolder, VideoError, VideoFile, count_frames, open_source
 
 
 @pytest.fixture

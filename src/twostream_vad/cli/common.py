@@ -90,8 +90,8 @@ def wanted_recipe(given: str | None, folder: Path | None, overrides: Sequence[st
     Raises:
         RecipeError: no such recipe, or an override that does not fit.
     """
-    from ..config import load_recipe
-    from ..run import Run
+    from ..recipes import load_recipe
+    from ..runs.run import Run
 
     if given is None and folder is not None and (folder / "run.json").exists():
         return Run.open(folder, overrides).recipe

@@ -11,9 +11,9 @@ from cyclopts import App, Parameter
 from .common import Bar, Options, at_work, console
 
 if TYPE_CHECKING:
-    from ..comparison import Comparison
-    from ..evaluation.record import Metrics
-    from ..reproduction import Difference
+    from ..runs.compare import Comparison
+    from ..runs.record import Metrics
+    from ..runs.reproduce import Difference
 
 
 def register(app: App) -> None:
@@ -47,8 +47,8 @@ def compare(
     to_json
         Write the comparison to this file too.
     """
-    from ..comparison import compare as compare_runs
-    from ..run import Run
+    from ..runs.compare import compare as compare_runs
+    from ..runs.run import Run
     from ..storage import write_text
 
     found = compare_runs([Run.open(folder) for folder in (run, other, *others)], labels)
@@ -91,8 +91,8 @@ def reproduce(
     other_data
         Go on even if the data is not the recorded one.
     """
-    from ..reproduction import is_reproduced, new_run
-    from ..reproduction import reproduce as run_again
+    from ..runs.reproduce import is_reproduced, new_run
+    from ..runs.reproduce import reproduce as run_again
 
     if recorded.is_dir():
         recorded = recorded / "results/evaluation.json"
@@ -123,7 +123,7 @@ def _print_rows(found: "Comparison", protocol: str) -> None:
     """Micro- and macro-AUC, a pair of columns a run, and of each group of seeds."""
     from rich.table import Table
 
-    from ..evaluation.tables import print_table, spread
+    from .tables import print_table, spread
 
     table = Table("score")
     for name in (*found.runs, *(f"{len(group)} seeds" for group in found.seeds)):
@@ -146,7 +146,7 @@ def _print_fused(found: "Comparison", protocol: str) -> None:
     """All metrics of the fused row, a line a run."""
     from rich.table import Table
 
-    from ..evaluation.tables import print_table
+    from .tables import print_table
 
     entries = found.rows[protocol].get("fused", ())
     differences = found.differences.get(protocol, (None,) * len(entries))
@@ -173,7 +173,7 @@ def _print_recipe(found: "Comparison") -> None:
     """Settings that are not the same in all runs."""
     from rich.table import Table
 
-    from ..evaluation.tables import print_table
+    from .tables import print_table
 
     if not found.recipe:
         return
@@ -187,7 +187,7 @@ def _print_differences(found: "Sequence[Difference]") -> None:
     """Each value that differs: recorded, now, and the change of numbers."""
     from rich.table import Table
 
-    from ..evaluation.tables import print_table
+    from .tables import print_table
 
     if not found:
         return

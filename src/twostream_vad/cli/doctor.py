@@ -13,9 +13,9 @@ from .common import Bar, console
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..datasets.doctor import Report
-    from ..datasets.findings import Finding
     from ..datasets.layouts import Dataset
+    from ..doctor.examine import Report
+    from ..doctor.findings import Finding
 
 _Json = Annotated[bool, Parameter(name="--json", negative=())]
 
@@ -57,8 +57,8 @@ def doctor(
         Print notes too: videos too short for a snippet, of one class only, or that the run cannot
         score. They change no exit code.
     """
-    from ..datasets.doctor import examine, with_findings
     from ..datasets.layouts import find_dataset
+    from ..doctor.examine import examine, with_findings
 
     dataset = find_dataset(data, layout)
     judge = None if run is None else _judge(run)  # first: a run that is not fitted need not wait for the reading
@@ -79,9 +79,9 @@ def doctor(
 
 def _judge(run: Path) -> "Callable[[Dataset, Bar], list[Finding]]":
     """What looks for anomalous-looking training segments by a fitted run; RunError where it is not fitted."""
-    from ..detector import Detector
-    from ..run import Run
-    from ..suspects import suspicious_segments
+    from ..detector.detector import Detector
+    from ..doctor.suspects import suspicious_segments
+    from ..runs.run import Run
 
     fitted = Run.open(run)
     detector = Detector.load(fitted)

@@ -30,10 +30,10 @@ def evaluate(run: Path, /, *runs: Path, labels: Path | None = None, page: bool =
     figures
         Write vector pictures too: ROC, precision and recall, every test video's timeline.
     """
-    from ..evaluation.tables import print_aucs
-    from ..report import write_figures, write_report
-    from ..results import evaluate as evaluate_run
-    from ..run import Run
+    from ..report.report import write_figures, write_report
+    from ..runs.evaluate import evaluate as evaluate_run
+    from ..runs.run import Run
+    from .tables import print_aucs
 
     results = {}
     for folder in (run, *runs):

@@ -37,9 +37,9 @@ def fit(
     labels
         Frame labels of the test videos, where they do not lie in the dataset.
     """
-    from ..pipeline import STAGES
-    from ..run import Run
-    from ..stages import FITTING, wanted_stages
+    from ..runs.pipeline import STAGES
+    from ..runs.run import Run
+    from ..runs.stages import FITTING, wanted_stages
 
     wanted = wanted_recipe(recipe, out, options.set)
     folder = out or Path("runs") / f"{data.resolve().name}-{wanted.name}-seed{wanted.seed}"
@@ -92,7 +92,7 @@ def plaza(
     """
     from dataclasses import replace
 
-    from ..datasets.plaza import PlazaSettings, render_plaza
+    from ..plaza.plaza import PlazaSettings, render_plaza
 
     given = {"training_videos": training_videos, "testing_videos": testing_videos, "frames": frames}
     settings = replace(PlazaSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})

@@ -25,7 +25,7 @@ def show(name: str, *, set: Annotated[tuple[str, ...], Parameter(negative=())] =
     explain
         Say what each key means instead.
     """
-    from ..config import load_recipe
+    from ..recipes import load_recipe
     from ..settings import Recipe, Section
 
     recipe = load_recipe(name, set)
@@ -43,7 +43,7 @@ def show(name: str, *, set: Annotated[tuple[str, ...], Parameter(negative=())] =
 
 def names() -> None:
     """Print the shipped recipes and what each is for."""
-    from ..config import load_recipe, recipe_names
+    from ..recipes import load_recipe, recipe_names
 
     for name in recipe_names():
         print(f"{name:14} {load_recipe(name).about}")

@@ -11,7 +11,7 @@ from . import stages
 from .common import Bar
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..runs.run import Run
 
 
 def register(app: App) -> None:
@@ -39,9 +39,9 @@ def score(run: Path, video: Path, *, out: Path | None = None) -> None:
     out
         The CSV to write; RUN/results/VIDEO.csv unless given. The picture lies beside it.
     """
-    from ..detector import Detector
-    from ..evaluation.figures import save_figure, timeline_figure
-    from ..run import Run
+    from ..detector.detector import Detector
+    from ..report.figures import save_figure, timeline_figure
+    from ..runs.run import Run
     from ..scores.files import write_frame_scores
     from ..scores.timeline import on_frames
     from ..video.frames import open_source

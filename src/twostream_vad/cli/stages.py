@@ -55,8 +55,8 @@ def prepare(
     workers
         Processes that decode; all cores unless given.
     """
-    from ..run import Run
-    from ..stages import run_prepare
+    from ..runs.run import Run
+    from ..runs.stages import run_prepare
 
     wanted = wanted_recipe(recipe, out, options.set)
     if options.dry_run:
@@ -93,8 +93,8 @@ def select_window(run: Path, *, options: Options = Options()) -> None:  # noqa: 
     """
     _stage(run, "select-window", options)
     if not options.dry_run:
-        from ..evaluation.tables import print_selection
         from ..recovery.window import Selection
+        from .tables import print_selection
 
         print_selection(Selection.load(run / "recovery/selection.json").candidates)
 
@@ -170,7 +170,7 @@ def show_index(run: Path, *, show: int = 3) -> None:
     from rich.table import Table
 
     from ..retrieval.tables import HashTables
-    from ..run import Run, RunError
+    from ..runs.run import Run, RunError
 
     if not Run.open(run).is_done("index"):
         raise RunError(f"{run} has no tables of its present settings yet; run `tsvad index {typed(run)}` first")
@@ -195,9 +195,9 @@ def select_weight(run: Path, *, options: Options = Options()) -> None:  # noqa: 
     """
     _stage(run, "select-weight", options)
     if not options.dry_run:
-        from ..evaluation.tables import print_weights
-        from ..fitted import rated_weights
-        from ..run import Run
+        from ..runs.fitted import rated_weights
+        from ..runs.run import Run
+        from .tables import print_weights
 
         print_weights(rated_weights(Run.open(run)))
 
@@ -236,9 +236,9 @@ def score_retrieval(run: Path, *, options: Options = Options()) -> None:  # noqa
 
 
 def _stage(folder: Path, name: str, options: Options) -> None:
-    from ..pipeline import STAGES
-    from ..run import Run
-    from ..stages import FITTING
+    from ..runs.pipeline import STAGES
+    from ..runs.run import Run
+    from ..runs.stages import FITTING
 
     if options.dry_run:
         Run.open(folder).check(name, options.set, redo=options.redo)
@@ -251,7 +251,7 @@ def _stage(folder: Path, name: str, options: Options) -> None:
 
 
 def _print_counts(folder: Path) -> None:
-    from ..run import Run
+    from ..runs.run import Run
 
     for split, videos in Run.open(folder).prepared.items():
         frames = sum(video.frames for video in videos.values())

@@ -27,7 +27,7 @@ def import_file(file: Path, *, out: Path) -> None:
     out
         The .safetensors file to write.
     """
-    from ..nets.weights import import_weights
+    from ..weights.foreign import import_weights
 
     imported = import_weights(file, out)
     print(
@@ -50,8 +50,8 @@ def inspect(file: Path, *, tensors: bool = False) -> None:
     """
     from rich.table import Table
 
-    from ..evaluation.tables import print_table
-    from ..nets.weights import inspect_weights
+    from ..weights.foreign import inspect_weights
+    from .tables import print_table
 
     summary = inspect_weights(file)
     bad = sum(tensor.not_finite for tensor in summary.tensors)
@@ -83,8 +83,8 @@ def download(name: str, *, out: Path | None = None, url: str | None = None, sha2
     sha256
         What its hash must be.
     """
-    from ..nets.download import SOURCES
-    from ..nets.download import download as fetch
+    from ..weights.download import SOURCES
+    from ..weights.download import download as fetch
 
     if name not in SOURCES:
         raise ValueError(f"no weights {name!r}; known: {', '.join(SOURCES)}")

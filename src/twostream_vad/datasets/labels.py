@@ -10,15 +10,7 @@ from numpy.typing import NDArray
 
 from ..video.frames import count_frames
 from .arrays import npz_names, read_mat, read_npy, read_npz
-from .layouts import (
-    Dataset,
-    DatasetError,
-    children,
-    find_home,
-    find_split,
-    match_names,
-    natural_key,
-)
+from .layouts import Dataset, DatasetError, children, find_home, find_split, match_names, natural_key
 from .masks import MaskSource, find_masks, open_masks
 
 Labels = dict[str, NDArray[np.uint8]]

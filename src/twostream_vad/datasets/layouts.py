@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..errors import TsvadError
 from ..video.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, FrameSource, open_source
 
 PREPARED = "prepared.json"
@@ -38,7 +39,7 @@ SKIPPED = {"corridor": 1}
 """First frames that are no picture: every Corridor video starts with a black one."""
 
 
-class DatasetError(ValueError):
+class DatasetError(TsvadError):
     """A dataset that cannot be used as it is; the message says what was looked for and what would do."""
 
 

@@ -10,15 +10,7 @@ from numpy.typing import NDArray
 
 from ..video.frames import IMAGE_SUFFIXES, ImageFolder
 from .arrays import npz_names, read_mat, read_npy, read_npz
-from .layouts import (
-    Dataset,
-    DatasetError,
-    children,
-    find_home,
-    find_split,
-    match_names,
-    ucsd_name,
-)
+from .layouts import Dataset, DatasetError, children, find_home, find_split, match_names, ucsd_name
 
 Mask = NDArray[np.bool_]
 

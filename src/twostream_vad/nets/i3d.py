@@ -1,9 +1,12 @@
 """I3D ResNet-50 8×8, encoder of both streams (Carreira & Zisserman 2017; layers as in PySlowFast)."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from ..storage import CheckpointError, load_tensors
 
 EPS, MOMENTUM = 1e-5, 0.1
 STAGE_BLOCKS = {2: (3, 3, 3), 3: (3, 1, 3, 1), 4: (3, 1, 3, 1, 3, 1), 5: (1, 3, 1)}
@@ -149,3 +152,22 @@ def draw(weight: Tensor) -> None:
     """Kaiming normal; nothing on the meta device, where drawing would load torch's compiler for seconds."""
     if not weight.is_meta:
         nn.init.kaiming_normal_(weight)
+
+
+def load_encoder(path: Path) -> dict[str, Tensor]:
+    """The encoder's tensors out of a safetensors file of an I3D or, less their ``encoder.``, of a STUNet.
+
+    Any width; the net checks the shapes when it loads them.
+
+    Raises:
+        CheckpointError: no safetensors file, or of another net.
+    """
+    if path.is_file() and path.suffix != ".safetensors":
+        raise CheckpointError(f"{path}: no safetensors file; run: tsvad weights import {path} --out X.safetensors")
+    tensors = load_tensors(path)[0]
+    if any(name.startswith("encoder.") for name in tensors):
+        tensors = {n.removeprefix("encoder."): t for n, t in tensors.items() if n.startswith("encoder.")}
+    if "stem.conv.weight" not in tensors:
+        first = ", ".join(list(tensors)[:10]) or "none"
+        raise CheckpointError(f"{path}: holds no encoder; its tensors: {first}; give an I3D's or a STUNet's")
+    return tensors

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..progress import Progress, silent
 from ..scores.stream import clip_batches
-from ..training import Progress, load_tensors, save_tensors, silent
+from ..storage import load_tensors, save_tensors
 from ..video.frames import ImageFolder
 from ..video.views import Views
 from .stream import RecoveryStream

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..nets.stunet import STUNet
 from ..settings import RecoverySettings
-from ..training import fill, load_tensors
+from ..storage import fill, load_tensors
 from ..video.snippets import Snippet
 from .error import frame_level_error, local_errors, maximum_local_error, over_crops
 

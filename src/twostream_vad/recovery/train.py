@@ -8,10 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..nets.device import pick_device
+from ..nets.i3d import load_encoder
 from ..nets.stunet import STUNet
-from ..nets.weights import load_encoder
+from ..progress import Progress, silent
 from ..settings import RecoverySettings
-from ..training import Progress, deterministic, fill, learning_rate, pick_device, seeded, silent, train_net
+from ..storage import fill
+from ..training.loop import deterministic, learning_rate, seeded, train_net
 from ..video.clips import ClipReader
 from ..video.frames import ImageFolder
 from ..video.views import Views

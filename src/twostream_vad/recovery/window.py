@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..evaluation.auc import micro_auc
+from ..progress import Progress, silent
 from ..scores.files import kept
 from ..scores.stream import ScoreLog, clip_batches
 from ..scores.timeline import paper_timeline
 from ..settings import PseudoSettings, RecoverySettings
 from ..storage import write_text
-from ..training import Progress, silent
 from ..video.frames import ImageFolder
 from ..video.views import Views
 from .error import maximum_local_error, over_crops

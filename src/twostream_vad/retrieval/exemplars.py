@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..training import CheckpointError, load_tensors, save_tensors
+from ..errors import TsvadError
+from ..storage import CheckpointError, load_tensors, save_tensors
 from ..video.snippets import Snippet
 from .buckets import Floats
 from .features import FeatureSet
@@ -20,7 +21,7 @@ MISSED = 0.01
 """Share of keys that may have no bucket: codes computed again may lie over 0.5 by rounding where they lay below."""
 
 
-class ExemplarError(ValueError):
+class ExemplarError(TsvadError):
     """Exemplars that do not belong to the tables or the features; the message names the remedy."""
 
 

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import TsvadError
+from ..progress import Progress, silent
 from ..scores.stream import clip_batches
 from ..storage import write_text
-from ..training import Progress, silent
 from ..video.frames import ChangedVideoError, FrameSource
 from ..video.views import Views
 from .stream import Encoder
@@ -20,7 +21,7 @@ FLUSH_ROWS = 512
 """Rows written between two updates of the manifest."""
 
 
-class FeatureError(ValueError):
+class FeatureError(TsvadError):
     """Features that cannot be used; the message names the file and the remedy."""
 
 

@@ -15,10 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..nets.i3d import I3D
-from ..nets.weights import load_encoder
+from ..nets.device import pick_device
+from ..nets.i3d import I3D, load_encoder
+from ..progress import Progress, silent
 from ..settings import PaceSettings
-from ..training import Progress, deterministic, fill, learning_rate, pick_device, seeded, silent, train_net
+from ..storage import fill
+from ..training.loop import deterministic, learning_rate, seeded, train_net
 from ..video.clips import ClipReader
 from ..video.frames import ImageFolder
 from ..video.pasting import busy_place, soft_box

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..nets.hashnet import HashNet
-from ..nets.i3d import I3D
-from ..nets.weights import load_encoder
+from ..nets.i3d import I3D, load_encoder
 from ..settings import RetrievalSettings
-from ..training import fill, load_tensors
+from ..storage import fill, load_tensors
 from ..video.snippets import Snippet
 from .tables import HashTables
 

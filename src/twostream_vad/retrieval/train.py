@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..nets.hashnet import HashNet
+from ..progress import Progress, silent
 from ..settings import RetrievalSettings
-from ..training import Progress, deterministic, fill, load_checkpoint, save_checkpoint, save_tensors, seeded, silent
-from ..training_log import TrainingLog
+from ..storage import fill, save_tensors
+from ..training.log import TrainingLog
+from ..training.loop import deterministic, load_checkpoint, save_checkpoint, seeded
 from .features import FeatureSet, VideoRows
 
 CHECKPOINT_SECONDS = 60.0

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import TsvadError
 from ..storage import whole_file, write_text
 
 
-class ScoreFileError(ValueError):
+class ScoreFileError(TsvadError):
     """A score file that cannot be used, named, with what would do."""
 
 

@@ -9,10 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import TsvadError
+
 DEFAULT_RATE = 25.0
 
 
-class VideoError(ValueError):
+class VideoError(TsvadError):
     """A video that cannot be read: one line with the file, the frame at which it breaks, and a remedy."""
 
 

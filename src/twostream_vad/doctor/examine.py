@@ -1,0 +1,112 @@
+"""Says what is wrong with a dataset, and where: each video is decoded once, of each frame 1 KB is kept."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..datasets.layouts import Dataset, DatasetError, Video
+from .checks import black_start, copies, header_count, mixed, repeats, short
+from .findings import Finding
+from .label_checks import check_labels
+from .readings import Reading, read_video
+
+Progress = Callable[[int, int, str], None]
+"""Called with videos read, videos in all, and the name of the one just read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the doctor found.
+
+    Attributes:
+        findings: faults, in the videos' order, those of the whole dataset first.
+        notes: worth knowing, no fault.
+        frames: how many were read.
+    """
+
+    root: Path
+    layout: str
+    videos: int
+    frames: int
+    seconds: float
+    findings: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
+
+    @property
+    def affected(self) -> int:
+        """Videos that have findings."""
+        return len({finding.video for finding in self.findings if finding.video})
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"root": str(self.root), "seconds": round(self.seconds, 3)}
+
+
+def examine(dataset: Dataset, labels: Path | None = None, progress: Progress | None = None) -> Report:
+    """Reads every frame of the dataset and checks videos, labels, masks, and one split against the other.
+
+    What is kept of a frame takes under 1 KB, so ShanghaiTech's 317,000 frames take 0.3 GB. Only a video file
+    whose labels differ in number from its frames is decoded again, by OpenCV.
+
+    Args:
+        labels: frame labels of the test videos; None for the dataset's usual places.
+
+    Raises:
+        DatasetError: the label file given is not there. Faults of the dataset itself are findings.
+    """
+    if labels is not None and not labels.exists():
+        raise DatasetError(f"label file {labels} does not exist; check the path")
+    began = time.monotonic()
+    readings = _read(dataset, progress)
+    training, testing = readings[: len(dataset.training)], readings[len(dataset.training) :]
+    said: list[Finding] = []
+    for reading in readings:
+        said += reading.findings
+        for check in (header_count, black_start, repeats, short):
+            said += check(reading)
+    said += mixed(readings)
+    said += copies(training, testing)
+    if testing:
+        said += check_labels(dataset, {reading.video.name: reading for reading in testing}, labels)
+    report = Report(
+        root=dataset.root,
+        layout=dataset.layout,
+        videos=len(readings),
+        frames=sum(reading.readable for reading in readings),
+        seconds=time.monotonic() - began,
+        findings=(),
+        notes=(),
+    )
+    return with_findings(report, dataset, said)
+
+
+def with_findings(report: Report, dataset: Dataset, more: Iterable[Finding]) -> Report:
+    """The dataset's report with more findings and notes, each put at its video's end."""
+    names = [f"{split}/{video.name}" for split, video in _videos(dataset)]
+    order = {name: number for number, name in enumerate(names, start=1)}
+    said = sorted(
+        (*report.findings, *report.notes, *more),
+        key=lambda finding: order.get(finding.video, len(order) + 1) if finding.video else 0,
+    )
+    return replace(
+        report,
+        findings=tuple(finding for finding in said if finding.severity != "note"),
+        notes=tuple(finding for finding in said if finding.severity == "note"),
+    )
+
+
+def _videos(dataset: Dataset) -> list[tuple[str, Video]]:
+    """Split and video, in the order of reading."""
+    videos = [("training", video) for video in dataset.training]
+    return videos + [("testing", video) for video in dataset.testing]
+
+
+def _read(dataset: Dataset, progress: Progress | None) -> list[Reading]:
+    videos, readings = _videos(dataset), []
+    for number, (split, video) in enumerate(videos, start=1):
+        readings.append(read_video(video, split))
+        if progress is not None:
+            progress(number, len(videos), f"{split}/{video.name}")
+    return readings

@@ -1,0 +1,212 @@
+"""One pass over a video for the doctor: fingerprints of its frames, and whatever keeps it from being read."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from ..datasets.layouts import Video
+from ..video.frames import IMAGE_SUFFIXES, VideoError, read_image
+from .findings import Finding, Ranges, Severity, counted, in_words, ranges
+from .fingerprints import HEIGHT, WIDTH, Fingerprints, Pictures, small
+
+_NUMBER = re.compile(r"([0-9]+)[^0-9]*$")
+
+
+@dataclass(slots=True)
+class Reading:
+    """What is left of a video when it has been read: under 1 KB a frame.
+
+    Attributes:
+        name: ``training/01``.
+        whole: whether the number of frames is sure: nothing broke off, no number is ambiguous.
+        missing: frames that the numbering leaves out.
+        rate: frames a second by the video itself; None for images.
+        declared: frames by the container's header; 0 where it does not say.
+    """
+
+    name: str
+    video: Video
+    findings: list[Finding] = field(default_factory=list)
+    prints: Fingerprints = field(default_factory=Fingerprints)
+    whole: bool = True
+    missing: int = 0
+    rate: float | None = None
+    declared: int = 0
+
+    @property
+    def frames(self) -> int:
+        return len(self.prints)
+
+    @property
+    def readable(self) -> int:
+        return int(np.count_nonzero(self.prints.digests))
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of most frames; None where none can be read."""
+        sizes = Counter((height, width) for height, width in self.prints.sizes.tolist() if height)
+        return sizes.most_common(1)[0][0] if sizes else None
+
+
+def read_video(video: Video, split: str) -> Reading:
+    """Decodes a video once. Never raises for a fault of the video: ``findings`` and ``whole`` say it."""
+    reading = Reading(f"{split}/{video.name}", video)
+    try:
+        (_read_folder if video.path.is_dir() else _read_file)(reading)
+    except VideoError as error:
+        reading.findings.append(Finding.of("unreadable-video", "error", reading.name, str(error)))
+        reading.whole = False
+    except OSError as error:
+        what = f"{video.path} cannot be read: {error.strerror}"
+        remedy = "check that it is there and that you may read it"
+        reading.findings.append(Finding("unreadable-video", "error", reading.name, what, remedy))
+        reading.whole = False
+    return reading
+
+
+def opencv_pictures(path: Path) -> Pictures:
+    """The small pictures of a file's frames as OpenCV decodes them: the second decoder."""
+    capture = cv2.VideoCapture(str(path.absolute()))
+    pictures = []
+    while True:
+        more, image = capture.read()
+        if not more:
+            break
+        pictures.append(small(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)))
+    capture.release()
+    return np.array(pictures, dtype=np.uint8).reshape(-1, HEIGHT, WIDTH)
+
+
+def _read_file(reading: Reading) -> None:
+    source = reading.video.open()
+    reading.rate = source.rate
+    reading.declared = _declared(reading.video.path)
+    for frame in source:
+        reading.prints.add(frame.image)
+
+
+def _read_folder(reading: Reading) -> None:
+    """Goes on after an image that cannot be read, unlike the source for training, to name all of them."""
+    files = _images(reading)[reading.video.skip :]
+    if not files:
+        reading.video.open()  # says what is wrong
+        raise VideoError(f"{reading.video.path} holds no numbered images; name frames by number (000.jpg)")
+    broken: dict[str, list[tuple[int, str]]] = {"empty-frame": [], "unreadable-frame": []}
+    for index, file in enumerate(files):
+        try:
+            reading.prints.add(read_image(file))
+        except VideoError as error:
+            empty = file.is_file() and file.stat().st_size == 0
+            broken["empty-frame" if empty else "unreadable-frame"].append((index, str(error)))
+            reading.prints.add_unreadable()
+    for kind, faults in broken.items():
+        if faults:
+            frames = ranges(index for index, _ in faults)
+            what, _, remedy = faults[0][1].partition("; ")
+            also = f"; so are {len(faults) - 1} more: {in_words(frames)}" if len(faults) > 1 else ""
+            what = f"frame {faults[0][0]}: {what}{also}"
+            reading.findings.append(Finding(kind, "error", reading.name, what, remedy, frames))
+    reading.findings += _odd_sizes(reading)
+
+
+def _odd_sizes(reading: Reading) -> Iterator[Finding]:
+    sizes = reading.prints.sizes
+    odd = np.flatnonzero((sizes != (reading.size or (0, 0))).any(axis=1) & (sizes[:, 0] > 0))
+    if len(odd) and reading.size:
+        frames = ranges(odd.tolist())
+        (height, width), (usual_height, usual_width) = sizes[odd[0]], reading.size
+        what = f"{in_words(frames)}: {width} x {height} pixels, the others {usual_width} x {usual_height}"
+        remedy = "extract these frames again, or put each size into a folder of its own"
+        yield Finding("frame-size", "error", reading.name, what, remedy, frames)
+
+
+def _images(reading: Reading) -> list[Path]:
+    """The folder's numbered images in order; faults of names and numbering become findings."""
+    folder = reading.video.path
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    images = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    numbers = {path: match[1] for path in images if (match := _NUMBER.search(path.stem))}
+    files = sorted(numbers, key=lambda path: (int(numbers[path]), path))
+    skip = reading.video.skip
+    faults = (
+        *_strays([path for path in inside if path not in images]),
+        *_unnumbered([path for path in images if path not in numbers]),
+        *_numbering(files, [int(numbers[path]) for path in files]),
+        *_padding(files, [numbers[path] for path in files]),
+    )
+    for kind, what, remedy, at in faults:
+        severity: Severity = "error" if kind in ("frame-number", "frame-gap") else "warning"
+        frames = tuple((max(first - skip, 0), max(last - skip, 0)) for first, last in at)
+        reading.findings.append(Finding(kind, severity, reading.name, what, remedy, frames))
+        reading.whole &= kind != "frame-number"
+    reading.missing = int(numbers[files[-1]]) - int(numbers[files[0]]) + 1 - len(files) if files else 0
+    return files
+
+
+_Fault = tuple[str, str, str, Ranges]
+"""Kind, what, remedy, frames."""
+
+
+def _strays(paths: list[Path]) -> Iterator[_Fault]:
+    if paths:
+        what = f"{_listed(paths)} {'is no image' if len(paths) == 1 else 'are no images'}, and passed over"
+        yield "stray-file", what, "move it elsewhere, or convert it where it is a frame", ()
+
+
+def _unnumbered(paths: list[Path]) -> Iterator[_Fault]:
+    if paths:
+        what = f"{_listed(paths)} {'has' if len(paths) == 1 else 'have'} no number in the name"
+        yield "frame-number", what, "name frames by number (000.jpg), or remove what is no frame", ()
+
+
+def _numbering(files: list[Path], numbers: list[int]) -> Iterator[_Fault]:
+    steps = list(enumerate(pairwise(numbers)))
+    twice = [index for index, (a, b) in steps if a == b]
+    gaps = [(index, b - a - 1) for index, (a, b) in steps if b > a + 1]
+    if twice:
+        first, second = files[twice[0]].name, files[twice[0] + 1].name
+        more = f", and {len(twice) - 1} more such pairs" if len(twice) > 1 else ""
+        what = f"{first} and {second} are both frame {numbers[twice[0]]}{more}"
+        yield "frame-number", what, "remove one, or give each video a folder of its own", ()
+    if gaps:
+        places = [f"{count} between {files[index].name} and {files[index + 1].name}" for index, count in gaps[:5]]
+        more = f", and so at {len(gaps) - 5} more places" if len(gaps) > 5 else ""
+        what = f"{counted(sum(count for _, count in gaps), 'frame')} missing: {', '.join(places)}{more}"
+        frames = tuple((index, index + 1) for index, _ in gaps)
+        yield "frame-gap", what, "extract the video again, or renumber the frames if none was lost", frames
+
+
+def _padding(files: list[Path], digits: list[str]) -> Iterator[_Fault]:
+    """1, 2, ..., 10 is in order and so is 001, ..., 1000; 1, 02, 003 is not: files of two extractions?"""
+
+    def odd(width: int) -> list[Path]:
+        named = zip(files, digits, strict=True)
+        return [file for file, text in named if text != f"{int(text):0{width}d}"]
+
+    fewest = min((odd(width) for width in sorted({len(text) for text in digits})), key=len, default=[])
+    if fewest:
+        usual = next(file for file in files if file not in fewest)
+        what = f"numbers are padded differently: {_listed(fewest)}, but {usual.name}"
+        remedy = "check that these frames are of one extraction, and rename them alike"
+        yield "mixed-padding", what, remedy, ()
+
+
+def _listed(paths: list[Path]) -> str:
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(path.name for path in paths[:3]) + more
+
+
+def _declared(path: Path) -> int:
+    try:
+        with av.open(str(path.absolute()), metadata_errors="ignore") as container:
+            stream = container.streams.best("video")
+            return int(getattr(stream, "frames", 0))
+    except av.FFmpegError:
+        return 0

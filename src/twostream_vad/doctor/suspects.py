@@ -1,0 +1,95 @@
+"""Training video that looks anomalous to a fitted run: a look at what is meant to be normal, for the doctor."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from ..datasets.layouts import Video
+from ..detector.detector import VideoScores
+from ..evaluation.events import Event, alarms
+from ..progress import Progress, silent
+from ..video.frames import FrameSource, VideoError
+from .findings import Finding, counted, in_words
+
+JOIN_SECONDS = 2.0
+"""Alarms less far apart are one segment, as when alarms are judged against events."""
+
+LEAST_SECONDS = 0.5
+"""A shorter segment is passed over."""
+
+SHOWN = 5
+"""Segments named of a video, the highest scores first."""
+
+REMEDY = (
+    f"watch it, from {JOIN_SECONDS:g} s before on; if that is not normal, take it out of training and fit again, "
+    "else leave it"
+)
+
+
+class Scorer(Protocol):
+    """What is asked of a `Detector`."""
+
+    def score(self, source: FrameSource, progress: Callable[[int], None] = ...) -> VideoScores: ...
+
+
+def suspicious_segments(scorer: Scorer, videos: Sequence[Video], progress: Progress = silent) -> list[Finding]:
+    """Stretches of training videos where the fused causal score reaches the run's alarm threshold.
+
+    The videos need not be those of the run. Videos that set the threshold stay below it but for rounding, unless
+    the recipe's ``calibration.quantile`` lies below 1. A video that breaks, or has no score, gives a note.
+
+    Args:
+        scorer: a fitted run's detector.
+        videos: of the training split.
+        progress: told videos done, videos in all, and the video and frame at work.
+
+    Returns:
+        Findings in the videos' order, those of a video by falling peak score.
+
+    Raises:
+        ValueError: frames that the run's view does not fit, or scores that are no numbers; it names the video.
+    """
+    found: list[Finding] = []
+    for number, video in enumerate(videos):
+        name = f"training/{video.name}"
+
+        def tell(frames: int, number: int = number, name: str = name) -> None:
+            progress(number, len(videos), f"{name}, {counted(frames, 'frame')}")
+
+        try:
+            source = video.open()
+            found += _segments(name, scorer.score(source, tell), source.rate)
+        except (VideoError, OSError) as error:
+            found.append(Finding.of("not-judged", "note", name, f"the run cannot score it: {error}"))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        progress(number + 1, len(videos), name)
+    return found
+
+
+def _segments(name: str, scores: VideoScores, rate: float) -> Iterator[Finding]:
+    if np.isnan(scores.causal).all():
+        what = f"{counted(len(scores.causal), 'frame')}, no snippet of the run fits"
+        yield Finding("not-judged", "note", name, what, "the run cannot score it; that is no fault")
+        return
+    joined = alarms(scores.causal, scores.threshold, gap=math.ceil(JOIN_SECONDS * rate))
+    segments = [alarm for alarm in joined if (alarm.last - alarm.first + 1) / rate >= LEAST_SECONDS]
+    segments.sort(key=lambda segment: -_peak(scores, segment))  # equal ones stay in order of time
+    more = len(segments) - SHOWN
+    for place, segment in enumerate(segments[:SHOWN], start=1):
+        frames = ((segment.first, segment.last),)
+        first, last = scores.raw.times[[segment.first, segment.last]]
+        what = (
+            f"{in_words(frames)} ({first:.1f} to {last:.1f} s): "
+            f"score up to {_peak(scores, segment):.2f}, alarm at {scores.threshold:.2f}"
+        )
+        if place == SHOWN and more > 0:
+            what += f"; {counted(more, 'segment')} more of this video, with lower scores, not named"
+        yield Finding("anomalous-looking", "warning", name, what, REMEDY, frames)
+
+
+def _peak(scores: VideoScores, segment: Event) -> float:
+    """Highest score; frames without one lie before the first segment."""
+    return float(scores.causal[segment.first : segment.last + 1].max())

@@ -1,0 +1,261 @@
+"""Who is on the plaza when: walkers on their usual ways, and in the test videos what is out of place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+
+from .people import RUN, WALK, Look, draw_look, person, riding, walking
+from .things import Colour, Points, Shape, bag_on_ground, bicycle, cart
+from .view import LAWN, Camera
+
+Split = Literal["training", "testing"]
+KINDS = ("bicycle", "cart", "running", "lawn", "left_bag")
+FAST_KINDS = ("bicycle", "running")
+
+# Waypoints on the ground, (right, away) metres; each way is walked in both directions. None crosses the lawn.
+WAYS: tuple[tuple[tuple[float, float], ...], ...] = (
+    ((-16.0, 6.2), (-3.0, 6.4), (3.0, 6.3), (16.0, 6.4)),
+    ((-17.0, 13.9), (-3.0, 13.8), (4.0, 13.9), (17.0, 13.8)),
+    ((-0.8, -7.0), (-0.9, 5.0), (-0.6, 9.5), (-1.2, 12.6), (-4.5, 13.8), (-17.0, 13.8)),
+    ((-16.0, 6.8), (-2.5, 6.8), (-0.2, 8.6), (-0.2, 12.4), (1.4, 14.0), (17.0, 14.0)),
+    ((-16.0, 10.6), (-4.0, 9.4), (-1.2, 6.8), (0.6, 4.0), (1.2, -7.0)),
+)
+FAST_WAYS = (2, 3)  # long enough to be seen for a few seconds
+CART_WAYS = (0, 4)
+LAWN_WAYS: tuple[tuple[tuple[float, float], ...], ...] = (
+    ((17.0, 11.2), (6.0, 10.6), (1.8, 9.6), (-2.0, 8.8), (-15.0, 8.4)),
+    ((3.2, -7.0), (3.0, 5.0), (3.4, 8.6), (3.7, 12.4), (2.0, 13.8), (-17.0, 13.9)),
+)
+ON_SCREEN = 10.0  # people, about
+SECONDS_ON_SCREEN = 15.0  # of one walker, about
+
+
+class Actor(Protocol):
+    """Something that comes and goes. Times are seconds from the video's start."""
+
+    @property
+    def kind(self) -> str | None:
+        """What is wrong with it, one of KINDS."""
+
+    def spot(self, time: float) -> Points: ...
+    def shapes(self, time: float) -> list[Shape]: ...
+    def abnormal(self, time: float) -> bool: ...
+
+
+class Path:
+    """A smooth line through waypoints (n, 2), measured in metres from its start."""
+
+    def __init__(self, waypoints: Points) -> None:
+        for _ in range(3):  # Chaikin's corner cutting
+            a, b = waypoints[:-1], waypoints[1:]
+            cut = np.stack([0.75 * a + 0.25 * b, 0.25 * a + 0.75 * b], axis=1).reshape(-1, 2)
+            waypoints = np.concatenate([waypoints[:1], cut, waypoints[-1:]])
+        self.points = waypoints
+        steps = np.linalg.norm(np.diff(waypoints, axis=0), axis=1)
+        self.marks = np.concatenate([[0.0], np.cumsum(steps)])
+
+    def at(self, mark: float) -> Points:
+        """The spot ``mark`` metres along; before the start and past the end, the ends."""
+        after = min(max(1, int(np.searchsorted(self.marks, mark))), len(self.marks) - 1)
+        start, end = self.marks[after - 1 : after + 1]
+        share = min(1.0, max(0.0, (mark - start) / (end - start)))
+        spot: Points = self.points[after - 1] * (1 - share) + self.points[after] * share
+        return spot
+
+    def heading(self, mark: float) -> Points:
+        """A unit vector, over about a step so that corners turn the body gently."""
+        mark = float(np.clip(mark, 0.3, self.marks[-1] - 0.3))
+        ahead: Points = self.at(mark + 0.3) - self.at(mark - 0.3)
+        return ahead / max(1e-9, float(np.linalg.norm(ahead)))
+
+    def middle(self, camera: Camera) -> float:
+        """The mark halfway along what the camera sees."""
+        marks = np.linspace(0, self.marks[-1], 200)
+        seen = marks[camera.sees(np.array([self.at(mark) for mark in marks]))]
+        return float(seen.mean()) if len(seen) else float(self.marks[-1]) / 2
+
+    def nearest(self, spot: Points) -> float:
+        """The mark closest to a spot."""
+        marks = np.linspace(0, self.marks[-1], 400)
+        return float(marks[np.argmin([np.linalg.norm(self.at(mark) - spot) for mark in marks])])
+
+
+@dataclass(frozen=True)
+class Mover:
+    """Somebody on a path, at ``mark`` metres of it at ``moment`` seconds; ``stop`` seconds of rest there."""
+
+    path: Path
+    look: Look
+    speed: float  # metres a second
+    mark: float
+    moment: float
+    kind: str | None = None
+    colour: Colour = (60, 110, 150)
+    stop: float = 0.0
+    bag: tuple[float, float] = (0.0, 0.0)  # carried from, until
+
+    def along(self, time: float) -> float:
+        """Metres of the path."""
+        late = time - self.moment
+        return self.mark + self.speed * float(np.sign(late)) * max(0.0, abs(late) - self.stop / 2)
+
+    def spot(self, time: float) -> Points:
+        return self.path.at(self.along(time))
+
+    def gone(self, time: float) -> bool:
+        """Not on the path yet, or no more."""
+        return not 0 < self.along(time) < self.path.marks[-1]
+
+    def abnormal(self, time: float) -> bool:
+        return self.kind in ("bicycle", "cart", "running") or (self.kind == "lawn" and _on_lawn(self.spot(time)))
+
+    def shapes(self, time: float) -> list[Shape]:
+        if self.gone(time):
+            return []
+        along, spot = self.along(time), self.spot(time)
+        heading = self.path.heading(along)
+        if self.kind == "bicycle":
+            rider = person(self.look, riding(self.look.height, -along / 0.7), spot, heading)
+            return rider + bicycle(spot, heading, along, self.colour)
+        gait = RUN if self.kind == "running" else WALK
+        phase = 2 * np.pi * along / (gait.stride * self.look.height / 1.73)
+        late = abs(time - self.moment)
+        stoop = float(np.clip(1.4 - 2.2 * late / self.stop, 0, 1)) if self.stop else 0.0
+        pose = walking(self.look.height, gait, phase, stoop=stoop, pushing=self.kind == "cart")
+        figure = person(self.look, pose, spot, heading, bag=self.bag[0] <= time < self.bag[1])
+        return figure + cart(spot + 0.42 * heading, heading, self.colour) if self.kind == "cart" else figure
+
+
+@dataclass(frozen=True)
+class LeftBag:
+    """A bag on the ground from ``since`` until ``until``."""
+
+    place: Points
+    heading: Points
+    colour: Colour
+    since: float
+    until: float
+    kind: str | None = "left_bag"
+
+    def spot(self, time: float) -> Points:  # noqa: ARG002 (it lies still)
+        return self.place
+
+    def abnormal(self, time: float) -> bool:
+        return self.since <= time < self.until
+
+    def shapes(self, time: float) -> list[Shape]:
+        return bag_on_ground(self.place, self.heading, self.colour) if self.abnormal(time) else []
+
+
+@dataclass(frozen=True)
+class Light:
+    """Clouds: how bright the picture and how dark the shadows are, slowly changing."""
+
+    phases: Points  # (3,)
+    periods: Points  # (3,) seconds
+
+    def at(self, time: float) -> tuple[float, float]:
+        """(gain of the image, strength of the shadows)."""
+        waves = np.sin(2 * np.pi * time / self.periods + self.phases)
+        sun = float(np.clip(0.6 + 0.35 * waves[0] + 0.15 * waves[1], 0, 1))
+        return 0.86 + 0.13 * sun + 0.015 * float(waves[2]), 0.16 + 0.34 * sun
+
+
+def draw_light(rng: np.random.Generator) -> Light:
+    """The weather of one video."""
+    return Light(rng.uniform(0, 2 * np.pi, 3), rng.uniform((35, 13, 6), (80, 25, 11)))
+
+
+def draw_crowd(rng: np.random.Generator, camera: Camera, seconds: float) -> list[Actor]:
+    """Walkers on their usual ways, some in pairs, some with a bag in hand."""
+    around = SECONDS_ON_SCREEN  # some have been walking since before the video begins
+    count = max(1, round(ON_SCREEN * (seconds + 2 * around) / SECONDS_ON_SCREEN / 1.2))  # a fifth in pairs
+    moments = np.linspace(-around, seconds + around, count) + rng.normal(0, 1.0, count)
+    first = rng.integers(len(WAYS))
+    crowd: list[Actor] = []
+    for i, moment in enumerate(moments):
+        path = _draw_path(rng, WAYS[(first + 2 * i) % len(WAYS)])
+        speed, mark, moment = float(rng.uniform(1.1, 1.6)), path.middle(camera), float(moment)
+        crowd.append(Mover(path, draw_look(rng), speed, mark, moment, bag=_maybe_bag(rng)))
+        if rng.random() < 0.2:
+            beside = Path(path.points + np.array([0.3, 0.55]) * rng.choice([-1, 1]))
+            crowd.append(Mover(beside, draw_look(rng), speed, mark + rng.uniform(-0.2, 0.2), moment))
+    return crowd
+
+
+def draw_event(rng: np.random.Generator, camera: Camera, kind: str, seconds: float, moment: float) -> list[Actor]:
+    """The actors of one anomaly, in the middle of the picture at ``moment``."""
+    if kind == "left_bag":
+        return _left_bag(rng, seconds, moment)
+    ways = {
+        "bicycle": [WAYS[i] for i in FAST_WAYS],
+        "running": [WAYS[i] for i in FAST_WAYS],
+        "cart": [WAYS[i] for i in CART_WAYS],
+        "lawn": list(LAWN_WAYS),
+    }[kind]
+    slow, fast = {"bicycle": (3.6, 4.6), "running": (3.3, 4.0), "cart": (2.0, 2.4), "lawn": (1.1, 1.5)}[kind]
+    path = _draw_path(rng, ways[int(rng.integers(len(ways)))])
+    mark = _lawn_middle(path, camera) if kind == "lawn" else path.middle(camera)
+    paints = ((176, 40, 44), (44, 92, 150), (222, 176, 60), (60, 120, 92))
+    colour = paints[rng.integers(len(paints))]
+    return [Mover(path, draw_look(rng), float(rng.uniform(slow, fast)), mark, moment, kind, colour)]
+
+
+def plan_events(seed: int, videos: int) -> list[tuple[str, ...]]:
+    """The kinds of anomaly in each test video: every kind occurs, and what moves fast oftener than what does not."""
+    rng = np.random.default_rng([seed, 2])
+    deck = [KINDS[i] for i in rng.permutation(len(KINDS))]
+    extra = [FAST_KINDS[i] for i in rng.permutation(len(FAST_KINDS))]
+    count = max(len(KINDS), round(1.2 * videos))
+    deck += [extra[i % len(extra)] for i in range(count - len(KINDS))]
+    plan: list[list[str]] = [[] for _ in range(videos)]
+    for kind in deck:  # to the emptiest video that lacks the kind
+        min((kinds for kinds in plan if kind not in kinds), key=len, default=plan[0]).append(kind)
+    return [tuple(kinds) for kinds in plan]
+
+
+def place_events(rng: np.random.Generator, kinds: Sequence[str], seconds: float) -> list[float]:
+    """The middle of each event in seconds, spread over the video with normal time before and after."""
+    share = (np.arange(len(kinds)) + 0.5) / max(1, len(kinds))
+    spread = 0.5 + 0.62 * (share - 0.5) + rng.uniform(-0.06, 0.06, len(kinds))
+    return [float(moment) for moment in spread * seconds]
+
+
+def _draw_path(rng: np.random.Generator, way: Sequence[tuple[float, float]]) -> Path:
+    points = np.array(way) + rng.uniform(-0.4, 0.4, 2) + rng.uniform(-0.15, 0.15, (len(way), 2))
+    return Path(points[::-1] if rng.random() < 0.5 else points)
+
+
+def _maybe_bag(rng: np.random.Generator) -> tuple[float, float]:
+    return (-np.inf, np.inf) if rng.random() < 0.2 else (0.0, 0.0)
+
+
+def _left_bag(rng: np.random.Generator, seconds: float, moment: float) -> list[Actor]:
+    """One puts a bag down and walks on; later another takes it away."""
+    lying = min(5.0, 0.45 * seconds)
+    since, until = moment - lying / 2, moment + lying / 2
+    place = np.array([rng.uniform(-2.2, 0.6), rng.uniform(7.2, 10.4)])
+    colour = draw_look(rng).bag
+    actors: list[Actor] = []
+    for time, carried in ((since, (-np.inf, since)), (until, (until, np.inf))):
+        beside = place + rng.uniform((-0.5, 0.2), (-0.4, 0.3))  # where the hand reaches the bag
+        x, y = beside
+        path = Path(np.array([(-16.0, y + 0.6), (x - 2.0, y + 0.2), (x, y), (x + 0.6, 5.0), (0.9, -7.0)]))
+        look = replace(draw_look(rng), bag=colour)
+        speed = float(rng.uniform(1.2, 1.5))
+        actors.append(Mover(path, look, speed, path.nearest(beside), time, stop=1.4, bag=carried))
+    return [*actors, LeftBag(place, np.array([0.8, -0.6]), colour, since, until)]
+
+
+def _on_lawn(spot: Points) -> bool:
+    left, right, near, far = LAWN
+    return left < float(spot[0]) < right and near < float(spot[1]) < far
+
+
+def _lawn_middle(path: Path, camera: Camera) -> float:
+    marks = np.linspace(0, path.marks[-1], 300)
+    spots = np.array([path.at(mark) for mark in marks])
+    on_lawn = np.array([_on_lawn(spot) for spot in spots]) & camera.sees(spots)
+    return float(marks[on_lawn].mean()) if on_lawn.any() else path.middle(camera)

@@ -1,0 +1,108 @@
+"""Recipes: shipped ones lie in ``recipes/``, others are YAML files; a value is overridden by its key."""
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ..errors import TsvadError
+from ..settings import Recipe
+
+
+class RecipeError(TsvadError):
+    """A recipe that cannot be read; the message names the key and what would do."""
+
+
+def recipe_names() -> list[str]:
+    """Names of the shipped recipes."""
+    folder = resources.files("twostream_vad") / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A shipped recipe by name, or one from a YAML file, with ``section.key=value`` overrides.
+
+    Raises:
+        RecipeError: no such recipe, an unknown key, or a value that does not fit; names what would do.
+    """
+    values = _read(name)
+    for override in overrides:
+        _apply(values, override)
+    return parse_recipe(values, source=str(name))
+
+
+def parse_recipe(values: Mapping[str, Any], source: str) -> Recipe:
+    """A recipe from plain values; ``source`` is named in errors."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError("; ".join(_explain(source, problem) for problem in error.errors())) from None
+
+
+def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """The recipe with ``section.key=value`` overrides."""
+    values = recipe.model_dump(mode="json")
+    for override in overrides:
+        _apply(values, override)
+    return parse_recipe(values, source="--set")
+
+
+def _read(name: str | Path) -> dict[str, Any]:
+    if str(name) in recipe_names():
+        text = (resources.files("twostream_vad") / "recipes" / f"{name}.yaml").read_text("utf-8")
+    elif Path(name).is_file():
+        text = _text(Path(name))
+    else:
+        raise RecipeError(f"no recipe {str(name)!r}: give a YAML file or one of {', '.join(recipe_names())}")
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{name}: a recipe is a mapping of sections; `tsvad recipe show small` prints one")
+    return values
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not a text file in UTF-8 ({error.reason}); give a YAML file") from None
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise RecipeError(f"--set {override!r}: write section.key=value, such as recovery.lr=0.001")
+    place = values
+    for key in keys[:-1]:
+        inner = place.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"--set {override!r}: {key} is a value, not a section")
+        place = inner
+    try:
+        place[keys[-1]] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {override!r}: the value is not YAML") from None
+
+
+def _explain(source: str, problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(_keys(problem["loc"][:-1]))
+        return f"{source}: unknown key {where}; known there: {known}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{source}: {where + ': ' if where else ''}{message} (got {problem['input']!r})"[:400]
+
+
+def _keys(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,201 @@
+"""What a fitted run reaches on its test videos, under both protocols; everything that would be needed to repeat it."""
+
+import hashlib
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from ..datasets.labels import Labels, check_lengths, find_labels
+from ..evaluation.auc import average_precision, equal_error_rate, macro_auc, micro_auc, per_scene_auc, pooled
+from ..evaluation.bootstrap import bootstrap, micro_auc_of
+from ..evaluation.events import EventReport, judge_alarms
+from ..progress import Progress, silent
+from ..scores.causal import cold_start
+from ..scores.files import read_scores
+from ..storage import load_tensors, typed, write_text
+from .fitted import Curves, calibration, causal_curves, chosen_window, paper_curves, recovery_settings
+from .localise import localise
+from .record import FORMAT, Hashes, Metrics, Record, Rows
+from .run import Run, RunError
+
+HASHED = 1 << 20
+TRAINED = ("recovery/model", "retrieval/encoder/model", "retrieval/model", "retrieval/tables")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `evaluate` found.
+
+    Attributes:
+        record: all of it, as ``results/evaluation.json`` has it.
+        events: alarms at the threshold that normal video set, judged.
+    """
+
+    record: Record
+    events: EventReport
+
+    @property
+    def chosen(self) -> str:
+        """The row of the chosen window."""
+        return self.record.chosen
+
+    @property
+    def rows(self) -> dict[str, tuple[float, float]]:
+        """Row → (micro-AUC, macro-AUC): the paper's protocol, the causal one, and the gap between their fusions."""
+        paper, causal = (self.record.protocols[name].rows for name in ("paper", "causal"))
+        rows = {row: (metrics.micro_auc, metrics.macro_auc) for row, metrics in paper.items()}
+        rows |= {f"causal {row}": (metrics.micro_auc, metrics.macro_auc) for row, metrics in causal.items()}
+        rows["gap: fused − causal fused"] = (
+            paper["fused"].micro_auc - causal["fused"].micro_auc,
+            paper["fused"].macro_auc - causal["fused"].macro_auc,
+        )
+        return rows
+
+
+def labels_of(run: Run, given: Path | None = None) -> Labels:
+    """Labels of the run's test videos, one for each decoded frame; those in ``given`` before the run's own.
+
+    Raises:
+        DatasetError: their lengths differ from the videos'.
+        RunError: there are none.
+    """
+    given = given or run.labels
+    labels = find_labels(run.source(), given)
+    if labels is None:
+        raise RunError(f"{run.data} has no labels of its test videos; give them with --labels FILE")
+    counts = {name: video.frames for name, video in run.prepared["testing"].items()}
+    check_lengths(labels, counts, given or run.data)
+    return labels
+
+
+def evaluate(run: Run, labels: Path | None = None, progress: Progress = silent) -> Result:
+    """Every metric of every row under both protocols, regions and events; also into ``results/``.
+
+    Args:
+        run: a fitted run with scored test videos.
+        labels: frame labels given by hand; None: the run's own.
+        progress: told after every test video whose heat was looked at.
+
+    Raises:
+        RunError: the run has not scored its test videos yet, or with other settings than it has now; or has no labels.
+        DatasetError: labels do not fit the test videos.
+    """
+    if run.is_done("prepare") and not run.dataset.testing:
+        raise RunError(f"{run.data} has no test videos; score a video with `tsvad score {typed(run.folder)} VIDEO`")
+    if not run.is_done("fuse"):
+        run.refuse_stale()
+        raise RunError(f"{run.folder} has not scored its test videos; {run.goes_on}")
+    truth = labels_of(run, labels)
+    chosen = f"MLE {chosen_window(recovery_settings(run))}"
+    paper: Curves = {**paper_curves(run), "fused": read_scores(run.path("results/fused.npz"))}
+    causal = causal_curves(run)
+    rates = {video.name: video.open().rate for video in run.dataset.testing}
+    events = judge_alarms(causal["fused"], truth, rates, calibration(run).threshold)
+    numbers = {row: {name: cold_start(scores) for name, scores in curves.items()} for row, curves in causal.items()}
+    record = Record(
+        format=FORMAT,
+        protocols={"paper": _rows(paper, truth, chosen), "causal": _rows(numbers, truth, chosen)},
+        localisation=localise(run, progress),
+        events={
+            "threshold": events.threshold,
+            "events": events.events,
+            "found": events.found,
+            "recall": events.recall,
+            "median_delay_seconds": events.median_delay,
+            "delays_seconds": list(events.delays),
+            "false_alarms": events.false_alarms,
+            "false_alarms_per_hour": events.false_alarms_per_hour,
+        },
+        chosen=chosen,
+        recipe=run.recipe.model_dump(mode="json"),
+        seed=run.recipe.seed,
+        data=run.data,
+        hashes=Hashes(data=data_hash(run), weights=_weights(run)),
+        decoder={"images": f"opencv {cv2.__version__}", "video": f"PyAV {version('av')}"},
+        versions={name: version(name) for name in ("twostream-vad", "torch", "numpy", "opencv-python-headless", "av")},
+        machine={
+            "processor": platform.machine(),
+            "device": "cuda" if torch.cuda.is_available() else "cpu",
+            "python": platform.python_version(),
+            "threads": torch.get_num_threads(),
+        },
+        seconds={name: record.get("seconds") for name, record in run.records().items()},
+        time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    )
+    write_text(run.path("results/evaluation.json"), record.model_dump_json(indent=1) + "\n")
+    return Result(record, events)
+
+
+def _rows(curves: Curves, truth: Labels, chosen: str) -> Rows:
+    rows = {}
+    for row, scores in curves.items():
+        values, positive = pooled(scores, truth)
+        interval = None
+        if row in (chosen, "retrieval", "fused") and len(truth) > 1:
+            interval = _interval(micro_auc_of(scores, truth), list(truth))
+        rows[row] = Metrics(
+            micro_auc=micro_auc(scores, truth),
+            macro_auc=macro_auc(scores, truth),
+            average_precision=average_precision(values, positive),
+            equal_error_rate=equal_error_rate(values, positive),
+            scenes=per_scene_auc(scores, truth) if any("_" in name for name in truth) else {},
+            interval=interval,
+        )
+    return Rows(rows=rows)
+
+
+def _interval(statistic: Callable[[Sequence[str]], float], videos: list[str]) -> tuple[float, float] | None:
+    """None where nearly every draw of videos has one class only."""
+    try:
+        return bootstrap(statistic, videos)
+    except ValueError:
+        return None
+
+
+def data_hash(run: Run) -> str:
+    """SHA-256 of the dataset: every video's split, name, and files, their names and bytes."""
+    digest = hashlib.sha256()
+    source = run.source()
+    for split, videos in (("training", source.training), ("testing", source.testing)):
+        for video in videos:
+            digest.update(f"{split}/{video.name}\n".encode())
+            files = sorted(video.path.iterdir()) if video.path.is_dir() else [video.path]
+            for file in files:
+                if file.is_file():
+                    digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+                    _hash_file(file, digest)
+    return digest.hexdigest()
+
+
+def _weights(run: Run) -> dict[str, str]:
+    files = [f"{name}.safetensors" for name in TRAINED if run.path(f"{name}.safetensors").exists()]
+    found = {name: _hash_tensors(run.path(name)) for name in files}
+    for given in {run.recipe.recovery.pretrained, run.recipe.retrieval.pretrained} - {None}:
+        assert given is not None
+        found[given] = _hash_file(Path(given), hashlib.sha256()) if Path(given).is_file() else "not there any more"
+    return found
+
+
+def _hash_tensors(path: Path) -> str:
+    """Of a safetensors file's tensors: their names, types, shapes and bytes; its metadata stand in any order."""
+    tensors, digest = load_tensors(path)[0], hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
+        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _hash_file(path: Path, digest: Any) -> str:
+    with path.open("rb") as file:
+        for part in iter(partial(file.read, HASHED), b""):
+            digest.update(part)
+    text: str = digest.hexdigest()
+    return text

@@ -1,0 +1,114 @@
+"""What an evaluation wrote, ``results/evaluation.json``, read back and checked."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from ..errors import TsvadError
+from ..storage import typed
+
+FORMAT = 2
+
+
+class RecordError(TsvadError):
+    """An evaluation that cannot be read; the message names the file and the command that writes it anew."""
+
+
+class _Part(BaseModel):
+    """Frozen; keys of later versions are passed over, infinity and NaN are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Metrics(_Part):
+    """One row of the table; all in [0, 1]."""
+
+    micro_auc: float
+    macro_auc: float
+    average_precision: float | None = None
+    equal_error_rate: float | None = None
+    scenes: dict[str, float | None] = {}
+    interval: tuple[float, float] | None = None
+    """Of micro-AUC, by a bootstrap over videos."""
+
+
+class Rows(_Part):
+    """All rows under one protocol."""
+
+    rows: dict[str, Metrics]
+
+
+class Hashes(_Part):
+    """SHA-256 of what went in and what was trained."""
+
+    data: str
+    weights: dict[str, str] = {}
+
+
+class Record(_Part):
+    """One evaluation of one run."""
+
+    format: Literal[2]
+    protocols: dict[str, Rows]
+    """``paper`` and ``causal``."""
+    localisation: dict[str, Any] | None = None
+    events: dict[str, Any] | None = None
+    chosen: str
+    recipe: dict[str, Any]
+    """As written: a later version of the program may know other keys."""
+    seed: int
+    data: Path
+    hashes: Hashes
+    decoder: dict[str, Any] = {}
+    versions: dict[str, Any] = {}
+    machine: dict[str, Any] = {}
+    seconds: dict[str, Any] = {}
+    time: str = ""
+
+    @model_validator(mode="after")
+    def seed_is_the_recipes(self) -> "Record":
+        """Two seeds would mean that the file was edited."""
+        if self.recipe.get("seed") != self.seed:
+            raise ValueError(f"seed is {self.seed} and recipe.seed {self.recipe.get('seed')}")
+        return self
+
+
+def read_record(path: Path) -> Record:
+    """The evaluation in ``path``.
+
+    Raises:
+        RecordError: no such file, a broken one, or one of another format.
+    """
+    run = typed(path.parent.parent) if path.parent.name == "results" else "RUN"
+    remedy = f"`tsvad evaluate {run}` writes it"
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise RecordError(f"{path} is not there: {remedy}") from None
+    except ValueError as error:
+        raise RecordError(f"{path} is no JSON ({error}): {remedy} anew") from None
+    if not isinstance(values, dict) or "recipe" not in values:
+        raise RecordError(f"{path} is no evaluation: {remedy} (RUN/results/evaluation.json)")
+    if values.get("format", 1) != FORMAT:
+        raise RecordError(f"{path} is of format {values.get('format', 1)}, needed is {FORMAT}: {remedy} anew")
+    try:
+        return Record.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        message = str(problem["msg"]).removeprefix("Value error, ")
+        raise RecordError(f"{path} is broken ({where + ': ' if where else ''}{message}): {remedy} anew") from None
+
+
+def flat(values: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
+    """Nested mappings as one, with joined keys; lists stay whole."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= {f"{key}{separator}{inner}": leaf for inner, leaf in flat(value, separator).items()}
+        else:
+            found[key] = value
+    return found

@@ -1,0 +1,161 @@
+"""A recorded evaluation run again from its own recipe, seed and data: what comes out otherwise?"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..progress import Progress, silent
+from ..recipes import override_recipe, parse_recipe
+from .evaluate import data_hash, evaluate, labels_of
+from .pipeline import STAGES
+from .record import Record, flat, read_record
+from .run import Run
+from .stages import FITTING, wanted_stages
+
+RESULTS = ("metric", "weights")
+"""Kinds of difference that make a run no reproduction; the others may be why."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that is not as recorded."""
+
+    kind: str
+    """metric, weights, data, recipe, decoder, versions or machine."""
+    name: str
+    recorded: Any
+    """None where there was no such value."""
+    now: Any
+
+    @property
+    def change(self) -> float | None:
+        """Now less recorded, where both are numbers."""
+        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in (self.recorded, self.now)):
+            return None
+        return float(self.now - self.recorded)
+
+
+@contextmanager
+def _unshown(_: str) -> Iterator[Progress]:
+    yield silent
+
+
+def new_run(
+    recorded: Path,
+    out: Path,
+    data: Path | None = None,
+    labels: Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    write: bool = True,
+) -> Run:
+    """A run with the recipe, the seed and the data of an evaluation, or the one begun in ``out`` before.
+
+    Args:
+        recorded: ``results/evaluation.json`` of a run.
+        out: the new run's folder.
+        data: the dataset, where it no longer lies where it did.
+        labels: labels given by hand.
+        overrides: section.key=value, such as where pretrained weights lie on this machine.
+        write: else nothing is written, only refused what would be.
+
+    Raises:
+        RecordError: ``recorded`` cannot be used.
+        RecipeError: its recipe is not one of this version, or an override does not fit.
+        ValueError: ``out`` is the recorded run itself.
+        RunError, DatasetError: as `Run.create`.
+    """
+    record = read_record(recorded)
+    if out.resolve() == recorded.resolve().parent.parent:
+        raise ValueError(f"--out {out} is the run that {recorded} records; choose another folder")
+    recipe = override_recipe(parse_recipe(record.recipe, f"{recorded}, recipe"), overrides)
+    return Run.create(out, recipe, data or record.data, labels, write=write)
+
+
+def reproduce(
+    recorded: Path,
+    run: Run,
+    *,
+    other_data: bool = False,
+    redo: bool = False,
+    bar: Callable[[str], AbstractContextManager[Progress]] = _unshown,
+) -> list[Difference]:
+    """Fits and evaluates ``run``, going on where it was stopped, and compares it with an evaluation.
+
+    Args:
+        recorded: the evaluation.
+        run: what `new_run` made of it.
+        other_data: go on where the data is not the recorded one.
+        redo: replace what was made with other settings.
+        bar: shows the progress of a stage, by its command.
+
+    Returns:
+        What differs; empty where everything is the same to the bit.
+
+    Raises:
+        RecordError: ``recorded`` cannot be used.
+        ValueError: the data is not the recorded one.
+        RunError, DatasetError: as a fit; no labels.
+    """
+    before = read_record(recorded)
+    if not redo:
+        run.refuse_stale()
+    if not other_data:
+        _refuse_other_data(run, before)
+    _fit(run, "prepare", redo, bar)
+    labels_of(run)  # missing ones are told before hours of training, not after
+    for name in wanted_stages(run)[1:]:
+        _fit(run, name, redo, bar)
+    with bar("evaluate") as progress:
+        evaluate(run, progress=progress)
+    return differences(before, read_record(run.path("results/evaluation.json")))
+
+
+def differences(before: Record, after: Record) -> list[Difference]:
+    """Every value of two evaluations that is not the same to the bit; times and places are left out."""
+    return [
+        Difference(kind, name, old.get(name), new.get(name))
+        for (kind, old), (_, new) in zip(_facts(before), _facts(after), strict=True)
+        for name in dict.fromkeys((*old, *new))
+        if old.get(name) != new.get(name)
+    ]
+
+
+def is_reproduced(found: Sequence[Difference]) -> bool:
+    """Whether every metric and every trained weight is the same to the bit."""
+    return not any(difference.kind in RESULTS for difference in found)
+
+
+def _facts(record: Record) -> list[tuple[str, Mapping[str, Any]]]:
+    written = record.model_dump(mode="json")
+    metrics = {protocol: rows["rows"] for protocol, rows in written["protocols"].items()}
+    parts = {name: written[name] for name in ("localisation", "events") if written[name] is not None}
+    recipe = flat(record.recipe)
+    given = {recipe.get(key): key for key in ("retrieval.pretrained", "recovery.pretrained")}
+    # Pretrained weights may lie elsewhere on another machine: what counts is the file.
+    weights = {given.get(name, name): digest for name, digest in record.hashes.weights.items()}
+    return [
+        ("metric", {**flat(metrics, " "), **flat(parts, " "), "chosen": record.chosen}),
+        ("weights", weights),
+        ("data", {"hash": record.hashes.data}),
+        ("recipe", recipe),
+        ("decoder", flat(record.decoder)),
+        ("versions", flat(record.versions)),
+        ("machine", flat(record.machine)),
+    ]
+
+
+def _fit(run: Run, name: str, redo: bool, bar: Callable[[str], AbstractContextManager[Progress]]) -> None:
+    with bar(STAGES[name].command) as progress:
+        FITTING[name](run, redo=redo and run.is_stale(name), progress=progress)
+
+
+def _refuse_other_data(run: Run, before: Record) -> None:
+    now = data_hash(run)
+    if now != before.hashes.data:
+        raise ValueError(
+            f"{run.data} is not the data of the evaluation (hash {now[:12]}…, recorded {before.hashes.data[:12]}…): "
+            "give that with --data DIR and another --out, or go on all the same with --other-data"
+        )

@@ -1,0 +1,175 @@
+"""What all trainings share: device, seeds, draws, checkpoints, logs; plain functions."""
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..progress import Progress, silent
+from ..storage import CheckpointError, fill, load_tensors, save_tensors
+from .log import TrainingLog
+
+T = TypeVar("T")
+
+READERS = 2
+"""Threads that read for a training on a GPU."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a training needs to go on as if never stopped: draws depend on seed and step alone."""
+
+    step: int
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+
+
+def seeded(seed: int, *path: int) -> np.random.Generator:
+    """A generator for one draw: the same seed and path, the same numbers, whatever was drawn before."""
+    return np.random.default_rng([seed, *path])
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[None]:
+    """Seeds torch and asks for kernels that repeat to the bit; the caller's state comes back."""
+    state = torch.get_rng_state()
+    before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+
+
+def learning_rate(
+    step: int, *, lr: float, total: int, schedule: str, decay_steps: Iterable[int] = (), warmup: int = 0
+) -> float:
+    """The rate of one step: ×0.1 at each of ``decay_steps``, or half a cosine to 0, after a warm-up."""
+    if step < warmup:
+        return lr * (step + 1) / warmup
+    if schedule == "cosine":
+        return lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+    return lr * 0.1 ** sum(step >= decay for decay in decay_steps)
+
+
+def prefetch(jobs: Iterable[Callable[[], T]], workers: int) -> Generator[T, None, None]:
+    """Results of the jobs, in order, made by threads that work up to ``2 * workers`` jobs ahead; by none, one by one.
+
+    On a CPU the net computes on all cores, and threads that read beside it make both wait: there, no workers.
+    """
+    if workers == 0:
+        for job in jobs:
+            yield job()
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: list[Future[T]] = []
+        try:
+            for job in jobs:
+                waiting.append(pool.submit(job))
+                if len(waiting) > 2 * workers:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def train_net(
+    net: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    steps: int,
+    draw: Callable[[range], Iterator[Callable[[], T]]],
+    learn: Callable[[int, T], Mapping[str, float]],
+    folder: Path,
+    kept: Callable[[], Mapping[str, Tensor]],
+    metadata: Mapping[str, str],
+    progress: Progress = silent,
+    checkpoint_seconds: float = 120.0,
+) -> Path:
+    """The loop of a training that goes on where a killed one stopped, to the same weights.
+
+    Args:
+        net: all that learns.
+        optimizer: of its parameters.
+        steps: in all.
+        draw: steps still to do → a job each, which reads that step's batch, perhaps in a thread; the batch must
+            depend on the step alone.
+        learn: one step on a batch; returns what is logged, the loss among it.
+        folder: for ``checkpoint.safetensors``, ``logs/`` and, at the end, ``model.safetensors``.
+        kept: the tensors of ``model.safetensors``.
+        metadata: of that file.
+        progress: told after every step.
+        checkpoint_seconds: time from one checkpoint to the next: so much work a kill loses at most.
+
+    Returns:
+        ``model.safetensors``.
+    """
+    checkpoint, model, first = folder / "checkpoint.safetensors", folder / "model.safetensors", 0
+    if checkpoint.exists():
+        saved = load_checkpoint(checkpoint)
+        fill(net, saved.model, checkpoint)
+        optimizer.load_state_dict(saved.optimizer)
+        first = saved.step
+    net.train()
+    at = time.monotonic()
+    log = TrainingLog(folder / "logs", resumed_at=first)
+    workers = 0 if next(net.parameters()).device.type == "cpu" else READERS
+    with contextlib.closing(log), contextlib.closing(prefetch(draw(range(first, steps)), workers)) as batches:
+        for step, batch in enumerate(batches, start=first):
+            values = learn(step, batch)
+            log.write(step, **values)
+            if time.monotonic() - at > checkpoint_seconds and step + 1 < steps:
+                save_checkpoint(checkpoint, step + 1, net, optimizer)
+                at = time.monotonic()
+            progress(step + 1, steps, f"loss {values['loss']:.4f}")
+    save_tensors(model, kept(), {**metadata, "steps": str(steps)})
+    checkpoint.unlink(missing_ok=True)
+    return model
+
+
+def save_checkpoint(path: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Model, optimiser and step as one safetensors file, written whole."""
+    state = optimizer.state_dict()
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, slots in state["state"].items():
+        for name, value in slots.items():
+            tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+    metadata = {"step": str(step), "param_groups": json.dumps(state["param_groups"])}
+    save_tensors(path, tensors, metadata)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """What `save_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: the file is broken or something else.
+    """
+    tensors, metadata = load_tensors(path)
+    if "step" not in metadata or "param_groups" not in metadata:
+        raise CheckpointError(f"{path}: not a training checkpoint; delete it to train from the start")
+    slots: dict[int, dict[str, Tensor]] = {}
+    model: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "model":
+            model[rest] = tensor
+        else:
+            index, _, slot = rest.partition(".")
+            slots.setdefault(int(index), {})[slot] = tensor
+    optimizer = {"state": slots, "param_groups": json.loads(metadata["param_groups"])}
+    return Checkpoint(int(metadata["step"]), model, optimizer)

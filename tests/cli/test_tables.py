@@ -1,0 +1,85 @@
+"""Tables on the terminal."""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from twostream_vad.cli.tables import print_aucs, print_selection, print_weights, spread
+
+
+@dataclass(frozen=True)
+class Candidate:
+    window: int
+    ghosts: float
+    score_l1: float = 1.0
+    channel_l2: bool = False
+    crops: str = "mean"
+    jumps: float = 0.5
+
+    @property
+    def aucs(self) -> Mapping[str, float]:
+        return {"ghosts": self.ghosts, "jumps": self.jumps}
+
+    @property
+    def mean(self) -> float:
+        return (self.ghosts + self.jumps) / 2
+
+
+def lines_with(text: str, word: str) -> list[str]:
+    return [line for line in text.splitlines() if word in line]
+
+
+def test_each_window_has_its_best_row_and_the_first_is_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    print_selection([Candidate(64, 0.9), Candidate(32, 0.8), Candidate(64, 0.7), Candidate(32, 0.6, 0.0)])
+    said = capsys.readouterr().out
+    (chosen,) = lines_with(said, "chosen")
+    assert "64" in chosen
+    assert "0.9000" in chosen
+    assert "0.7000" in chosen  # the mean
+    assert "4 candidates" in said
+    assert "0.6000" not in said
+
+
+def test_weights_are_listed_with_their_aucs(capsys: pytest.CaptureFixture[str]) -> None:
+    print_weights([(0.5, 0.91), (0.125, 0.9)])
+    said = capsys.readouterr().out
+    (chosen,) = lines_with(said, "chosen")
+    assert "0.5" in chosen
+    assert "0.9100" in chosen
+    assert "0.125" in said
+
+
+def test_a_fixed_weight_shows_no_auc(capsys: pytest.CaptureFixture[str]) -> None:
+    print_weights([(1.0, None)])
+    (row,) = lines_with(capsys.readouterr().out, "fixed by the recipe")
+    assert "0.0" not in row
+
+
+def test_one_run_has_one_pair_of_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    print_aucs({"runs/a": {"MLE 64": (0.91, 0.8), "fused": (0.95, 0.925)}}, "MLE 64")
+    said = capsys.readouterr().out
+    (chosen,), (fused,) = lines_with(said, "MLE 64 *"), lines_with(said, "fused")
+    assert "91.00" in chosen
+    assert "92.50" in fused
+    assert "±" not in said
+
+
+def test_several_runs_stand_side_by_side_with_mean_and_deviation(capsys: pytest.CaptureFixture[str]) -> None:
+    print_aucs({"a": {"fused": (0.9, 0.8)}, "b": {"fused": (0.94, 0.8), "MLE 8": (0.5, 0.5)}}, "")
+    said = capsys.readouterr().out
+    (fused,) = lines_with(said, "fused")
+    for text in ("90.00", "94.00", f"92.00 ± {statistics.stdev([90, 94]):.2f}", "80.00 ± 0.00"):
+        assert text in fused
+
+
+def test_a_row_that_one_run_lacks_stays_in_its_own_column(capsys: pytest.CaptureFixture[str]) -> None:
+    print_aucs({"a": {"fused": (0.9, 0.8)}, "b": {"fused": (0.94, 0.8), "MLE 8": (0.5, 0.51)}}, "")
+    said = capsys.readouterr().out
+    (row,), (fused,) = lines_with(said, "MLE 8"), lines_with(said, "fused")
+    assert row.index("50.00") == fused.index("94.00")
+
+
+def test_spread_of_one_value_is_the_value() -> None:
+    assert spread([0.5]) == "50.00"

@@ -1,0 +1,124 @@
+"""The doctor on video files: encoding, headers, rates and the second decoder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from twostream_vad.datasets.layouts import find_dataset
+from twostream_vad.doctor import readings
+from twostream_vad.doctor.examine import Report, examine
+from twostream_vad.doctor.fingerprints import Fingerprints
+
+FRAMES = 60
+Film = list[NDArray[np.uint8]]
+Films = Callable[..., Film]
+
+
+def write_video(file: Path, images: Film, rate: int = 25) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast", "threads": "1"})
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def labels(frames: int = FRAMES) -> NDArray[np.float64]:
+    return (np.arange(frames) >= 20).astype(float)
+
+
+def save(file: Path, **arrays: NDArray[np.generic]) -> None:
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def kinds(report: Report) -> list[tuple[str, str]]:
+    return [(finding.video, finding.kind) for finding in report.findings]
+
+
+def look(root: Path) -> Report:
+    return examine(find_dataset(root))
+
+
+def pictures(images: Film) -> NDArray[np.uint8]:
+    prints = Fingerprints()
+    for image in images:
+        prints.add(image)
+    return prints.pictures
+
+
+@pytest.fixture
+def files(film: Films, tmp_path: Path) -> Path:
+    for seed, name in enumerate(("training/1.mp4", "training/2.mp4", "testing/3.mp4")):
+        write_video(tmp_path / name, film(seed))
+    save(tmp_path / "labels.npz", **{"3": labels()})
+    return tmp_path
+
+
+def test_clean_video_files_give_no_findings(files: Path) -> None:
+    assert look(files).findings == ()
+
+
+def test_a_repeat_is_known_though_encoding_changed_it(film: Films, files: Path) -> None:
+    images = film(0)
+    write_video(files / "training/1.mp4", [*images[:30], images[29], *images[30:]])
+    found = look(files).findings
+    assert [(f.kind, f.frames) for f in found] == [("repeated-frame", ((30, 30),))]
+
+
+def test_a_file_that_breaks_off_is_named_and_the_others_are_read(files: Path) -> None:
+    file = files / "training/1.mp4"
+    file.write_bytes(file.read_bytes()[:1000])
+    report = look(files)
+    assert kinds(report) == [("training/1", "unreadable-video")]
+    assert report.frames >= 2 * FRAMES
+
+
+def test_a_file_of_another_rate_is_named(film: Films, files: Path) -> None:
+    write_video(files / "training/2.mp4", film(1), rate=30)
+    found = look(files).findings
+    assert [(f.video, f.kind) for f in found] == [("training/2", "mixed-rate")]
+    assert found[0].what == "30 frames a second, most videos 25"
+
+
+def test_a_header_that_counts_other_frames_is_named(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readings, "_declared", lambda path: FRAMES + (path.name == "2.mp4"))
+    found = look(files).findings
+    assert [(f.video, f.kind) for f in found] == [("training/2", "header-count")]
+    assert found[0].what == "the header says 61 frames, 60 are decoded"
+
+
+def test_where_labels_do_not_fit_a_file_the_second_decoder_is_asked(files: Path) -> None:
+    save(files / "labels.npz", **{"3": labels(FRAMES + 1)})
+    found = look(files).findings
+    assert [(f.video, f.kind) for f in found] == [("testing/3", "label-count")]
+    assert found[0].what.endswith("OpenCV decodes as many frames")
+
+
+def test_labels_that_fit_the_second_decoder_say_at_which_end_to_cut(
+    film: Films, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = pictures(film(2))
+    theirs = np.concatenate([ours, ours[:1] + 9])
+    monkeypatch.setattr("twostream_vad.datasets.label_checks.opencv_pictures", lambda _: theirs)
+    save(files / "labels.npz", **{"3": labels(FRAMES + 1)})
+    found = look(files).findings[0]
+    assert found.what.endswith("OpenCV decodes 61: 1 more at the end, which the labels fit")
+    assert found.remedy == "remove 1 label at the end"
+
+
+def test_labels_that_count_the_frame_a_layout_skips_are_too_many_at_the_start(film: Films, tmp_path: Path) -> None:
+    for split, name in (("Train", "000001"), ("Test", "000209")):
+        write_video(tmp_path / f"{split}/{name}/{name}.avi", film(int(name), 30))
+    np.save(tmp_path / "Test/000209/000209.npy", labels(30))
+    found = look(tmp_path).findings
+    assert [f.kind for f in found] == ["label-count"]
+    assert (found[0].what.partition("; ")[2][:12], found[0].remedy) == (
+        "at the start",
+        "remove the first 1 label",
+    )

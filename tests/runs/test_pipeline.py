@@ -1,0 +1,48 @@
+"""The stages fit together, and no setting of a recipe is read by none of them."""
+
+import pytest
+
+from twostream_vad.recipes import load_recipe, recipe_names
+from twostream_vad.runs.pipeline import ENCODING_KEYS, HASHING_KEYS, STAGES, TRAINING_KEYS
+from twostream_vad.runs.stages import FITTING
+from twostream_vad.settings import Recipe, RecoverySettings, RetrievalSettings, Section
+
+
+def settings() -> set[str]:
+    """Every key of a recipe, section.key."""
+    keys = set()
+    for key, value in load_recipe("demo"):
+        keys |= {f"{key}.{inner}" for inner, _ in value} if isinstance(value, Section) else {key}
+    return keys
+
+
+def test_a_change_of_any_setting_is_seen_by_a_stage() -> None:
+    read = {key for stage in STAGES.values() for key in stage.settings(load_recipe("demo"))}
+    assert read - {"pretrained bytes"} == settings() - {"name", "about"}
+
+
+def test_the_keys_are_those_of_the_recipe() -> None:
+    assert set(RecoverySettings.model_fields) > TRAINING_KEYS
+    assert set(RetrievalSettings.model_fields) == ENCODING_KEYS | HASHING_KEYS
+    assert not ENCODING_KEYS & HASHING_KEYS
+    assert "recovery" in Recipe.model_fields
+
+
+def test_fit_runs_every_stage_after_those_that_it_stands_on() -> None:
+    order = list(FITTING)
+    assert sorted(order) == sorted(STAGES)
+    for name in recipe_names():
+        for stage in STAGES.values():
+            assert all(order.index(earlier) < order.index(stage.name) for earlier in stage.after(load_recipe(name)))
+
+
+def test_no_two_stages_write_the_same_file() -> None:
+    outputs = [output for stage in STAGES.values() for output in stage.outputs]
+    assert len(outputs) == len(set(outputs))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "after"), [("pretrained", ("prepare",)), ("recovery", ("prepare", "train-recovery"))]
+)
+def test_features_wait_for_the_trained_encoder_only_where_they_take_it(encoder: str, after: tuple[str, ...]) -> None:
+    assert STAGES["features"].after(load_recipe("demo", [f"retrieval.encoder={encoder}"])) == after

@@ -1,0 +1,200 @@
+"""The stages on a tiny plaza: stopped in each and started again, they end as if left alone."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from twostream_vad.detector.detector import Detector, RawScores
+from twostream_vad.recipes import load_recipe
+from twostream_vad.recovery.places import Places
+from twostream_vad.recovery.train import train_recovery
+from twostream_vad.recovery.window import Selection
+from twostream_vad.retrieval.pace import train_pace
+from twostream_vad.retrieval.train import train_retrieval
+from twostream_vad.runs import fitted as reading
+from twostream_vad.runs import stages
+from twostream_vad.runs.run import Run, RunError
+from twostream_vad.scores.files import read_scores
+from twostream_vad.scores.fusion import fuse
+from twostream_vad.scores.timeline import paper_timeline
+from twostream_vad.video.frames import ChangedVideoError, FrameSource
+
+SAME = (
+    "recovery/model.safetensors",
+    "recovery/selection.json",
+    "recovery/pseudo.npz",
+    "recovery/scores.npz",
+    "recovery/fle.npz",
+    "recovery/maps/01.npy",
+    "retrieval/encoder/model.safetensors",
+    "retrieval/features/training/features.npy",
+    "retrieval/features/testing/features.npy",
+    "retrieval/model.safetensors",
+    "retrieval/tables.safetensors",
+    "retrieval/exemplars.safetensors",
+    "retrieval/scores.npz",
+    "calibration/scale.json",
+    "calibration/recovery.npz",
+    "calibration/retrieval.npz",
+    "results/weight.json",
+    "results/fused.npz",
+    "results/causal.npz",
+)
+
+
+def stop_half_way(done: int, total: int, note: str = "") -> None:  # noqa: ARG001  a Progress
+    """As Ctrl-C does."""
+    if 2 * done >= total:
+        raise KeyboardInterrupt
+
+
+def content(file: Path) -> object:
+    """A file's bytes; safetensors writes the entries of its header's metadata in any order."""
+    data = file.read_bytes()
+    if file.suffix != ".safetensors":
+        return data
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+@pytest.fixture(scope="module")
+def stopped(plaza: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A fit that was stopped once in every stage, and opened anew each time."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    Run.create(folder, load_recipe(tiny_recipe), plaza)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(stages.recovery, "train_recovery", partial(train_recovery, checkpoint_seconds=0.0))
+        patched.setattr(stages.retrieval, "train_pace", partial(train_pace, checkpoint_seconds=0.0))
+        patched.setattr(stages.retrieval, "train_retrieval", partial(train_retrieval, checkpoint_seconds=0.0))
+        for name, stage in stages.FITTING.items():
+            few = {"workers": 1} if name == "prepare" else {}
+            with pytest.raises(KeyboardInterrupt):
+                stage(Run.open(folder), progress=stop_half_way, **few)
+            assert not Run.open(folder).is_done(name)
+            stage(Run.open(folder), **few)
+            assert Run.open(folder).is_done(name)
+    return Run.open(folder)
+
+
+@pytest.mark.parametrize("file", SAME)
+def test_a_fit_stopped_in_every_stage_ends_with_the_same_files(file: str, stopped: Run, fitted: Path) -> None:
+    assert content(stopped.path(file)) == content(fitted / file)
+
+
+def test_nothing_half_written_is_left(stopped: Run) -> None:
+    assert [path.name for path in stopped.folder.rglob("*") if ".part" in path.name or "checkpoint" in path.name] == []
+
+
+def test_a_stopped_calibration_goes_on_behind_the_last_video(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    raw = Detector.raw
+
+    def look(self: Detector, source: FrameSource, **options: Any) -> RawScores:
+        looked.append(source.name)
+        return raw(self, source, **options)
+
+    monkeypatch.setattr(Detector, "raw", look)
+    run = Run.open(copied, ["calibration.quantile=0.9"])
+    videos = list(reading.normal_videos(run))
+    with pytest.raises(KeyboardInterrupt):
+        stages.FITTING["calibrate"](run, redo=True, progress=stop_half_way)
+    stages.FITTING["calibrate"](run)
+    assert looked == videos
+
+
+def test_a_stage_that_is_done_does_nothing(fitted: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (fitted / "recovery").rglob("*")}
+    for name in ("train-recovery", "select-window", "score-recovery"):
+        stages.FITTING[name](Run.open(fitted), progress=stop_half_way)
+    assert {path: path.stat().st_mtime_ns for path in (fitted / "recovery").rglob("*")} == before
+
+
+def test_a_stage_done_anew_behind_a_symbolic_link_gives_the_same(copied: Path, fitted: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(copied)
+    stages.FITTING["score-retrieval"](Run.open(tmp_path / "link"), redo=True)
+    stages.FITTING["fuse"](Run.open(tmp_path / "link"), redo=True)
+    assert (copied / "results/fused.npz").read_bytes() == (fitted / "results/fused.npz").read_bytes()
+
+
+def test_every_window_fle_and_retrieval_have_a_curve(fitted: Path) -> None:
+    curves = reading.paper_curves(Run.open(fitted))
+    assert list(curves) == ["MLE 128", "MLE 32", "MLE 16", "FLE", "retrieval"]
+    assert {len(curve) for row in curves.values() for curve in row.values()} == {30}
+
+
+def test_fused_is_the_weighted_sum_of_the_chosen_window_and_retrieval(fitted: Path) -> None:
+    run = Run.open(fitted)
+    best = json.loads(run.path("recovery/selection.json").read_text())[0]
+    column = run.recipe.recovery.windows.index(best["window"])
+    weight = json.loads(run.path("results/weight.json").read_text())[0][0]
+    errors, distances = read_scores(run.path("recovery/scores.npz")), read_scores(run.path("retrieval/scores.npz"))
+    for name, scores in read_scores(run.path("results/fused.npz")).items():
+        recovery = paper_timeline(errors[name][:, column], reading.recovery_snippet(run.recipe.recovery), 30)
+        retrieval = paper_timeline(distances[name], reading.retrieval_snippet(run), 30)
+        np.testing.assert_allclose(scores, fuse(recovery, retrieval, (1.0, weight)))
+
+
+def test_weights_are_rated_best_first(fitted: Path) -> None:
+    rows = reading.rated_weights(Run.open(fitted))
+    assert sorted(weight for weight, _ in rows) == sorted(stages.fusion.WEIGHTS)
+    aucs = [auc for _, auc in rows if auc is not None]
+    assert aucs == sorted(aucs, reverse=True)
+    assert len(aucs) == len(rows)
+
+
+def test_a_fixed_weight_has_no_auc(copied: Path) -> None:
+    run = Run.open(copied, ["fusion.retrieval=0.3"])
+    stages.FITTING["select-weight"](run, redo=True)
+    assert json.loads(run.path("results/weight.json").read_text()) == [[0.3, None]]
+    assert (reading.rated_weights(run), reading.fusion_weights(run)) == ([(0.3, None)], (1.0, 0.3))
+
+
+def _absent(path: Path) -> None:
+    path.unlink()
+
+
+def _broken(path: Path) -> None:
+    path.write_text("[[")
+
+
+@pytest.mark.parametrize(("spoil", "remedy"), [(_absent, "first"), (_broken, "--redo")])
+def test_weights_not_there_or_broken_name_the_command(spoil: Callable[[Path], None], remedy: str, copied: Path) -> None:
+    spoil(copied / "results/weight.json")
+    with pytest.raises(RunError, match=rf"run `tsvad retrieval select-weight {copied}.*{remedy}"):
+        reading.rated_weights(Run.open(copied))
+
+
+def test_a_pretrained_encoder_that_nobody_named_is_asked_for(fitted: Path) -> None:
+    with pytest.raises(RunError, match=r"--set retrieval\.pretrained=FILE"):
+        reading.retrieval_encoder(Run.open(fitted, ["retrieval.encoder=pretrained"]))
+
+
+def test_regions_of_the_recipe_become_the_views(fitted: Path) -> None:
+    named = reading.views(Run.open(fitted, ["view.regions=[[0, 0, 80, 64], [80, 64, 80, 64]]"]))
+    assert [(region.x, region.y) for region in named.regions] == [(0, 0), (80, 64)]
+    assert len(reading.views(Run.open(fitted, ["view.regions=corridor"])).regions) == 15
+
+
+def test_judged_by_place_a_run_keeps_what_is_normal_at_each_place(copied: Path) -> None:
+    run = Run.open(copied, ["recovery.per_place=true"])
+    stages.FITTING["select-window"](run, redo=True)
+    assert all(candidate.per_place for candidate in Selection.load(copied / "recovery/selection.json").candidates)
+    assert set(Places.load(copied / "recovery/places.safetensors").normal) == set(run.recipe.recovery.windows)
+
+
+def test_a_video_of_another_length_than_was_counted_is_refused(copied: Path) -> None:
+    prepared = copied / "frames" / "prepared.json"
+    record = json.loads(prepared.read_text("utf-8"))
+    for video in record["videos"]:
+        video["prepared"]["frames"] += 1
+    prepared.write_text(json.dumps(record), "utf-8")
+    with pytest.raises(
+        ChangedVideoError,
+        match=r"frames/01: no longer has 31 frames; .* changed since they were counted: run `tsvad prepare` again",
+    ):
+        stages.FITTING["score-recovery"](Run.open(copied), redo=True)
