@@ -98,6 +98,23 @@ class RecoverySettings(Section):
         return self
 
 
+class Resolved(Section):
+    """How context recovery's errors become a score, nothing left open: what selection writes and the detector reads."""
+
+    window: Count
+    score_l1: Weight
+    channel_l2: bool
+    crops: Literal["max", "mean"]
+    per_place: bool
+    aucs: dict[str, float] = {}
+    """Kind of pseudo-anomaly → micro-AUC that this way to score reaches on it."""
+
+    @property
+    def mean(self) -> float:
+        """Mean of all kinds' micro-AUC: what is compared."""
+        return sum(self.aucs.values()) / len(self.aucs)
+
+
 class PseudoSettings(Section):
     """Pseudo-anomalies of normal video, held out where there is any, which choose the error window."""
 

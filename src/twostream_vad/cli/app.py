@@ -1,12 +1,17 @@
-"""Puts the commands together and turns mistakes into one line and exit code 2."""
+"""Puts the commands together; mistakes of a user give one line and exit code 2, our own a report and exit code 70."""
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cyclopts import App
 
-from . import compare, doctor, evaluate, fit, recipe, score, stages, weights
+from ..errors import TsvadError
+from . import compare, doctor, evaluate, fit, index, recipe, score, stages, weights
+
+BUG = 70
+"""Exit code of a bug of ours, sysexits' EX_SOFTWARE."""
 
 app = App(
     name="tsvad",
@@ -21,15 +26,17 @@ score.register(app)
 evaluate.register(app)
 compare.register(app)
 stages.register(app)
+index.register(app)
 doctor.register(app)
 recipe.register(app)
 weights.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command. Bad input gives one line on standard error and exit code 2; Ctrl-C gives 130.
+    """Runs a command.
 
-    With ``TSVAD_DEBUG=1`` in the environment the whole traceback is shown.
+    Bad input gives one line on standard error and exit code 2, a bug of ours its traceback and 70, Ctrl-C 130. With
+    ``TSVAD_DEBUG=1`` in the environment the whole traceback is shown for bad input too.
     """
     # OpenMP's threads spin for a millisecond at every barrier, which beside another busy process stops both:
     # here a few microseconds. Read when torch is loaded, so before any command.
@@ -41,12 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
-    except (ValueError, OSError) as error:
+    except (TsvadError, OSError) as error:
         _fail(error)
     except Exception as error:
-        if type(error).__module__.partition(".")[0] != "cyclopts":
-            raise
-        _fail(error)
+        if type(error).__module__.partition(".")[0] == "cyclopts":
+            _fail(error)
+        traceback.print_exc()
+        print(
+            "tsvad: this is a bug in twostream-vad, not a mistake of yours: please report it with the lines above and "
+            "the command",
+            file=sys.stderr,
+        )
+        sys.exit(BUG)
 
 
 def _fail(error: Exception) -> None:

@@ -26,6 +26,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ..errors import TsvadError
+
 if TYPE_CHECKING:
     from ..settings import Recipe
 
@@ -65,7 +67,7 @@ def at_work(folder: Path, command: str, options: Options) -> Iterator[None]:
     """Waits as asked, holds the run so that no second process writes there, and logs the command.
 
     Raises:
-        ValueError: another process works in this run folder.
+        TsvadError: another process works in this run folder.
     """
     wait_for(options.wait_for)
     logs = folder / "logs"
@@ -74,7 +76,7 @@ def at_work(folder: Path, command: str, options: Options) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{folder}: another tsvad works there; wait for it with --wait-for PID") from None
+            raise TsvadError(f"{folder}: another tsvad works there; wait for it with --wait-for PID") from None
         entry = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "command": command, "note": options.note}
         with (logs / "commands.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry | {"arguments": sys.argv[1:]}) + "\n")
@@ -98,15 +100,31 @@ def wanted_recipe(given: str | None, folder: Path | None, overrides: Sequence[st
     return load_recipe(given or DEFAULT_RECIPE, overrides)
 
 
+def packed(folder: Path) -> Path:
+    """The detector in ``folder``: a bundle, or the one of a run that is fitted to the end with its present settings.
+
+    Raises:
+        RunError: a run that is not fitted to the end.
+    """
+    from ..runs.run import Run, RunError
+
+    if (folder / "run.json").exists():
+        run = Run.open(folder)
+        if not run.is_done("pack"):
+            raise RunError(f"{folder} is not fitted to the end; {run.goes_on}")
+        return folder / "detector"
+    return folder
+
+
 def wait_for(pids: Sequence[int], every: float = 1.0) -> None:
     """Returns when all these processes have ended.
 
     Raises:
-        ValueError: a number that no process can have.
+        TsvadError: a number that no process can have.
     """
     for pid in pids:
         if not 0 < pid < 2**31:
-            raise ValueError(f"--wait-for {pid} is no process; give the PIDs that `ps` or `jobs -l` print")
+            raise TsvadError(f"--wait-for {pid} is no process; give the PIDs that `ps` or `jobs -l` print")
     waiting = [pid for pid in pids if _alive(pid)]
     if waiting:
         console().print(f"waiting for {', '.join(map(str, waiting))} to end")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from .common import Bar, console
+from .common import Bar, console, packed
+from .process import set_up_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,8 @@ def _judge(run: Path) -> "Callable[[Dataset, Bar], list[Finding]]":
     from ..runs.run import Run
 
     fitted = Run.open(run)
-    detector = Detector.load(fitted)
+    set_up_process(fitted.recipe.threads)
+    detector = Detector.load(packed(run))
     return lambda dataset, bar: suspicious_segments(detector, dataset.at_rate(fitted.recipe.rate).training, bar)
 
 

@@ -43,8 +43,8 @@ def evaluate(run: Path, /, *runs: Path, labels: Path | None = None, page: bool =
     print_aucs({name: result.rows for name, result in results.items()}, chosen.pop() if len(chosen) == 1 else "")
     for folder in (run, *runs) if page else ():
         with Bar("page") as bar:
-            path = write_report(Run.open(folder), results[str(folder)], labels, progress=bar)
+            path = write_report(results[str(folder)], progress=bar)
         print(path)
     for folder in (run, *runs) if figures else ():
         with Bar("figures") as bar:
-            print(write_figures(Run.open(folder), results[str(folder)], labels, progress=bar))
+            print(write_figures(results[str(folder)], progress=bar))

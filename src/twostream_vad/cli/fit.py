@@ -7,6 +7,7 @@ from cyclopts import App
 
 from ..storage import typed
 from .common import Bar, Options, at_work, clock, console, wanted_recipe
+from .process import set_up_process
 
 
 def register(app: App) -> None:
@@ -37,9 +38,8 @@ def fit(
     labels
         Frame labels of the test videos, where they do not lie in the dataset.
     """
-    from ..runs.pipeline import STAGES
+    from ..runs.fit import fit as fit_run
     from ..runs.run import Run
-    from ..runs.stages import FITTING, wanted_stages
 
     wanted = wanted_recipe(recipe, out, options.set)
     folder = out or Path("runs") / f"{data.resolve().name}-{wanted.name}-seed{wanted.seed}"
@@ -56,14 +56,10 @@ def fit(
     run = Run.create(folder, wanted, data, labels)
     began = time.monotonic()
     with at_work(folder, "fit", options):
-        if not options.redo:
-            run.refuse_stale()  # before the first stage begins and takes the settings over
-        with Bar(STAGES["prepare"].command) as bar:
-            FITTING["prepare"](run, redo=options.redo and run.is_stale("prepare"), progress=bar)
-        for name in wanted_stages(run)[1:]:
-            with Bar(STAGES[name].command) as bar:
-                FITTING[name](run, redo=options.redo and run.is_stale(name), progress=bar)
+        set_up_process(wanted.threads)
+        fit_run(run, redo=options.redo, bar=Bar)
     console().print(f"fitted in {clock(time.monotonic() - began)}: {folder}", soft_wrap=True)
+    console().print(f"the detector, which needs nothing else: {folder}/detector", soft_wrap=True)
     console().print(f"next: tsvad evaluate {typed(folder)}   or   tsvad score {typed(folder)} VIDEO", soft_wrap=True)
 
 

@@ -1,98 +1,263 @@
-"""`tsvad score`: a new video by a fitted run; and the scoring stages."""
+"""`tsvad score`: a new video by a detector."""
 
 import json
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+import numpy as np
+from cyclopts import App, Parameter
 
-from . import stages
-from .common import Bar
+from ..errors import TsvadError
+from .common import Bar, packed
+from .process import set_up_process
+from .stages import group
 
 if TYPE_CHECKING:
-    from ..runs.run import Run
+    from numpy.typing import NDArray
+
+    from ..detector.bundle import Bundle
+    from ..detector.detector import Alarm, Detector, Explanation, VideoScores
+    from ..report.alarms import AlarmCard
+    from ..video.source import FrameSource
+
+EXPLAINED = 50
+"""Alarms that are explained, those with the highest scores: each costs two nets' work and 50 kB of the page."""
+LISTED = 20
+"""Alarms printed, in order of time."""
 
 
 def register(app: App) -> None:
-    """Adds the commands."""
-    group = App(name="score", help="Score a new video with a fitted run; or one stream on the test videos.")
-    group.default(score)
-    group.command(stages.score_recovery, name="recovery")
-    group.command(stages.score_retrieval, name="retrieval")
-    app.command(group)
+    """Adds the command."""
+    group(app, "score").default(score)
 
 
-def score(run: Path, video: Path, *, out: Path | None = None) -> None:
-    """Score every frame of a new video: a CSV and a picture of the timeline. Goes on where it was stopped.
+def score(
+    detector: Path,
+    video: Path,
+    *,
+    out: Path | None = None,
+    html: Annotated[bool, Parameter(negative=())] = False,
+    paper: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Score every frame of a new video: a CSV, a picture of the timeline, the alarms. Goes on where it was stopped.
 
-    Two protocols. paper: min-max over this video, smoothed both ways: it compares frames of one video only. causal:
-    on the scale of normal video (0 is ordinary), from the past alone: it compares videos, and has an alarm threshold;
-    empty until a stream has seen its first snippet. The raw columns are the streams' own.
+    The score is causal: from the past alone, on the scale of normal video (0 is ordinary), with an alarm threshold
+    that normal video set; empty until a stream has seen its first snippet. Video of another frame rate than the
+    detector's is resampled by its time stamps. The CSV has the paper's protocol too (recovery, retrieval, fused:
+    min-max over this video, smoothed both ways), which compares frames of one video only, and the streams' raw scores.
 
     Parameters
     ----------
-    run
-        A fitted run folder.
+    detector
+        A detector (tsvad pack), or the folder of a fitted run.
     video
         A video file, or a folder of numbered images.
     out
-        The CSV to write; RUN/results/VIDEO.csv unless given. The picture lies beside it.
+        The CSV to write; RUN/results/VIDEO.csv, or VIDEO.csv here, unless given. The picture lies beside it.
+    html
+        Write a page beside it too: each alarm with its picture, heat map and nearest normal event.
+    paper
+        Draw the timeline under the paper's protocol instead.
     """
+    from ..detector.bundle import Bundle
     from ..detector.detector import Detector
-    from ..report.figures import save_figure, timeline_figure
-    from ..runs.run import Run
-    from ..scores.files import write_frame_scores
-    from ..scores.timeline import on_frames
-    from ..video.frames import open_source
+    from ..video.frames import ImageFolder, open_source
 
-    opened = Run.open(run)
-    source = open_source(video, rate=opened.recipe.rate if video.is_dir() else None)
-    detector = Detector.load(opened)
-    out = out or run / "results" / f"{source.name}.csv"
+    set_up_process(None)
+    folder = packed(detector)
+    bundle = Bundle(folder)
+    found = Detector.load(bundle)
+    source = open_source(video, rate=found.rate if video.is_dir() else None)
+    out = out or (detector / "results" if folder != detector else Path()) / f"{source.name}.csv"
     picture = out.with_suffix(".png")
     if out == picture:
-        raise ValueError(f"--out {out} is the CSV's name, the picture takes .png: give {out.with_suffix('.csv')}")
-    expected = len(source) if hasattr(source, "__len__") else 0
+        raise TsvadError(f"--out {out} is the CSV's name, the picture takes .png: give {out.with_suffix('.csv')}")
+    expected, keep = len(source) if isinstance(source, ImageFolder) else 0, _keep(out, bundle, video)
     with Bar(f"score {source.name}") as bar:
-        keep = _keep(opened, video)
-        scores = detector.score(source, lambda done: bar(done, expected), keep)
-        raw = scores.raw
+        scores = found.score(source, lambda done: bar(done, expected), keep)
         if not expected:
-            bar(len(raw.times), len(raw.times))
-    columns = {
-        "recovery": scores.recovery,
-        "retrieval": scores.retrieval,
-        "fused": scores.fused,
-        "causal": scores.causal,
-        "recovery_raw": on_frames(raw.recovery, detector.recovery.snippet, len(raw.times)),
-        "retrieval_raw": on_frames(raw.retrieval, detector.retrieval.snippet, len(raw.times)),
-    }
-    write_frame_scores(out, raw.times, columns)
+            bar(len(scores.times), len(scores.times))
+    columns = _write_csv(out, found, scores)
     keep.unlink(missing_ok=True)
-    drawn = {key: columns[key] for key in ("recovery", "retrieval", "fused")}
-    save_figure(timeline_figure(drawn, source.rate, title=f"{source.name}, paper's protocol"), picture)
+    alarms, notes = scores.alarms(), _notes(bundle, source, scores)
+    _draw(picture, scores, alarms, columns if paper else {}, source.name)
+    for line in (*notes, *_short(found, scores)):
+        print(line)
+    explained = {card.peak_frame: card for card in _cards(found, source, scores, alarms)}
+    _print_alarms(scores, alarms, explained)
+    print(f"{out}\n{picture}")
+    if html:
+        print(_write_page(out.with_suffix(".html"), bundle, scores, list(explained.values()), source.name, notes))
+
+
+def _write_csv(out: Path, detector: "Detector", scores: "VideoScores") -> "dict[str, NDArray[np.float64]]":
+    """Writes the CSV; returns its columns."""
+    from ..scores.files import write_frame_scores
+    from ..scores.fusion import fuse
+    from ..scores.timeline import on_frames, paper_timeline
+
+    raw, snippets = scores.raw, {name: stream.snippet for name, stream in detector.streams.items()}
+    placed = {name: paper_timeline(raw.streams[name], snippet, raw.count) for name, snippet in snippets.items()}
+    columns = {**placed, "fused": fuse(placed, detector.weights)}
+    own = {f"{name}_raw": on_frames(raw.streams[name], snippet, raw.count) for name, snippet in snippets.items()}
+    columns = {
+        **{name: line[raw.ticks] for name, line in columns.items()},
+        "causal": scores.fused,
+        **{name: line[raw.ticks] for name, line in own.items()},
+    }
+    write_frame_scores(out, scores.times, columns)
+    return columns
+
+
+def _draw(
+    picture: Path,
+    scores: "VideoScores",
+    alarms: "list[Alarm]",
+    paper: "dict[str, NDArray[np.float64]]",
+    name: str,
+) -> None:
+    """The timeline: causal against the threshold, or the paper's curves where they are given."""
+    from ..report.figures import causal_figure, save_figure, timeline_figure
+
+    if paper:
+        rate = (len(scores.times) - 1) / scores.times[-1] if len(scores.times) > 1 else 1.0
+        drawn = {key: paper[key] for key in (*scores.streams, "fused")}
+        save_figure(timeline_figure(drawn, rate, title=f"{name}, paper's protocol"), picture)
+        return
+    spans = [(float(scores.times[alarm.first]), float(scores.times[alarm.last])) for alarm in alarms]
+    title = f"{name}, causal score; alarm at {scores.threshold:.2f}"
+    figure = causal_figure(scores.times, scores.fused, scores.threshold, spans, streams=scores.streams, title=title)
+    save_figure(figure, picture)
+
+
+def _notes(bundle: "Bundle", source: "FrameSource", scores: "VideoScores") -> list[str]:
+    """What a reader of the scores must know of the video."""
+    pictures, raw, notes = bundle.description.pictures, scores.raw, []
+    if raw.resampled:
+        own = (len(raw.times) - 1) / raw.times[-1]
+        notes.append(
+            f"resampled by its time stamps from {own:.4g} to the detector's {pictures.rate:.4g} frames a second: "
+            f"{len(raw.times)} frames, {raw.count} looked at; each frame has a score"
+        )
+    if raw.corrected:
+        notes.append(f"{raw.corrected} time stamps were missing, went back or leapt: time goes on by the usual step")
+    image = next(iter(source)).image
+    if pictures.gray and not (image == image[:, :, :1]).all():
+        notes.append("the video is in colour, the detector has learned from gray pictures")
+    if image.shape[0] * pictures.width != image.shape[1] * pictures.height:
+        notes.append(
+            f"the video is {image.shape[1]} x {image.shape[0]}, the detector's camera {pictures.width} x "
+            f"{pictures.height}: another shape shows other places"
+        )
+    return notes
+
+
+def _short(detector: "Detector", scores: "VideoScores") -> list[str]:
+    """A word where the video is too short for a stream."""
     unseen = [
         f"{name} needs {stream.snippet.span + 1}"
-        for name, stream, given in (
-            ("context recovery", detector.recovery, raw.recovery),
-            ("knowledge retrieval", detector.retrieval, raw.retrieval),
-        )
-        if len(given) == 0
+        for name, stream in detector.streams.items()
+        if len(scores.raw.streams[name]) == 0
     ]
-    if unseen:
-        print(f"{len(raw.times)} frames are too few: {', '.join(unseen)}; what the CSV says of it there means nothing")
-    if len(unseen) < 2:
-        worst = int(scores.fused.argmax())
-        print(f"{len(raw.times)} frames; most anomalous: frame {worst} at {raw.times[worst]:.2f} s")
-    above = int((scores.causal >= scores.threshold).sum())
-    print(f"{above} frames at or above the alarm threshold {scores.threshold:.2f} of the causal score")
-    print(f"{out}\n{picture}")
+    if not unseen:
+        return []
+    return [f"{len(scores.times)} frames are too few: {', '.join(unseen)}; what the CSV says of it there means nothing"]
 
 
-def _keep(run: "Run", video: Path) -> Path:
-    """Keeps a video's scores while it is being scored: another file for another video, or for a run fitted anew."""
-    known = video.stat()
-    facts = [str(video.resolve()), known.st_size, known.st_mtime_ns]
-    facts += [run.identity(stage) for stage in ("select-window", "index")]
-    return run.path(f"results/{video.stem}.{sha256(json.dumps(facts).encode()).hexdigest()[:16]}.so-far.npz")
+def _cards(
+    detector: "Detector", source: "FrameSource", scores: "VideoScores", alarms: "list[Alarm]"
+) -> "Iterator[AlarmCard]":
+    """The highest alarms, explained, in order of time."""
+    loudest = sorted(alarms, key=lambda alarm: -alarm.score)[:EXPLAINED]
+    by_peak = {alarm.peak: alarm for alarm in loudest}
+    if not by_peak:
+        return
+    scale = detector.scales["recovery"]
+    with Bar("explain") as bar:
+        for done, seen in enumerate(detector.explain(source, by_peak)):
+            yield _card(by_peak[seen.frame], seen, scores, 2 * scale.high, detector.streams["retrieval"].snippet.span)
+            bar(done + 1, len(by_peak))
+
+
+def _card(alarm: "Alarm", seen: "Explanation", scores: "VideoScores", hottest: float, span: int) -> "AlarmCard":
+    from ..report.alarms import AlarmCard
+    from ..report.thumbnails import heat_overlay
+    from ..retrieval.exemplars import sentence
+    from ..video.pictures import thumbnail
+
+    match = seen.nearest
+    exemplar = None if match is None else match.exemplar
+    start, end, peak = (float(scores.times[frame]) for frame in (alarm.first, alarm.last, alarm.peak))
+    return AlarmCard(
+        start=start,
+        end=end,
+        peak_time=peak,
+        peak=alarm.score,
+        first_frame=alarm.first,
+        last_frame=alarm.last,
+        peak_frame=alarm.peak,
+        stream=alarm.stream,
+        picture=thumbnail(seen.image, 320),
+        heat=None if seen.heat is None else heat_overlay(seen.image, seen.heat, hottest, 320),
+        sentence="" if match is None else sentence(match, span),
+        nearest=() if exemplar is None else exemplar.strip,
+        where="" if exemplar is None else f"{exemplar.video}, from frame {exemplar.frame}",
+    )
+
+
+def _print_alarms(scores: "VideoScores", alarms: "list[Alarm]", explained: "dict[int, AlarmCard]") -> None:
+    above = int((scores.fused >= scores.threshold).sum())
+    counted = "1 alarm" if len(alarms) == 1 else f"{len(alarms)} alarms"
+    print(
+        f"{len(scores.times)} frames, {counted}: {above} frames at or above the threshold {scores.threshold:.2f} "
+        "of the causal score"
+    )
+    for alarm in alarms[:LISTED]:
+        card = explained.get(alarm.peak)
+        start, end = scores.times[alarm.first], scores.times[alarm.last]
+        why = f"; {card.sentence}" if card and card.sentence else ""
+        print(
+            f"  {start:.2f} to {end:.2f} s (frames {alarm.first}–{alarm.last}): {alarm.score:.2f}, {alarm.stream}{why}"
+        )
+    if len(alarms) > LISTED:
+        print(f"  and {len(alarms) - LISTED} more")
+    if not alarms and not np.isnan(scores.fused).all():
+        worst = int(np.nanargmax(scores.fused))
+        print(f"  highest score: {scores.fused[worst]:.2f} at frame {worst}, {scores.times[worst]:.2f} s")
+
+
+def _write_page(
+    path: Path, bundle: "Bundle", scores: "VideoScores", cards: "list[AlarmCard]", name: str, notes: list[str]
+) -> Path:
+    from ..report.alarms import write_alarms
+
+    described = bundle.description
+    write_alarms(
+        path,
+        title=name,
+        facts=[
+            ("detector", f"{described.recipe}, {bundle.identity[:12]}"),
+            ("frames", str(len(scores.times))),
+            ("duration", f"{scores.times[-1]:.1f} s" if len(scores.times) else "0 s"),
+            ("alarms", str(len(scores.alarms()))),
+            ("threshold", f"{scores.threshold:.2f}, set on held-out normal video"),
+        ],
+        times=scores.times,
+        scores=scores.fused,
+        threshold=scores.threshold,
+        streams=scores.streams,
+        alarms=cards,
+        notes=notes,
+    )
+    return path
+
+
+def _keep(out: Path, bundle: "Bundle", video: Path) -> Path:
+    """Keeps a video's scores while it is being scored: another file for another video, or for another detector."""
+    facts = [str(video.resolve()), bundle.identity]
+    if video.exists():
+        facts += [str(video.stat().st_size), str(video.stat().st_mtime_ns)]
+    digest = sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return out.with_name(f"{video.stem}.{digest}.so-far.npz")

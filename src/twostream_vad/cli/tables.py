@@ -2,39 +2,19 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-
-class Rated(Protocol):
-    """A candidate way to score and what it reaches on pseudo-anomalies."""
-
-    @property
-    def window(self) -> int: ...
-    @property
-    def score_l1(self) -> float: ...
-    @property
-    def channel_l2(self) -> bool: ...
-    @property
-    def crops(self) -> str: ...
-    @property
-    def aucs(self) -> Mapping[str, float]: ...
-    @property
-    def mean(self) -> float: ...
+if TYPE_CHECKING:
+    from ..settings import Resolved
 
 
-def best_by_window(candidates: Sequence[Rated]) -> list[Rated]:
-    """Each window's best candidate, the best window first, of candidates that are sorted so."""
-    best: dict[int, Rated] = {}
-    for candidate in candidates:
-        best.setdefault(candidate.window, candidate)
-    return list(best.values())
-
-
-def print_selection(candidates: Sequence[Rated]) -> None:
+def print_selection(candidates: "Sequence[Resolved]") -> None:
     """Every window with its best settings; the chosen one first and marked."""
+    from ..recovery.selection import best_by_window
+
     table = Table("window", "λ", "channel-L2", "crops", *candidates[0].aucs, "mean", "")
     for place, row in enumerate(best_by_window(candidates)):
         mark = "chosen" if place == 0 else ""

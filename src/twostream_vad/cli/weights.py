@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cyclopts import App
 
+from ..errors import TsvadError
 from ..storage import typed
 from .common import Bar, console
 
@@ -87,7 +88,7 @@ def download(name: str, *, out: Path | None = None, url: str | None = None, sha2
     from ..weights.download import download as fetch
 
     if name not in SOURCES:
-        raise ValueError(f"no weights {name!r}; known: {', '.join(SOURCES)}")
+        raise TsvadError(f"no weights {name!r}; known: {', '.join(SOURCES)}")
     address = url or SOURCES[name]
     target = out or Path(address.rpartition("/")[2])
     with Bar(target.name) as bar:

@@ -1,9 +1,12 @@
-"""Both streams of a fitted run on a new video: decoded once, in bounded memory."""
+"""The detector: an object that watches. It loads from one folder, a bundle, and knows no run."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,29 +14,30 @@ from torch import Tensor
 
 from ..recovery.stream import RecoveryStream
 from ..retrieval.stream import RetrievalStream
-from ..runs.fitted import (
-    calibration,
-    chosen_window,
-    fusion_weights,
-    recovery_settings,
-    recovery_stream,
-    retrieval_stream,
-    views,
-)
-from ..runs.run import Run, RunError
-from ..scores.calibration import Calibration, Scale
+from ..scores.calibration import Scale
 from ..scores.causal import causal_timeline, fuse_causal
-from ..scores.files import ScoreFileError, read_scores, write_scores
-from ..scores.fusion import fuse
-from ..scores.stream import ClipBuffer, ScoreLog, Stream
-from ..scores.timeline import paper_timeline
-from ..video.frames import FrameSource
-from ..video.views import Views
+from ..scores.stream import ScoreLog, Stream
+from .bundle import Bundle
+from .feed import Feed, Image
+from .watcher import Watcher
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..retrieval.exemplars import Exemplars, Match
+    from ..video.source import FrameSource
 
 Floats = NDArray[np.float64]
+Frames = Iterable[Image]
 
 KEEP_SECONDS = 60.0
 """Time from one keeping of a long video's scores to the next."""
+JOIN_SECONDS = 2.0
+"""Alarms less far apart are one, as when alarms are judged against events."""
+
+
+def untold(frames: int) -> None:
+    """Tells nobody how many frames have been scored."""
 
 
 @dataclass(frozen=True)
@@ -42,162 +46,286 @@ class RawScores:
 
     Attributes:
         times: seconds of each frame, (frames,).
-        recovery: MLE of the chosen window, (snippets,).
-        retrieval: distance to the nearest bucket, (snippets,).
+        ticks: the last tick before or at each frame, (frames,); the frames' own numbers where nothing was resampled.
+        streams: stream → a score a snippet of ticks, (snippets,).
+        corrected: time stamps that were put right.
     """
 
     times: Floats
-    recovery: Floats
-    retrieval: Floats
+    ticks: NDArray[np.int64]
+    streams: Mapping[str, Floats]
+    corrected: int = 0
+
+    @property
+    def count(self) -> int:
+        """Ticks of the video."""
+        return int(self.ticks[-1]) + 1 if len(self.ticks) else 0
+
+    @property
+    def resampled(self) -> bool:
+        """Whether the video's frames are not the ticks."""
+        return not np.array_equal(self.ticks, np.arange(len(self.ticks)))
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Frames at or above the threshold, and those between them less than two seconds apart.
+
+    Attributes:
+        first: its first frame.
+        last: its last.
+        peak: the frame with the highest score.
+        score: that one's.
+        stream: the stream whose own score is highest there.
+    """
+
+    first: int
+    last: int
+    peak: int
+    score: float
+    stream: str
 
 
 @dataclass(frozen=True)
 class VideoScores:
-    """Frame scores of one video, (frames,) each.
+    """A whole video, scored causally; every array has an entry a frame.
 
     Attributes:
-        raw: the streams' own scores.
-        recovery: paper's protocol: aligned, min-max over this video, smoothed.
-        retrieval: likewise.
-        fused: their weighted sum.
-        causal: both streams fused on the scale of held-out normal video, from the past alone; NaN before the first.
-        threshold: of ``causal``: alarm at and above it.
+        raw: the streams' own scores, with times and ticks.
+        streams: stream → causal score; NaN before the first.
+        fused: their fusion.
+        threshold: an alarm at and above it.
     """
 
     raw: RawScores
-    recovery: Floats
-    retrieval: Floats
+    streams: Mapping[str, Floats]
     fused: Floats
-    causal: Floats
     threshold: float
+
+    @property
+    def times(self) -> Floats:
+        """Seconds of each frame."""
+        return self.raw.times
+
+    def alarms(self, join_seconds: float = JOIN_SECONDS) -> list[Alarm]:
+        """Alarms in order of time."""
+        loud = np.flatnonzero(self.fused >= self.threshold)  # NaN is not
+        gaps = np.flatnonzero(np.diff(self.times[loud]) > join_seconds) + 1
+        found = []
+        for frames in np.split(loud, gaps) if len(loud) else ():
+            first, last = int(frames[0]), int(frames[-1])
+            peak = first + int(np.nanargmax(self.fused[first : last + 1]))
+            own = {name: line[peak] for name, line in self.streams.items() if not math.isnan(line[peak])}
+            found.append(Alarm(first, last, peak, float(self.fused[peak]), max(own, key=lambda name: own[name])))
+        return found
 
 
 @dataclass(frozen=True)
-class Detector:
-    """Two streams, how a frame is looked at, and how their scores are fused and calibrated."""
+class Explanation:
+    """What there is to see of one frame: the picture, where it is unlike normal, the nearest normal event."""
 
-    recovery: RecoveryStream
-    retrieval: RetrievalStream
-    views: Views
-    window: int
-    weights: tuple[float, float]
-    batches: tuple[int, int]
-    calibration: Calibration | None
+    frame: int
+    image: Image
+    heat: NDArray[np.float32] | None
+    nearest: "Match | None"
+
+
+class Detector:
+    """Streams, scales and weights by name, and how frames are looked at. See `load`.
+
+    Args:
+        streams: what scores clips.
+        rate: ticks a second that they have learned.
+        scales: of each stream, from normal video.
+        weights: of each stream in the fusion.
+        threshold: of the fused causal score.
+        bundle: where the rest lies; None: it explains nothing.
+    """
+
+    def __init__(
+        self,
+        streams: Mapping[str, Stream],
+        rate: float,
+        scales: Mapping[str, Scale],
+        weights: Mapping[str, float],
+        threshold: float,
+        bundle: Bundle | None = None,
+    ) -> None:
+        self.streams, self.rate, self.scales = dict(streams), rate, dict(scales)
+        self.weights, self.threshold, self.bundle = dict(weights), threshold, bundle
 
     @classmethod
-    def load(cls, run: Run, *, calibrated: bool = True) -> "Detector":
-        """The detector of a fitted run; one that is not ``calibrated`` gives raw scores only.
-
-        Raises:
-            RunError: the run is not fitted to the end.
-        """
-        for name in ("select-window", "index", "select-weight", *(("calibrate",) if calibrated else ())):
-            if not run.is_done(name):
-                raise RunError(f"{run.folder} is not fitted to the end; {run.goes_on}")
-        settings = recovery_settings(run)
-        return cls(
-            recovery_stream(run, settings),
-            retrieval_stream(run),
-            views(run),
-            settings.windows.index(chosen_window(settings)),
-            fusion_weights(run),
-            (settings.score_batch, run.recipe.retrieval.score_batch),
-            calibration(run) if calibrated else None,
-        )
-
-    def raw(
-        self, source: FrameSource, progress: Callable[[int], None] = lambda _: None, keep: Path | None = None
-    ) -> RawScores:
-        """Both streams' scores; memory holds the frames of two snippets and a few numbers a frame.
+    def load(cls, path: Path | str | Bundle, device: "torch.device | str | None" = None) -> "Detector":
+        """The detector in a bundle, or in a run folder that holds one. Changes nothing in the process.
 
         Args:
-            source: the video.
+            path: the folder.
+            device: where the nets compute; None: CUDA where there is one, else the CPU.
+
+        Raises:
+            BundleError: no bundle, or one that is altered, not whole, or of a newer version.
+        """
+        from .loading import load_streams
+
+        bundle = path if isinstance(path, Bundle) else Bundle(Path(path))
+        described = bundle.description
+        streams, calibration = load_streams(bundle, device), described.calibration
+        return cls(
+            streams, described.pictures.rate, calibration.scales, described.weights, calibration.threshold, bundle
+        )
+
+    def watch(self, rate: float | None = None) -> Watcher:
+        """A watcher of one camera; ``rate``: its frames a second, where that is known."""
+        return Watcher(self, rate)
+
+    def score(
+        self,
+        source: "Path | str | FrameSource | Frames",
+        progress: Callable[[int], None] = untold,
+        keep: Path | None = None,
+    ) -> VideoScores:
+        """Scores every frame of a video, from the past alone: what `watch` would say, to the bit.
+
+        Args:
+            source: a video file, a folder of images, a source of frames, or images (H, W, 3) at the detector's rate.
             progress: told the number of frames read.
-            keep: a file of this video and this run, which gets the scores so far every minute. Where it is there, only
-                what it lacks is scored, to the same scores.
+            keep: see `raw_scores`.
 
         Raises:
             VideoError: the video breaks; the message names the frame.
         """
-        times: list[float] = []
-        before, at = _kept(keep), time.monotonic()
-        feeds = {
-            "recovery": _Feed(self.recovery, self.batches[0], before.get("recovery")),
-            "retrieval": _Feed(self.retrieval, self.batches[1], before.get("retrieval")),
+        raw = raw_scores(self.streams, self.rate, self.source(source), progress, keep)
+        lines = {
+            name: causal_timeline(raw.streams[name], stream.snippet, raw.count, self.scales[name])
+            for name, stream in self.streams.items()
         }
-        for frame in source:
-            times.append(frame.time)
-            wanting = [feed for feed in feeds.values() if frame.index >= feed.first]
-            if wanting:
-                view = self.views.scored(frame.image)
-                for feed in wanting:
-                    feed.push(view)
-            if keep is not None and time.monotonic() - at > KEEP_SECONDS:
-                write_scores(keep, {name: feed.so_far() for name, feed in feeds.items()})
-                at = time.monotonic()
-            progress(len(times))
-        local, distances = (feed.scores() for feed in feeds.values())
-        return RawScores(np.array(times), local[:, self.window] if local.size else np.zeros(0), distances)
+        fused = fuse_causal(lines, self.weights)
+        streams = {name: line[raw.ticks] for name, line in lines.items()}
+        return VideoScores(raw, streams, fused[raw.ticks], self.threshold)
 
-    def causal(self, raw: RawScores, recovery: Scale, retrieval: Scale) -> Floats:
-        """Both streams' causal timelines on their scales, fused, (frames,); NaN where there is no score yet."""
-        frames = len(raw.times)
-        return fuse_causal(
-            causal_timeline(raw.recovery, self.recovery.snippet, frames, recovery),
-            causal_timeline(raw.retrieval, self.retrieval.snippet, frames, retrieval),
-            self.weights,
-        )
+    def explain(self, source: "Path | str | FrameSource | Frames", frames: Iterable[int]) -> Iterator[Explanation]:
+        """What there is to see at these frames, in their order of time; the source is read anew, once.
 
-    def score(
-        self, source: FrameSource, progress: Callable[[int], None] = lambda _: None, keep: Path | None = None
-    ) -> VideoScores:
-        """Scores every frame of a video, under both protocols; arguments and errors as `raw`."""
-        assert self.calibration is not None, "loaded for raw scores only"
-        raw = self.raw(source, progress, keep)
-        frames, snippets = len(raw.times), (self.recovery.snippet, self.retrieval.snippet)
-        recovery = paper_timeline(raw.recovery, snippets[0], frames)
-        retrieval = paper_timeline(raw.retrieval, snippets[1], frames)
-        causal = self.causal(raw, self.calibration.recovery, self.calibration.retrieval)
-        fused = fuse(recovery, retrieval, self.weights)
-        return VideoScores(raw, recovery, retrieval, fused, causal, self.calibration.threshold)
+        The nets look at the snippets that end there, and at no others.
+        """
+        wanted = sorted(set(frames))
+        read = self.source(source)
+        unscored = {name: _Unscored(stream) for name, stream in self.streams.items()}
+        feed = Feed(unscored, self.rate, getattr(read, "rate", None))
+        for index, (image, stamp) in enumerate(_frames(read)):
+            if not wanted:
+                return
+            feed.push(image, stamp)
+            if index == wanted[0]:
+                wanted.pop(0)
+                yield Explanation(index, image, self.heat(feed.clips, *image.shape[:2]), self.nearest(feed.clips))
+
+    def heat(self, clips: Mapping[str, Tensor | None], height: int, width: int) -> NDArray[np.float32] | None:
+        """Where the last frame of context recovery's clip (1, crops, 3, 9, S, S) errs, (height, width)."""
+        from ..recovery.heat import heat_map
+
+        stream, clip = self.streams.get("recovery"), clips.get("recovery")
+        if not isinstance(stream, RecoveryStream) or clip is None:
+            return None
+        boxes = stream.views.boxes(height, width)
+        errors = stream.look(clip)[1][0]
+        return heat_map(
+            errors, boxes, height=height, width=width, size=stream.views.size, window=stream.how.window,
+            stride=stream.stride,
+        )  # fmt: skip
+
+    def nearest(self, clips: Mapping[str, Tensor | None]) -> "Match | None":
+        """The normal event nearest to retrieval's clip (1, crops, 3, 8, S, S), in its crop that is farthest."""
+        stream, clip = self.streams.get("retrieval"), clips.get("retrieval")
+        if not isinstance(stream, RetrievalStream) or clip is None or self.exemplars is None:
+            return None
+        codes, exemplars = stream.hasher(stream.encoding.encode(clip)[0]), self.exemplars
+        return max((exemplars.nearest(stream.tables, code) for code in codes), key=lambda match: match.distance)
+
+    @cached_property
+    def exemplars(self) -> "Exemplars | None":
+        """Normal events as pictures, read when first asked for."""
+        from ..retrieval.exemplars import Exemplars
+        from .bundle import EXEMPLARS
+
+        return None if self.bundle is None else Exemplars.load(self.bundle.path(EXEMPLARS))
+
+    def source(self, given: "Path | str | FrameSource | Frames") -> "FrameSource | Frames":
+        """A path as a source of frames; a folder of images counts as being of the detector's rate."""
+        if not isinstance(given, Path | str):
+            return given
+        from ..video.frames import open_source
+
+        return open_source(Path(given), rate=self.rate if Path(given).is_dir() else None)
 
 
-def _kept(keep: Path | None) -> dict[str, Floats]:
+def raw_scores(
+    streams: Mapping[str, Stream],
+    rate: float,
+    source: "FrameSource | Frames",
+    progress: Callable[[int], None] = untold,
+    keep: Path | None = None,
+) -> RawScores:
+    """All streams' scores of a video; memory holds the frames of a snippet and a few numbers a frame.
+
+    Args:
+        streams: by name.
+        rate: ticks a second that they have learned.
+        source: the video.
+        progress: told the number of frames read.
+        keep: a file of this video and these streams, which gets the scores so far every minute. Where it is there,
+            only what it lacks is scored, to the same scores.
+
+    Raises:
+        VideoError: the video breaks; the message names the frame.
+    """
+    from ..scores.files import write_scores
+
+    logs, before, at = {name: ScoreLog() for name in streams}, _kept(keep, streams), time.monotonic()
+    for name, scores in before.items():
+        logs[name].add(scores)
+    counts = {name: len(scores) for name, scores in before.items()}
+    feed = Feed(streams, rate, getattr(source, "rate", None), counts)
+    times, ticks = ScoreLog(), ScoreLog()
+    for index, (image, stamp) in enumerate(_frames(source)):
+        for told in feed.push(image, stamp):
+            for name, score in told.items():
+                logs[name].add(np.array([score]))
+        times.add(np.array([feed.time]))
+        ticks.add(np.array([feed.ticks - 1]))
+        if keep is not None and time.monotonic() - at > KEEP_SECONDS:
+            write_scores(keep, {name: log.array() for name, log in logs.items()})
+            at = time.monotonic()
+        progress(index + 1)
+    corrected = feed.clock.corrected + getattr(source, "corrected", 0)
+    found = {name: log.array() for name, log in logs.items()}
+    return RawScores(times.array(), ticks.array().astype(np.int64), found, corrected)
+
+
+def _frames(source: "FrameSource | Frames") -> Iterator[tuple[Image, float | None]]:
+    """Images and their time stamps, of sources and of plain images."""
+    for frame in source:
+        yield (frame, None) if isinstance(frame, np.ndarray) else (frame.image, frame.time)
+
+
+def _kept(keep: Path | None, streams: Mapping[str, Stream]) -> dict[str, Floats]:
     """Scores that a killed scoring has left; none where the file is broken."""
+    from ..scores.files import ScoreFileError, read_scores
+
     if keep is None or not keep.exists():
         return {}
     try:
-        return read_scores(keep)
+        found = read_scores(keep)
     except ScoreFileError:
         return {}
+    return found if found.keys() == streams.keys() else {}
 
 
-class _Feed:
-    """A stream, its buffer and the scores so far.
+class _Unscored:
+    """A stream's geometry alone: its clips are gathered and no net looks at them."""
 
-    Attributes:
-        first: the first frame that it takes, that of the first snippet without a score.
-    """
+    def __init__(self, stream: Stream) -> None:
+        self.snippet, self.views = stream.snippet, stream.views
 
-    def __init__(self, stream: Stream, batch: int, before: Floats | None) -> None:
-        self._stream, self._buffer = stream, ClipBuffer(stream.snippet, batch)
-        self._scores, self.first = ScoreLog(), 0
-        if before is not None and len(before):  # whole batches, so that the next one begins where it would have
-            self._scores.add(before)
-            self.first = len(before)
-
-    def push(self, view: Tensor) -> None:
-        clips = self._buffer.push(view)
-        if clips is not None:
-            self._scores.add(self._stream.score(clips))
-
-    def so_far(self) -> Floats:
-        """Scores of whole batches."""
-        return self._scores.array()
-
-    def scores(self) -> Floats:
-        """All scores, when the video has ended."""
-        clips = self._buffer.flush()
-        if clips is not None:
-            self._scores.add(self._stream.score(clips))
-        return self._scores.array()
+    def score(self, clips: Tensor) -> Floats:
+        return np.zeros(len(clips))

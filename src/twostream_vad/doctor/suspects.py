@@ -31,7 +31,7 @@ REMEDY = (
 class Scorer(Protocol):
     """What is asked of a `Detector`."""
 
-    def score(self, source: FrameSource, progress: Callable[[int], None] = ...) -> VideoScores: ...
+    def score(self, source: FrameSource, progress: Callable[[int], None] = ..., keep: None = None) -> VideoScores: ...
 
 
 def suspicious_segments(scorer: Scorer, videos: Sequence[Video], progress: Progress = silent) -> list[Finding]:
@@ -70,17 +70,17 @@ def suspicious_segments(scorer: Scorer, videos: Sequence[Video], progress: Progr
 
 
 def _segments(name: str, scores: VideoScores, rate: float) -> Iterator[Finding]:
-    if np.isnan(scores.causal).all():
-        what = f"{counted(len(scores.causal), 'frame')}, no snippet of the run fits"
+    if np.isnan(scores.fused).all():
+        what = f"{counted(len(scores.fused), 'frame')}, no snippet of the run fits"
         yield Finding("not-judged", "note", name, what, "the run cannot score it; that is no fault")
         return
-    joined = alarms(scores.causal, scores.threshold, gap=math.ceil(JOIN_SECONDS * rate))
+    joined = alarms(scores.fused, scores.threshold, gap=math.ceil(JOIN_SECONDS * rate))
     segments = [alarm for alarm in joined if (alarm.last - alarm.first + 1) / rate >= LEAST_SECONDS]
     segments.sort(key=lambda segment: -_peak(scores, segment))  # equal ones stay in order of time
     more = len(segments) - SHOWN
     for place, segment in enumerate(segments[:SHOWN], start=1):
         frames = ((segment.first, segment.last),)
-        first, last = scores.raw.times[[segment.first, segment.last]]
+        first, last = scores.times[[segment.first, segment.last]]
         what = (
             f"{in_words(frames)} ({first:.1f} to {last:.1f} s): "
             f"score up to {_peak(scores, segment):.2f}, alarm at {scores.threshold:.2f}"
@@ -92,4 +92,4 @@ def _segments(name: str, scores: VideoScores, rate: float) -> Iterator[Finding]:
 
 def _peak(scores: VideoScores, segment: Event) -> float:
     """Highest score; frames without one lie before the first segment."""
-    return float(scores.causal[segment.first : segment.last + 1].max())
+    return float(scores.fused[segment.first : segment.last + 1].max())

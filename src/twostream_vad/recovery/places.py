@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..errors import TsvadError
 from ..progress import Progress, silent
 from ..scores.stream import clip_batches
 from ..storage import load_tensors, save_tensors
 from ..video.frames import ImageFolder
-from ..video.views import Views
-from .stream import RecoveryStream
+from .windows import AllWindows
 
 EVERY = 4
 """Of so many snippets one is looked at."""
@@ -34,9 +34,8 @@ class Places:
     @classmethod
     def measure(
         cls,
-        stream: RecoveryStream,
+        windows: AllWindows,
         videos: Mapping[str, ImageFolder],
-        views: Views,
         sums: Path,
         *,
         progress: Progress = silent,
@@ -44,28 +43,26 @@ class Places:
         """Mean plus three deviations of the local error of normal video, place by place, and a floor.
 
         Args:
-            stream: the trained stream.
+            windows: the trained stream, without a chosen score.
             videos: normal videos of one camera, all of one size, by name.
-            views: resize and crops.
             sums: a file that keeps what was added up video by video: a killed measuring goes on behind the last.
             progress: told after every video.
 
         Raises:
-            ValueError: videos of several sizes, or none that is long enough.
+            TsvadError: videos of several sizes, or none that is long enough.
         """
         found = _Sums.load(sums)
         for done, (name, video) in enumerate(videos.items()):
             progress(done, len(videos), name)
             if done < found.videos:
                 continue
-            frames = (views.scored(frame.image) for frame in video)
-            for clips in clip_batches(frames, stream.snippet, EVERY * stream.settings.score_batch):
+            frames = (windows.views.scored(frame.image) for frame in video)
+            for clips in clip_batches(frames, windows.snippet, EVERY * windows.settings.score_batch):
                 picked = clips[::EVERY]
-                predicted, true = stream.predict(picked.flatten(0, 1))
-                for window, errors in stream.local_errors(predicted, true).items():
+                for window, errors in windows.local_errors(picked).items():
                     shaped = errors.reshape(*picked.shape[:2], *errors.shape[1:]).double()
                     if not found.fits(window, shaped):
-                        raise ValueError(
+                        raise TsvadError(
                             f"{video.path}: has another size than the videos before it: one camera, please"
                         )
                     found.add(window, shaped)
@@ -73,7 +70,7 @@ class Places:
             found.videos = done + 1
             found.save(sums)
         if found.count == 0:
-            raise ValueError(f"no normal video is longer than a snippet's {stream.snippet.span + 1} frames")
+            raise TsvadError(f"no normal video is longer than a snippet's {windows.snippet.span + 1} frames")
         progress(len(videos), len(videos))
         return cls(found.most())
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import TsvadError
 from ..settings import PseudoSettings
 from ..video.frames import Frame, ImageFolder
 from ..video.pasting import busy_place, soft_box
@@ -155,11 +156,11 @@ def pseudo_videos(
     """Every kind of pseudo-anomalies in ``settings.kinds`` of ``settings.videos`` videos a scene.
 
     Raises:
-        ValueError: no video has two snippets.
+        TsvadError: no video has two snippets.
     """
     usable = [name for name, video in videos.items() if snippet.count(len(video)) > 1]
     if not usable:
-        raise ValueError(f"no training video is longer than a snippet's {snippet.span + 1} frames")
+        raise TsvadError(f"no training video is longer than a snippet's {snippet.span + 1} frames")
     names = pick_videos(usable, settings.videos)
     return [
         PseudoVideo(videos[name], kind, settings, seed + n) for kind in settings.kinds for n, name in enumerate(names)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import TsvadError
 from ..nets.device import pick_device
 from ..nets.i3d import load_encoder
 from ..nets.stunet import STUNet
@@ -17,6 +18,7 @@ from ..storage import fill
 from ..training.loop import deterministic, learning_rate, seeded, train_net
 from ..video.clips import ClipReader
 from ..video.frames import ImageFolder
+from ..video.snippets import Snippet
 from ..video.views import Views
 
 CHECKPOINT_SECONDS = 120.0
@@ -50,13 +52,12 @@ def train_recovery(
         The model file; one that is there already stays.
 
     Raises:
-        ValueError: no video is long enough, or pretrained weights are missing.
+        TsvadError: no video is long enough, or pretrained weights are missing.
     """
-    long_enough = [video for video in videos if len(video) > (settings.length - 1) * settings.interval]
+    span = Snippet.predicting(settings.length, settings.interval).span
+    long_enough = [video for video in videos if len(video) > span]
     if not long_enough:
-        raise ValueError(
-            f"no training video has the {(settings.length - 1) * settings.interval + 1} frames of a snippet"
-        )
+        raise TsvadError(f"no training video has the {span + 1} frames of a snippet: give longer video")
     device = pick_device()
     if (folder / "model.safetensors").exists():
         return folder / "model.safetensors"
@@ -109,13 +110,13 @@ def build(settings: RecoverySettings, size: int) -> STUNet:
     """A new STUNet with its encoder's weights: pretrained, or from scratch.
 
     Raises:
-        ValueError: neither pretrained weights nor ``encoder_reinit``.
+        TsvadError: neither pretrained weights nor ``encoder_reinit``.
     """
     net = STUNet(settings.width, size, residual=settings.residual)
     if settings.pretrained is not None and not settings.encoder_reinit:
         fill(net.encoder, load_encoder(Path(settings.pretrained)), Path(settings.pretrained))
     elif not settings.encoder_reinit:
-        raise ValueError(
+        raise TsvadError(
             "the recipe wants a pretrained encoder: import one (`tsvad weights import`) and give it with "
             "`--set recovery.pretrained=FILE.safetensors`, or train it from scratch with "
             "`--set recovery.encoder_reinit=true --set recovery.encoder_rate=1`"
@@ -183,12 +184,11 @@ def _batch(
     epoch, place = divmod(step, a_epoch)
     # Every video is drawn `draws` times an epoch, in one shuffled order that all steps of the epoch share.
     order = seeded(seed, 0, epoch).permutation(len(videos) * settings.draws) % len(videos)
-    span = (settings.length - 1) * settings.interval
+    snippet = Snippet.predicting(settings.length, settings.interval)
     clips = []
     for place_in_epoch in range(place * settings.batch, (place + 1) * settings.batch):
         rng = seeded(seed, 1, epoch, place_in_epoch)
         video = videos[order[place_in_epoch % len(order)]]
-        start = int(rng.integers(len(video) - span))
-        frames = range(start, start + span + 1, settings.interval)
+        frames = snippet.frames(int(rng.integers(len(video) - snippet.span)))
         clips.append(reader.drawn(video, frames, rng.random(), fixed=fixed_crops))
     return torch.stack(clips)

@@ -3,37 +3,50 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runs.fitted import NearestNormal, chosen_window, recovery_settings
+from ..detector.bundle import EXEMPLARS
+from ..detector.loading import retrieval_stream
+from ..retrieval.exemplars import Exemplars, Match
+from ..retrieval.exemplars import sentence as nearest_sentence
+from ..retrieval.features import FeatureSet
+from ..runs.curves import TestScores
 from ..runs.localise import HeatMaps
-from ..runs.run import Run
-from ..scores.files import read_scores
-from ..video.frames import ImageFolder
+from ..runs.videos import image_folder
+from ..video.pictures import thumbnail
 from .page import Card
-from .thumbnails import Thumbnails, heat_overlay, heat_picture, thumbnail
-
-STRIP = 4
-"""Frames of the nearest normal clip on a card."""
+from .thumbnails import Thumbnails, heat_overlay, heat_picture
 
 
 class Painter:
     """Frames, heat maps and nearest normal clips of a run's test videos, by random access."""
 
-    def __init__(self, run: Run) -> None:
-        column = recovery_settings(run).windows.index(chosen_window(recovery_settings(run)))
-        scores = [video[:, column] for video in read_scores(run.path("recovery/scores.npz")).values() if len(video)]
+    def __init__(self, scores: TestScores) -> None:
+        known = [values for values in scores.raw["recovery"].values() if len(values)]
         # A heat map's maximum is about the frame's MLE, so the scores give the scale.
-        self.scale = float(np.percentile(np.concatenate(scores), 99.5)) if scores else 1.0
-        self._heat, self._nearest = HeatMaps(run), NearestNormal(run)
-        self._videos = {video.name: video.open() for video in run.dataset.testing}
-        self._training = {video.name: video.open() for video in run.dataset.training}
+        self.scale = float(np.percentile(np.concatenate(known), 99.5)) if known else 1.0
+        self._scores, self._heat = scores, HeatMaps(scores)
+        self._videos = {name: image_folder(video) for name, video in scores.videos.items()}
+        self._features = FeatureSet.load(scores.folder / "retrieval/features/testing")
+        self._rows = {video.name: video for video in self._features.videos}
+        self._stream = retrieval_stream(scores.bundle)
+        self._exemplars = Exemplars.load(scores.bundle.path(EXEMPLARS))
 
     def frame(self, video: str, index: int) -> NDArray[np.uint8]:
         """One frame, (H, W, 3)."""
-        return _read(self._videos[video], index)
+        return self._videos[video].read(index)
 
     def heat(self, video: str, index: int) -> NDArray[np.float32] | None:
         """The heat map of one frame, (H, W); None for the first frames, which nothing predicts."""
         return self._heat.at(video, index)
+
+    def nearest(self, video: str, frame: int) -> Match | None:
+        """The normal event nearest to the snippet that ends at the frame, in the crop that is farthest from normal."""
+        known, start = self._rows[video], int(self._scores.ticks[video][frame]) - self._stream.snippet.span
+        if not 0 <= start < known.snippets:
+            return None
+        first = known.first + start * known.crops
+        codes = self._stream.hasher(self._features.array()[first : first + known.crops])
+        matches = (self._exemplars.nearest(self._stream.tables, code) for code in codes)
+        return max(matches, key=lambda match: match.distance)
 
     def thumbnails(self, video: str, frames: int, step: int) -> Thumbnails:
         """Every ``step``-th frame and its heat map, small."""
@@ -46,24 +59,15 @@ class Painter:
 
     def card(self, video: str, frame: int, sentence: str) -> Card:
         """One frame with its error map and the nearest normal clip."""
-        image, heat = self.frame(video, frame), self.heat(video, frame)
-        nearest = self._nearest.of(video, frame)
-        strip = []
-        if nearest is not None and nearest.origin is not None:
-            frames = [nearest.origin.frame + place for place in nearest.frames]
-            picked = [frames[round(place)] for place in np.linspace(0, len(frames) - 1, STRIP)]
-            strip = [thumbnail(_read(self._training[nearest.origin.video], index)) for index in picked]
+        image, heat, match = self.frame(video, frame), self.heat(video, frame), self.nearest(video, frame)
+        if match is not None:
+            sentence = f"{sentence}; {nearest_sentence(match, self._stream.snippet.span)}"
         return Card(
             title=f"{video}, frame {frame}",
             picture=thumbnail(image, 320),
             heat=None if heat is None else heat_overlay(image, heat, self.scale, 320),
-            sentence=sentence if nearest is None else f"{sentence}; {nearest.sentence}",
-            nearest=strip,
+            sentence=sentence,
+            nearest=() if match is None or match.exemplar is None else match.exemplar.strip,
             video=video,
             frame=frame,
         )
-
-
-def _read(source: object, index: int) -> NDArray[np.uint8]:
-    assert isinstance(source, ImageFolder), "prepare leaves image folders only"
-    return source.read(index)

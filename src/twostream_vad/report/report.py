@@ -6,16 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cli.tables import best_by_window
 from ..datasets.labels import Labels
 from ..evaluation.auc import pooled, precision_recall, roc_auc, roc_curve
 from ..progress import Progress, silent
-from ..recovery.window import Selection
-from ..runs.evaluate import Result, labels_of
-from ..runs.fitted import Curves, causal_curves, paper_curves
-from ..runs.run import Run
+from ..recovery.selection import best_by_window, load_selection
+from ..runs.curves import Curves
+from ..runs.evaluate import Result
 from ..scores.causal import cold_start
-from ..scores.files import read_scores
 from .figures import curves_figure, save_figure, timeline_figure
 from .page import CardGroup, Cell, CurvePlot, Page, Table, VideoPanel, write_page
 from .painter import Painter
@@ -28,86 +25,73 @@ APART = 30
 """Two cards of one video are at least so many frames apart."""
 
 
-def write_report(run: Run, result: Result, labels_file: Path | None = None, progress: Progress = silent) -> Path:
+def write_report(result: Result, progress: Progress = silent) -> Path:
     """Writes the page; one test video is held at a time, as thumbnails.
 
     Args:
-        run: a fitted run with scored test videos.
         result: what `evaluate` returned.
-        labels_file: labels given by hand; None: the run's own.
         progress: told after every test video.
 
     Returns:
         ``results/report.html`` in the run folder.
-
-    Raises:
-        RunError: the run has no labels.
     """
-    labels = labels_of(run, labels_file)
-    path, series = run.path("results/report.html"), _series(run, result)
-    painter = Painter(run)
+    record, series = result.record, _series(result)
+    path, painter = result.scores.folder / "results/report.html", Painter(result.scores)
     write_page(
         path,
         Page(
-            title=f"{run.recipe.name} on {run.data.name}",
-            facts=_facts(run, result),
-            tables=[_auc_table(result), *_place_tables(result), _window_table(run)],
-            curves=_curves(series, labels),
-            videos=_panels(run, series, labels, result.events.threshold, painter, progress),
-            cards=_cards(series["causal"]["fused"], labels, painter),
+            title=f"{record.recipe['name']} on {record.data.name}",
+            facts=_facts(result),
+            tables=[_auc_table(result), *_place_tables(result), _window_table(result)],
+            curves=_curves(series, result.labels),
+            videos=_panels(result, series, painter, progress),
+            cards=_cards(series["causal"]["fused"], result.labels, painter),
         ),
     )
     return path
 
 
-def write_figures(run: Run, result: Result, labels_file: Path | None = None, progress: Progress = silent) -> Path:
+def write_figures(result: Result, progress: Progress = silent) -> Path:
     """Writes vector pictures for a paper: ROC, precision and recall, and every test video's timeline.
 
     Returns:
         The folder ``results/figures``.
     """
-    labels, series, folder = labels_of(run, labels_file), _series(run, result), run.path("results/figures")
-    for plot, name in zip(_curves(series, labels), ("roc", "precision-recall"), strict=True):
+    series, folder = _series(result), result.scores.folder / "results/figures"
+    for plot, name in zip(_curves(series, result.labels), ("roc", "precision-recall"), strict=True):
         save_figure(curves_figure(plot), folder / f"{name}.pdf")
-    videos = run.dataset.testing
-    for done, video in enumerate(videos):
+    videos = result.scores.videos
+    for done, (name, video) in enumerate(videos.items()):
         for protocol, rows in series.items():
             figure = timeline_figure(
-                {row: scores[video.name] for row, scores in rows.items()},
+                {row: scores[name] for row, scores in rows.items()},
                 video.open().rate,
-                labels=labels[video.name],
+                labels=result.labels[name],
                 threshold=result.events.threshold if protocol == "causal" else None,
-                title=f"{video.name}, {protocol} protocol",
+                title=f"{name}, {protocol} protocol",
             )
-            save_figure(figure, folder / f"{video.name}-{protocol}.pdf")
-        progress(done + 1, len(videos), video.name)
+            save_figure(figure, folder / f"{name}-{protocol}.pdf")
+        progress(done + 1, len(videos), name)
     return folder
 
 
-def _series(run: Run, result: Result) -> dict[str, Curves]:
-    """Protocol → row → video → frame scores; the fusion last."""
-    paper = paper_curves(run)
-    return {
-        "paper": {
-            "recovery": paper[result.chosen],
-            "retrieval": paper["retrieval"],
-            "fused": read_scores(run.path("results/fused.npz")),
-        },
-        "causal": {row.replace(result.chosen, "recovery"): scores for row, scores in causal_curves(run).items()},
-    }
+def _series(result: Result) -> dict[str, Curves]:
+    """Protocol → row → video → frame scores: the streams, and the fusion last."""
+    rows = {"recovery": result.chosen, "retrieval": "retrieval", "fused": "fused"}
+    return {protocol: {shown: curves[row] for shown, row in rows.items()} for protocol, curves in result.series.items()}
 
 
-def _facts(run: Run, result: Result) -> list[tuple[str, str]]:
-    record, seconds = result.record, sum(known.get("seconds") or 0 for known in run.records().values())
+def _facts(result: Result) -> list[tuple[str, str]]:
+    record, seconds = result.record, sum(took or 0 for took in result.record.seconds.values())
     events = result.events
     found = "–" if events.recall is None else f"{events.found} of {events.events}"
     delay = "–" if events.median_delay is None else f"{events.median_delay:.1f} s"
     hourly = "–" if events.false_alarms_per_hour is None else f"{events.false_alarms_per_hour:.0f}"
     return [
-        ("recipe", run.recipe.name),
-        ("seed", str(run.recipe.seed)),
-        ("data", run.data.name),
-        ("test videos", str(len(run.prepared["testing"]))),
+        ("recipe", str(record.recipe["name"])),
+        ("seed", str(record.seed)),
+        ("data", record.data.name),
+        ("test videos", str(len(result.scores.videos))),
         ("events found, causal", found),
         ("median delay", delay),
         ("false alarms", f"{events.false_alarms}: {hourly} an hour of normal video"),
@@ -168,8 +152,8 @@ def _place_tables(result: Result) -> list[Table]:
     return [Table("Where", ["metric", "%"], rows, caption)]
 
 
-def _window_table(run: Run) -> Table:
-    selection = Selection.load(run.path("recovery/selection.json"))
+def _window_table(result: Result) -> Table:
+    candidates = load_selection(result.scores.folder / "recovery/selection.json")
     rows = [
         [
             Cell(str(c.window), emphasised=place == 0),
@@ -178,11 +162,11 @@ def _window_table(run: Run) -> Table:
             c.crops,
             *(f"{100 * value:.2f}" for value in (*c.aucs.values(), c.mean)),
         ]
-        for place, c in enumerate(best_by_window(selection.candidates))
+        for place, c in enumerate(best_by_window(candidates))
     ]
     return Table(
         "Choice of the error window",
-        ["window", "λ", "channel-L2", "crops", *selection.best.aucs, "mean"],
+        ["window", "λ", "channel-L2", "crops", *candidates[0].aucs, "mean"],
         rows,
         "Micro-AUC in % on pseudo-anomalies made of normal video; no test label is read. The first row is used.",
     )
@@ -202,13 +186,11 @@ def _curves(series: dict[str, Curves], labels: Labels) -> list[CurvePlot]:
     ]
 
 
-def _panels(
-    run: Run, series: dict[str, Curves], labels: Labels, threshold: float, painter: Painter, progress: Progress
-) -> Iterator[VideoPanel]:
-    known = run.prepared["testing"]
+def _panels(result: Result, series: dict[str, Curves], painter: Painter, progress: Progress) -> Iterator[VideoPanel]:
+    known = result.scores.known
     least = thumbnail_step(sum(video.frames for video in known.values()))
-    for done, video in enumerate(run.dataset.testing):
-        frames, truth = known[video.name].frames, labels[video.name]
+    for done, video in enumerate(result.scores.videos.values()):
+        frames, truth = known[video.name].frames, result.labels[video.name]
         mixed = 0 < truth.sum() < frames
         fused = series["paper"]["fused"][video.name]
         yield VideoPanel(
@@ -220,7 +202,7 @@ def _panels(
                 protocol: {row: scores[video.name] for row, scores in rows.items()} for protocol, rows in series.items()
             },
             thumbnails=painter.thumbnails(video.name, frames, max(least, -(-frames // SAMPLES))),
-            thresholds={"causal": threshold},
+            thresholds={"causal": result.events.threshold},
             note=f"AUC {100 * roc_auc(fused, truth):.1f} %" if mixed else "one class only",
         )
         progress(done + 1, len(known), video.name)

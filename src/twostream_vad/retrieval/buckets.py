@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 Floats = NDArray[np.floating[Any]]
 
@@ -162,6 +161,8 @@ def _starts(ordered: NDArray[np.uint64]) -> NDArray[np.intp]:
 
 def _sum_runs(rows: Floats, order: NDArray[np.intp], starts: NDArray[np.intp]) -> NDArray[np.float64]:
     """Sums (len(starts), r) of ``rows[order]``, each run from one start to the next."""
+    from scipy.sparse import csr_array  # 0.2 s: needed to build tables, not to look codes up
+
     sums = np.zeros((len(starts), rows.shape[1]))
     edges = np.append(starts, len(order))
     size = min(ROWS, len(order))

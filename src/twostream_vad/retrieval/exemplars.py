@@ -1,193 +1,252 @@
-"""What an alarm was nearest to: each bucket's most central training snippets, and a sentence that names them."""
+"""What an alarm was nearest to: of each bucket the most central training snippet, as pictures and in words.
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+Exemplars are keyed by table and key, not by a bucket's place, so that tables may grow and be merged and still explain.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from ..errors import TsvadError
-from ..storage import CheckpointError, load_tensors, save_tensors
-from ..video.snippets import Snippet
+from ..storage import whole_file
 from .buckets import Floats
-from .features import FeatureSet
 from .tables import HashTables
 
 KIND = "exemplars"
-REDO = "run `tsvad index RUN --redo`"
 MISSED = 0.01
 """Share of keys that may have no bucket: codes computed again may lie over 0.5 by rounding where they lay below."""
+STRIP = 4
+"""Pictures of a snippet."""
+MOST_PICTURES = 8000
+"""Pictures kept in all, 5 kB each: of longer video, neighbouring snippets share theirs."""
+
+Read = Callable[[str, int], bytes]
+"""A training video's name and a frame → a small JPEG of it."""
 
 
 class ExemplarError(TsvadError):
-    """Exemplars that do not belong to the tables or the features; the message names the remedy."""
+    """Exemplars that cannot be used; the message names the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A normal event: where it was seen, and a strip of small JPEGs. ``frame`` is its first, counted from 0."""
+
+    video: str
+    frame: int
+    crop: int
+    strip: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """The bucket nearest to a code; ``table`` is None where no table has one.
 
-    ``distance`` is that from the bucket's centre; ``rows`` are its exemplars' feature rows, the most central first.
+    ``distance`` is that from the bucket's centre; ``exemplar`` is None where the bucket has none.
     """
 
     table: int | None
     distance: float
-    rows: tuple[int, ...]
+    exemplar: Exemplar | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a feature row comes from: ``frame`` is the snippet's first; all count from 0."""
-
-    video: str
-    frame: int
-    crop: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True)
 class Exemplars:
-    """Feature rows (buckets of all tables, most) of each bucket's most central codes, -1 where it holds fewer.
+    """An exemplar a bucket, sorted by table and key.
 
-    The most central comes first, the lower row where two are as near. Buckets are in the tables' own order.
+    Attributes:
+        tables: (E,) the bucket's table.
+        keys: (E,) the bucket's key.
+        distances: (E,) of the exemplar from the bucket's centre.
+        places: (E, 3) its video, first frame and crop.
+        videos: their names.
+        pictures: JPEGs, one after another.
+        ends: (P,) where each ends.
+        strips: (E, STRIP) which pictures show it; -1 where there is none.
     """
 
-    rows: NDArray[np.int64]
+    tables: NDArray[np.int64]
+    keys: NDArray[np.uint64]
+    distances: NDArray[np.float32]
+    places: NDArray[np.int64]
+    videos: tuple[str, ...]
+    pictures: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+    strips: NDArray[np.int64]
 
     @classmethod
-    def build(cls, tables: HashTables, chunks: Iterable[Floats], most: int = 3) -> "Exemplars":
-        """The ``most`` codes nearest each centre.
+    def build(
+        cls, tables: HashTables, chunks: Iterable[Floats], places: NDArray[np.int64], videos: Sequence[str]
+    ) -> "Exemplars":
+        """The code nearest each centre; of two as near the one that came first. Without pictures yet.
 
         Args:
             tables: complete.
-            chunks: all codes that the tables hold, each (n, b, r), in the order of the feature rows.
-            most: rows kept a bucket.
+            chunks: all codes, each (n, b, r).
+            places: (codes, 3) video, first frame and crop of each code.
+            videos: names that ``places`` counts.
 
         Raises:
-            ExemplarError: the chunks are not the tables' codes.
-            ValueError: ``most`` is below 1, or as for `HashTables.query`.
+            ExemplarError: the chunks are not codes of these tables.
+            ValueError: as for `HashTables.query`.
         """
-        if most < 1:
-            raise ValueError(f"a bucket needs 1 exemplar or more, got {most}")
-        rows = np.full((len(tables.keys), most), -1, np.int64)
-        distances = np.full(rows.shape, np.inf, np.float32)
+        best = np.full(len(tables.keys), np.inf, np.float32)
+        rows = np.full(len(best), -1, np.int64)
         seen, missed = 0, 0
         for chunk in chunks:
             buckets, near = tables.find(chunk)
             missed += int((buckets < 0).sum())
-            _keep_nearest(rows, distances, buckets, near, seen)
+            code, table = np.nonzero(buckets >= 0)
+            bucket, gap = buckets[code, table], near[code, table]
+            order = np.lexsort((code, gap, bucket))
+            touched, first = np.unique(bucket[order], return_index=True)
+            nearest = order[first]
+            better = gap[nearest] < best[touched]
+            best[touched[better]], rows[touched[better]] = gap[nearest[better]], seen + code[nearest[better]]
             seen += len(chunk)
-        if seen != tables.codes:
-            raise ExemplarError(f"the tables hold {tables.codes} codes, but {seen} came: {REDO}")
-        keys = seen * tables.tables
-        if missed > MISSED * keys:
-            raise ExemplarError(f"{missed} of {keys} keys have no bucket: these are not the tables' codes; {REDO}")
-        return cls(rows)
+        if seen != len(places):
+            raise ExemplarError(f"{len(places)} codes are known, but {seen} came: run `tsvad index RUN --redo`")
+        if missed > MISSED * seen * tables.tables:
+            raise ExemplarError(f"{missed} keys have no bucket: not the tables' codes; run `tsvad index RUN --redo`")
+        held = np.flatnonzero(rows >= 0)
+        of_table = np.repeat(np.arange(tables.tables), np.diff(tables.offsets))
+        return cls(
+            of_table[held], tables.keys[held], best[held], places[rows[held]].reshape(-1, 3), tuple(videos),
+            np.zeros(0, np.uint8), np.zeros(0, np.int64), np.full((len(held), STRIP), -1, np.int64),
+        )  # fmt: skip
+
+    def illustrated(self, read: Read, span: int, total: int) -> "Exemplars":
+        """The same with a strip of pictures an exemplar; a picture that several share is kept once.
+
+        Args:
+            read: gives the pictures.
+            span: frames from a snippet's first to its last.
+            total: frames of all training video: where they are many, only every so manieth is shown.
+        """
+        step = -(-total // MOST_PICTURES)
+        offsets = np.round(np.linspace(0, span, STRIP)).astype(np.int64)
+        frames = (self.places[:, 1:2] + offsets) // step * step
+        wanted = np.stack([np.repeat(self.places[:, 0], STRIP), frames.ravel()], axis=1)
+        unique, which = np.unique(wanted, axis=0, return_inverse=True)
+        jpegs = [read(self.videos[video], frame) for video, frame in unique.tolist()]
+        return replace(
+            self,
+            pictures=np.frombuffer(b"".join(jpegs), np.uint8),
+            ends=np.cumsum([len(jpeg) for jpeg in jpegs], dtype=np.int64),
+            strips=which.reshape(-1, STRIP).astype(np.int64),
+        )
+
+    def merge(self, other: "Exemplars") -> "Exemplars":
+        """Those of both; of a bucket that both have, the one that was nearer its centre, this one where equal."""
+        shift, pictures = len(self.videos), len(self.ends)
+        tables, keys = np.concatenate([self.tables, other.tables]), np.concatenate([self.keys, other.keys])
+        distances = np.concatenate([self.distances, other.distances])
+        places = np.concatenate([self.places, other.places + np.array([shift, 0, 0])])
+        strips = np.concatenate([self.strips, np.where(other.strips < 0, -1, other.strips + pictures)])
+        order = np.lexsort((np.arange(len(keys)), distances, keys, tables))
+        new = np.ones(len(order), np.bool_)
+        new[1:] = (np.diff(tables[order]) != 0) | (keys[order][1:] != keys[order][:-1])
+        kept = order[new]
+        return Exemplars(
+            tables[kept], keys[kept], distances[kept], places[kept], (*self.videos, *other.videos),
+            np.concatenate([self.pictures, other.pictures]),
+            np.concatenate([self.ends, other.ends + len(self.pictures)]), strips[kept],
+        )  # fmt: skip
+
+    def of(self, table: int, key: int) -> Exemplar | None:
+        """A bucket's exemplar; None where it has none."""
+        first, last = np.searchsorted(self.tables, [table, table + 1])
+        row = int(first + np.searchsorted(self.keys[first:last], np.uint64(key)))
+        if row >= last or self.keys[row] != key:
+            return None
+        video, frame, crop = self.places[row].tolist()
+        strip = (self._picture(picture) for picture in self.strips[row].tolist() if picture >= 0)
+        return Exemplar(self.videos[video], frame, crop, tuple(strip))
+
+    def nearest(self, tables: HashTables, codes: Floats) -> Match:
+        """The nearest bucket to one crop's codes (b, r); its distance is the crop's score in `HashTables.scores`.
+
+        Of tables that are as near, the lower. Where no bucket matched the distance is sqrt(r).
+        """
+        buckets, distances = tables.find(codes[None])
+        table = int(distances[0].argmin())
+        distance, bucket = float(distances[0, table]), int(buckets[0, table])
+        if bucket < 0:  # a bucket's centre is never as far as sqrt(r): so no table has one
+            return Match(None, distance)
+        return Match(table, distance, self.of(table, int(tables.keys[bucket])))
 
     def save(self, path: Path) -> None:
         """One safetensors file, written whole."""
-        save_tensors(path, {"rows": torch.from_numpy(self.rows)}, {"kind": KIND})
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in ARRAYS}
+        with whole_file(path) as temporary:
+            save_file(arrays, temporary, {"kind": KIND, "videos": json.dumps(self.videos)})
 
     @classmethod
-    def load(cls, path: Path, tables: HashTables) -> "Exemplars":
+    def load(cls, path: Path) -> "Exemplars":
         """What ``save`` wrote.
 
         Raises:
-            ExemplarError: there is no such file, it is broken, or it is of other tables.
+            ExemplarError: there is no such file, or it is broken.
         """
         try:
-            tensors, metadata = load_tensors(path)
-        except CheckpointError as error:
-            raise ExemplarError(f"{error} (`tsvad index RUN --redo`)") from None
-        found = tensors.get("rows")
-        if metadata.get("kind") != KIND or found is None or found.dtype != torch.int64 or found.ndim != 2:
-            raise ExemplarError(f"{path}: does not hold exemplars; {REDO}")
-        rows: NDArray[np.int64] = found.numpy()
-        if len(rows) != len(tables.keys):
-            raise ExemplarError(f"{path}: has {len(rows)} buckets, the tables have {len(tables.keys)}; {REDO}")
-        if ((rows < -1) | (rows >= tables.codes)).any() or ((rows >= 0).sum(axis=1) > tables.counts).any():
-            raise ExemplarError(f"{path}: names rows that its buckets cannot hold; {REDO}")
-        return cls(rows)
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            videos = tuple(map(str, json.loads(metadata.get("videos", "null"))))
+        except (SafetensorError, OSError, ValueError, TypeError) as error:
+            raise ExemplarError(f"{path}: not exemplars ({error}); run `tsvad index RUN --redo`") from None
+        if metadata.get("kind") != KIND or {name: array.dtype.type for name, array in found.items()} != ARRAYS:
+            raise ExemplarError(f"{path}: not exemplars of this version; run `tsvad index RUN --redo`")
+        loaded = cls(**found, videos=videos)
+        if fault := loaded._fault():
+            raise ExemplarError(f"{path}: is altered ({fault}); run `tsvad index RUN --redo`")
+        return loaded
+
+    def _fault(self) -> str:
+        """What is wrong with arrays read from a file; empty where nothing is."""
+        count = len(self.keys)
+        shapes = (self.tables.shape, self.distances.shape, self.places.shape, self.strips.shape)
+        if shapes != ((count,), (count,), (count, 3), (count, STRIP)):
+            return "array shapes do not fit each other"
+        if count and not (self.places[:, 0].min() >= 0 and self.places[:, 0].max() < len(self.videos)):
+            return "a video that is not named"
+        if count and self.strips.max() >= len(self.ends):
+            return "a picture that is not there"
+        if len(self.ends) and (self.ends[-1] != len(self.pictures) or (np.diff(self.ends, prepend=0) < 0).any()):
+            return "pictures do not end where they should"
+        order = np.lexsort((self.keys, self.tables))
+        return "" if (order == np.arange(count)).all() else "keys are not sorted"
+
+    def _picture(self, index: int) -> bytes:
+        first = int(self.ends[index - 1]) if index else 0
+        return self.pictures[first : int(self.ends[index])].tobytes()
 
 
-def nearest(tables: HashTables, exemplars: Exemplars, codes: Floats) -> Match:
-    """The nearest bucket to one crop's codes (b, r); its distance is the crop's score in `HashTables.scores`.
-
-    Of tables that are as near, the lower. Where no bucket matched the distance is sqrt(r).
-    """
-    buckets, distances = tables.find(codes[None])
-    table = int(distances[0].argmin())
-    distance, bucket = float(distances[0, table]), int(buckets[0, table])
-    if bucket < 0:  # a bucket's centre is never as far as sqrt(r): so no table has one
-        return Match(None, distance, ())
-    rows = exemplars.rows[bucket]
-    return Match(table, distance, tuple(rows[rows >= 0].tolist()))
+ARRAYS: dict[str, Any] = {
+    "tables": np.int64,
+    "keys": np.uint64,
+    "distances": np.float32,
+    "places": np.int64,
+    "pictures": np.uint8,
+    "ends": np.int64,
+    "strips": np.int64,
+}
 
 
-def origin(features: FeatureSet, row: int) -> Origin:
-    """Video, frame and crop of a feature row.
-
-    Raises:
-        ExemplarError: there is no such row.
-    """
-    if not 0 <= row < features.rows:
-        raise ExemplarError(f"{features.folder}: has {features.rows} rows, no row {row}; {REDO}")
-    # The last video that begins here or before: one without snippets begins where the next one does.
-    place = int(np.searchsorted([video.first for video in features.videos], row, side="right")) - 1
-    video = features.videos[place]
-    frame, crop = divmod(row - video.first, video.crops)
-    return Origin(video.name, frame, crop)
-
-
-def sentence(match: Match, origins: Sequence[Origin], snippet: Snippet) -> str:
-    """What was nearest, in words.
-
-    Args:
-        match: of one crop.
-        origins: of the match's rows, in their order; the first is named.
-        snippet: the retrieval stream's geometry.
-    """
+def sentence(match: Match, span: int) -> str:
+    """What was nearest, in words; ``span`` is that of retrieval's snippet."""
     if match.table is None:
         return "no bucket matched: nothing like this was seen in training"
     place = f"(distance {match.distance:.2f}, table {match.table})"
-    if not origins:  # rounding may leave a bucket none
-        return f"nearest normal: a bucket without exemplars {place}"
-    first = origins[0]
-    frames = f"frames {first.frame}–{first.frame + snippet.span}" if snippet.span else f"frame {first.frame}"
-    return f"nearest normal: training {first.video}, {frames}, crop {first.crop} {place}"
-
-
-def _keep_nearest(
-    rows: NDArray[np.int64],
-    distances: NDArray[np.float32],
-    buckets: NDArray[np.int64],
-    near: NDArray[np.float32],
-    first: int,
-) -> None:
-    """Puts a chunk's codes among the nearest so far, in place.
-
-    Args:
-        rows: (G, most) kept so far, all below ``first``.
-        distances: of these from the centres, infinite where there is no row.
-        buckets: (n, b) of the chunk's codes, -1 where there is none.
-        near: (n, b) their distances.
-        first: row of the chunk's first code.
-    """
-    most = rows.shape[1]
-    code, table = np.nonzero(buckets >= 0)
-    bucket, gap = buckets[code, table], near[code, table]
-    order = np.lexsort((code, gap, bucket))
-    touched, starts, counts = np.unique(bucket[order], return_index=True, return_counts=True)
-    # Each bucket's run of codes, nearest first: its first few become a line of new candidates.
-    rank = np.arange(len(order)) - np.repeat(starts, counts)
-    line = np.repeat(np.arange(len(touched)), counts)
-    line, rank, order = line[rank < most], rank[rank < most], order[rank < most]
-    candidates = np.full((len(touched), 2 * most), -1, np.int64)
-    gaps = np.full(candidates.shape, np.inf, np.float32)
-    candidates[:, :most], gaps[:, :most] = rows[touched], distances[touched]
-    candidates[line, most + rank], gaps[line, most + rank] = first + code[order], gap[order]
-    # Stable: of two as near, the one kept before has the lower row.
-    best = np.argsort(gaps, axis=1, kind="stable")[:, :most]
-    rows[touched] = np.take_along_axis(candidates, best, axis=1)
-    distances[touched] = np.take_along_axis(gaps, best, axis=1)
+    seen = match.exemplar
+    if seen is None:
+        return f"nearest normal: a bucket without an exemplar {place}"
+    frames = f"frames {seen.frame}–{seen.frame + span}" if span else f"frame {seen.frame}"
+    return f"nearest normal: training {seen.video}, {frames}, crop {seen.crop} {place}"

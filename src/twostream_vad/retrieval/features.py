@@ -14,8 +14,8 @@ from ..progress import Progress, silent
 from ..scores.stream import clip_batches
 from ..storage import write_text
 from ..video.frames import ChangedVideoError, FrameSource
-from ..video.views import Views
-from .stream import Encoder
+from ..video.ticks import at_ticks
+from .stream import Encoding, FeatureType
 
 FLUSH_ROWS = 512
 """Rows written between two updates of the manifest."""
@@ -48,7 +48,7 @@ class FeatureSet:
     folder: Path
     videos: tuple[VideoRows, ...]
     values: int
-    dtype: Literal["float16", "float32"]
+    dtype: FeatureType
     source: str
 
     @property
@@ -65,6 +65,14 @@ class FeatureSet:
     def rows(self) -> int:
         """Rows of all videos."""
         return sum(video.rows for video in self.videos)
+
+    def places(self) -> NDArray[np.int64]:
+        """Where each row comes from: its video, its snippet's first frame and its crop, (rows, 3)."""
+        found = [np.zeros((0, 3), np.int64)]
+        for number, video in enumerate(self.videos):
+            frame, crop = np.divmod(np.arange(video.rows), video.crops)
+            found.append(np.stack([np.full(video.rows, number), frame, crop], axis=1))
+        return np.concatenate(found)
 
     def array(self, mode: Literal["r", "r+"] = "r") -> NDArray[Any]:
         """The features as a memory map, (rows, values); rows of a video in the order snippet, crop."""
@@ -103,36 +111,34 @@ class FeatureSet:
 
 def extract_features(
     sources: Sequence[tuple[FrameSource, int, int]],
-    encoder: Encoder,
-    views: Views,
+    encoding: Encoding,
     folder: Path,
     *,
-    dtype: Literal["float16", "float32"] = "float16",
-    batch: int = 4,
+    rate: float,
+    batch: int = 1,
     progress: Progress = silent,
 ) -> FeatureSet:
     """Encodes every snippet of every video, or what a killed extraction left to do, to the same values.
 
     Args:
-        sources: (frames, number of frames, crops a frame) of each video.
-        encoder: the encoder and its snippet geometry.
-        views: resize and crops.
+        sources: (frames, ticks, crops a frame) of each video.
+        encoding: the encoder, what it sees, and what its features are rounded to.
         folder: for ``features.npy`` and ``features.json``.
-        dtype: of the features on disk.
-        batch: snippets encoded at once.
+        rate: ticks a second that the encoder sees; a video of another rate is resampled.
+        batch: snippets encoded at once; 1 where a detector, which sees them one by one, must get the same bits.
         progress: told after every batch, in snippets.
 
     Raises:
         FeatureError: ``folder`` holds features of something else.
         ChangedVideoError: a video does not give the snippets and crops that were counted.
     """
-    features = _open(sources, encoder, folder, dtype)
+    features = _open(sources, encoding, folder)
     total = sum(video.snippets for video in features.videos)
     done = sum(video.done for video in features.videos)
     progress(done, total)
     for place, (source, _, _) in enumerate(sources):
         if features.videos[place].done < features.videos[place].snippets:
-            for now in _extract_video(features, place, source, encoder, views, batch):
+            for now in _extract_video(features, place, source, encoding, rate, batch):
                 if now.videos[place].done != features.videos[place].done:
                     done += now.videos[place].done - features.videos[place].done
                     progress(done, total, source.name)
@@ -140,17 +146,12 @@ def extract_features(
     return features
 
 
-def _open(
-    sources: Sequence[tuple[FrameSource, int, int]],
-    encoder: Encoder,
-    folder: Path,
-    dtype: Literal["float16", "float32"],
-) -> FeatureSet:
+def _open(sources: Sequence[tuple[FrameSource, int, int]], encoding: Encoding, folder: Path) -> FeatureSet:
     videos, first = [], 0
     for source, frames, crops in sources:
-        videos.append(VideoRows(source.name, first, encoder.snippet.count(frames), crops))
+        videos.append(VideoRows(source.name, first, encoding.snippet.count(frames), crops))
         first += videos[-1].rows
-    fresh = FeatureSet(folder, tuple(videos), encoder.values, dtype, encoder.source)
+    fresh = FeatureSet(folder, tuple(videos), encoding.encoder.values, encoding.dtype, encoding.encoder.source)
     if (folder / "features.json").exists():
         old = FeatureSet.load(folder)
         undone = tuple(replace(video, done=0) for video in old.videos)
@@ -160,25 +161,25 @@ def _open(
         return old
     folder.mkdir(parents=True, exist_ok=True)
     # The array lies whole on the disk (sparse at first) before the manifest says that it exists.
-    np.lib.format.open_memmap(fresh.path, mode="w+", dtype=dtype, shape=(fresh.rows, fresh.values)).flush()
+    np.lib.format.open_memmap(fresh.path, mode="w+", dtype=fresh.dtype, shape=(fresh.rows, fresh.values)).flush()
     fresh.save()
     return fresh
 
 
 def _extract_video(
-    features: FeatureSet, place: int, source: FrameSource, encoder: Encoder, views: Views, batch: int
+    features: FeatureSet, place: int, source: FrameSource, encoding: Encoding, rate: float, batch: int
 ) -> Iterator[FeatureSet]:
     """Writes a video's rows from where it stopped; yields the feature set after each flush."""
     array = features.array("r+")
     video = features.videos[place]
     pending, first = 0, video.done
     # Batches restart at a multiple of the batch size, so that a resumed run computes the same batches.
-    crops = (views.scored(frame.image) for frame in source if frame.index >= first)
-    for clips in clip_batches(crops, encoder.snippet, batch):
+    crops = (encoding.views.scored(image) for tick, image in enumerate(at_ticks(source, rate)) if tick >= first)
+    for clips in clip_batches(crops, encoding.snippet, batch):
         if video.done + clips.shape[0] > video.snippets or clips.shape[1] != video.crops:
             raise ChangedVideoError(source.path, f"does not give {video.snippets} snippets of {video.crops} crops")
         row = video.first + video.done * video.crops
-        array[row : row + clips.shape[0] * video.crops] = encoder.encode(clips).reshape(-1, features.values)
+        array[row : row + clips.shape[0] * video.crops] = encoding.encode(clips).reshape(-1, features.values)
         video = replace(video, done=video.done + clips.shape[0])
         pending += clips.shape[0] * video.crops
         if pending >= FLUSH_ROWS or video.done == video.snippets:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import TsvadError
 from ..nets.device import pick_device
 from ..nets.i3d import I3D, load_encoder
 from ..progress import Progress, silent
@@ -94,12 +95,12 @@ def train_pace(
         The encoder's file; one that is there already stays.
 
     Raises:
-        ValueError: no video is long enough to be played at the least of the faster paces.
+        TsvadError: no video is long enough to be played at the least of the faster paces.
     """
     least = min(speed for speed in settings.speeds if speed > 1)
     usable = [video for video in videos if len(video) > least * snippet.span]
     if not usable:
-        raise ValueError(
+        raise TsvadError(
             f"no training video has the {least * snippet.span + 1} frames of a snippet at {least} times its pace; give "
             "longer video, or take another encoder: --set retrieval.encoder=recovery"
         )

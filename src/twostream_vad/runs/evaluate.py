@@ -14,6 +14,7 @@ import cv2
 import torch
 
 from ..datasets.labels import Labels, check_lengths, find_labels
+from ..detector.bundle import Bundle
 from ..evaluation.auc import average_precision, equal_error_rate, macro_auc, micro_auc, per_scene_auc, pooled
 from ..evaluation.bootstrap import bootstrap, micro_auc_of
 from ..evaluation.events import EventReport, judge_alarms
@@ -21,7 +22,7 @@ from ..progress import Progress, silent
 from ..scores.causal import cold_start
 from ..scores.files import read_scores
 from ..storage import load_tensors, typed, write_text
-from .fitted import Curves, calibration, causal_curves, chosen_window, paper_curves, recovery_settings
+from .curves import Curves, TestScores
 from .localise import localise
 from .record import FORMAT, Hashes, Metrics, Record, Rows
 from .run import Run, RunError
@@ -37,10 +38,16 @@ class Result:
     Attributes:
         record: all of it, as ``results/evaluation.json`` has it.
         events: alarms at the threshold that normal video set, judged.
+        series: protocol → row → video → frame scores.
+        labels: of the test videos.
+        scores: what the streams gave.
     """
 
     record: Record
     events: EventReport
+    series: dict[str, Curves]
+    labels: Labels
+    scores: TestScores
 
     @property
     def chosen(self) -> str:
@@ -93,17 +100,19 @@ def evaluate(run: Run, labels: Path | None = None, progress: Progress = silent) 
     if not run.is_done("fuse"):
         run.refuse_stale()
         raise RunError(f"{run.folder} has not scored its test videos; {run.goes_on}")
-    truth = labels_of(run, labels)
-    chosen = f"MLE {chosen_window(recovery_settings(run))}"
-    paper: Curves = {**paper_curves(run), "fused": read_scores(run.path("results/fused.npz"))}
-    causal = causal_curves(run)
+    truth, scores = labels_of(run, labels), TestScores.load(run, Bundle(run.path("detector")))
+    calibration, chosen = scores.bundle.description.calibration, scores.chosen
+    series: dict[str, Curves] = {
+        "paper": {**scores.paper(), "fused": read_scores(run.path("results/fused.npz"))},
+        "causal": scores.causal(),
+    }
     rates = {video.name: video.open().rate for video in run.dataset.testing}
-    events = judge_alarms(causal["fused"], truth, rates, calibration(run).threshold)
-    numbers = {row: {name: cold_start(scores) for name, scores in curves.items()} for row, curves in causal.items()}
+    events = judge_alarms(series["causal"]["fused"], truth, rates, calibration.threshold)
+    rows = {row: {name: cold_start(line) for name, line in lines.items()} for row, lines in series["causal"].items()}
     record = Record(
         format=FORMAT,
-        protocols={"paper": _rows(paper, truth, chosen), "causal": _rows(numbers, truth, chosen)},
-        localisation=localise(run, progress),
+        protocols={"paper": _rows(series["paper"], truth, chosen), "causal": _rows(rows, truth, chosen)},
+        localisation=localise(scores, progress),
         events={
             "threshold": events.threshold,
             "events": events.events,
@@ -131,7 +140,7 @@ def evaluate(run: Run, labels: Path | None = None, progress: Progress = silent) 
         time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     )
     write_text(run.path("results/evaluation.json"), record.model_dump_json(indent=1) + "\n")
-    return Result(record, events)
+    return Result(record, events, series, truth, scores)
 
 
 def _rows(curves: Curves, truth: Labels, chosen: str) -> Rows:

@@ -1,11 +1,12 @@
-"""The stages of a fit: what each writes, which settings it reads, and which stages it stands on."""
+"""The stages of a fit, in order: what each does, reads, writes and stands on. Commands are made from this table."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..settings import Recipe
+if TYPE_CHECKING:
+    from ..settings import Recipe
 
 TRAINING_KEYS = frozenset(
     [
@@ -31,27 +32,44 @@ ENCODING_KEYS = frozenset(["length", "interval", "encoder", "pretrained", "cells
 HASHING_KEYS = frozenset(
     ["bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "gap", "mutual"]
 )
+Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: where its outputs lie, what it depends on, and which settings it reads."""
+    """One stage.
+
+    Attributes:
+        name: in ``stages.json``.
+        command: that runs it, after `tsvad`.
+        help: what it does, for people.
+        work: the function that does it, ``file:function`` in ``runs/stages``: imported when it is called.
+        outputs: files and folders of the run that it writes.
+        after: the stages that it stands on.
+        reads: the settings that it reads; with other ones its outputs are stale.
+    """
 
     name: str
     command: str
+    help: str
+    work: str
     outputs: tuple[str, ...]
-    after: Callable[[Recipe], tuple[str, ...]]
-    settings: Callable[[Recipe], Mapping[str, Any]]
+    after: "Callable[[Recipe], tuple[str, ...]]"
+    reads: "Callable[[Recipe], Settings]"
 
 
-def _recovery(recipe: Recipe, keys: frozenset[str] | None) -> dict[str, Any]:
-    values = recipe.recovery.model_dump(mode="json")
-    return {f"recovery.{key}": value for key, value in values.items() if (key in TRAINING_KEYS) == (keys is not None)}
+def _section(recipe: "Recipe", name: str, keys: frozenset[str] | None = None) -> dict[str, Any]:
+    values = getattr(recipe, name).model_dump(mode="json")
+    return {f"{name}.{key}": value for key, value in values.items() if keys is None or key in keys}
 
 
-def _retrieval(recipe: Recipe, keys: frozenset[str]) -> dict[str, Any]:
-    values = recipe.retrieval.model_dump(mode="json")
-    return {f"retrieval.{key}": value for key, value in values.items() if key in keys}
+def _scoring(recipe: "Recipe") -> dict[str, Any]:
+    """Context recovery's settings that no training reads."""
+    return {
+        key: value
+        for key, value in _section(recipe, "recovery").items()
+        if key.removeprefix("recovery.") not in TRAINING_KEYS
+    }
 
 
 def _size(weights: str | None) -> int | None:
@@ -59,19 +77,18 @@ def _size(weights: str | None) -> int | None:
     return Path(weights).stat().st_size if weights and Path(weights).is_file() else None
 
 
-def _encoder_weights(recipe: Recipe) -> dict[str, Any]:
+def _encoder_weights(recipe: "Recipe") -> dict[str, Any]:
     """Size of retrieval's pretrained weights, where they are what encodes."""
     given = recipe.retrieval.pretrained or recipe.recovery.pretrained
     return {"pretrained bytes": _size(given)} if recipe.retrieval.encoder == "pretrained" else {}
 
 
-def _shared(recipe: Recipe) -> dict[str, Any]:
-    view = {f"view.{key}": value for key, value in recipe.view.model_dump(mode="json").items()}
+def _shared(recipe: "Recipe") -> dict[str, Any]:
     held_out = {"calibration.held_out": recipe.calibration.held_out}
-    return {"seed": recipe.seed, "threads": recipe.threads, **held_out, **view}
+    return {"seed": recipe.seed, "threads": recipe.threads, **held_out, **_section(recipe, "view")}
 
 
-def _before_features(recipe: Recipe) -> tuple[str, ...]:
+def _before_features(recipe: "Recipe") -> tuple[str, ...]:
     trained = {"pretrained": (), "recovery": ("train-recovery",), "pace": ("train-encoder",)}
     return ("prepare", *trained[recipe.retrieval.encoder])
 
@@ -79,21 +96,33 @@ def _before_features(recipe: Recipe) -> tuple[str, ...]:
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("prepare", "prepare", ("frames",), lambda _: (), lambda r: {"layout": r.layout, "rate": r.rate}),
+        Stage(
+            "prepare",
+            "prepare",
+            "Stage 1: frames out of videos, counted by decoding.",
+            "frames:prepare_frames",
+            ("frames",),
+            lambda _: (),
+            lambda r: {"layout": r.layout, "rate": r.rate},
+        ),
         Stage(
             "train-recovery",
             "train recovery",
+            "Stage 2: train STUNet to predict the next frame. Goes on where it was stopped.",
+            "recovery:train",
             ("recovery/model.safetensors", "recovery/checkpoint.safetensors", "recovery/logs"),
             lambda _: ("prepare",),
             lambda r: {
                 **_shared(r),
-                **_recovery(r, TRAINING_KEYS),
+                **_section(r, "recovery", TRAINING_KEYS),
                 "pretrained bytes": _size(r.recovery.pretrained),
             },
         ),
         Stage(
             "select-window",
             "recovery select-window",
+            "Choose the error window by pseudo-anomalies of normal video, and print what each window reaches.",
+            "recovery:select",
             (
                 "recovery/places.sums.safetensors",
                 "recovery/places.safetensors",
@@ -102,36 +131,28 @@ STAGES = {
                 "recovery/pseudo.npz",
             ),
             lambda _: ("train-recovery",),
-            lambda r: {
-                **_recovery(r, None),
-                **{f"pseudo.{k}": v for k, v in r.pseudo.model_dump(mode="json").items()},
-            },
-        ),
-        Stage(
-            "score-recovery",
-            "score recovery",
-            ("recovery/scores", "recovery/maps", "recovery/scores.npz", "recovery/fle.npz"),
-            lambda _: ("select-window",),
-            lambda r: _recovery(r, None),
+            lambda r: {**_scoring(r), **_section(r, "pseudo")},
         ),
         Stage(
             "train-encoder",
             "train encoder",
+            "Train retrieval's encoder without labels, by telling at which pace each part of a picture plays.\n\n"
+            "For recipes with retrieval.encoder: pace, which have no pretrained encoder. Goes on where it was stopped.",
+            "retrieval:train_encoder",
             ("retrieval/encoder",),
             lambda _: ("train-recovery",),
-            lambda r: {
-                **{f"pace.{key}": value for key, value in r.pace.model_dump(mode="json").items()},
-                "retrieval.interval": r.retrieval.interval,
-            },
+            lambda r: {**_section(r, "pace"), "retrieval.interval": r.retrieval.interval},
         ),
         Stage(
             "features",
             "features",
+            "Stage 4: encode every snippet of both splits by I3D. Goes on where it was stopped.",
+            "retrieval:encode",
             ("retrieval/features",),
             _before_features,
             lambda r: {
                 **_shared(r),
-                **_retrieval(r, ENCODING_KEYS),
+                **_section(r, "retrieval", ENCODING_KEYS),
                 "recovery.width": r.recovery.width,
                 **_encoder_weights(r),
             },
@@ -139,13 +160,17 @@ STAGES = {
         Stage(
             "train-retrieval",
             "train retrieval",
+            "Stage 5: train HashNet on pairs of neighbouring snippets.",
+            "retrieval:train",
             ("retrieval/model.safetensors", "retrieval/checkpoint.safetensors", "retrieval/logs"),
             lambda _: ("features",),
-            lambda r: _retrieval(r, HASHING_KEYS),
+            lambda r: _section(r, "retrieval", HASHING_KEYS),
         ),
         Stage(
             "index",
             "index",
+            "Build the hash tables of normal events from the training features.",
+            "retrieval:index",
             ("retrieval/tables.safetensors", "retrieval/exemplars.safetensors"),
             lambda _: ("train-retrieval",),
             lambda _: {},
@@ -153,24 +178,57 @@ STAGES = {
         Stage(
             "select-weight",
             "retrieval select-weight",
+            "Choose the weight of knowledge retrieval in the fusion by pseudo-anomalies, if the recipe says `select`.",
+            "fusion:select_weight",
             ("results/weight.json", "retrieval/pseudo"),
             lambda _: ("select-window", "index"),
-            lambda r: {f"fusion.{key}": value for key, value in r.fusion.model_dump(mode="json").items()},
+            lambda r: _section(r, "fusion"),
         ),
         Stage(
             "calibrate",
             "calibrate",
+            "Score held-out normal video: the scale of causal scores and the alarm threshold.",
+            "fusion:calibrate",
             ("calibration",),
             lambda _: ("select-window", "index", "select-weight"),
             lambda r: {"calibration.quantile": r.calibration.quantile},
         ),
-        Stage("score-retrieval", "score retrieval", ("retrieval/scores.npz",), lambda _: ("index",), lambda _: {}),
+        Stage(
+            "pack",
+            "pack",
+            "Write the detector, RUN/detector: a folder with all that scoring needs and nothing else.",
+            "packing:pack",
+            ("detector",),
+            lambda _: ("calibrate",),
+            lambda _: {},
+        ),
+        Stage(
+            "score-recovery",
+            "score recovery",
+            "Stage 3: score every test video by context recovery.",
+            "recovery:score",
+            ("recovery/scores", "recovery/maps", "recovery/scores.npz", "recovery/fle.npz"),
+            lambda _: ("pack",),
+            _scoring,
+        ),
+        Stage(
+            "score-retrieval",
+            "score retrieval",
+            "Stage 6: score every test video by knowledge retrieval.",
+            "retrieval:score",
+            ("retrieval/scores.npz",),
+            lambda _: ("pack",),
+            lambda _: {},
+        ),
         Stage(
             "fuse",
             "fuse",
+            "Align, smooth and fuse the two streams' scores under both protocols.",
+            "fusion:fuse_streams",
             ("results/fused.npz", "results/causal.npz"),
-            lambda _: ("score-recovery", "score-retrieval", "calibrate"),
+            lambda _: ("score-recovery", "score-retrieval"),
             lambda _: {},
         ),
     )
 }
+"""All stages in the order in which `fit` runs them."""

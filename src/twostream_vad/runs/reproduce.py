@@ -1,18 +1,15 @@
 """A recorded evaluation run again from its own recipe, seed and data: what comes out otherwise?"""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..progress import Progress, silent
 from ..recipes import override_recipe, parse_recipe
 from .evaluate import data_hash, evaluate, labels_of
-from .pipeline import STAGES
+from .fit import Bar, fit, unshown
 from .record import Record, flat, read_record
 from .run import Run
-from .stages import FITTING, wanted_stages
 
 RESULTS = ("metric", "weights")
 """Kinds of difference that make a run no reproduction; the others may be why."""
@@ -35,11 +32,6 @@ class Difference:
         if any(isinstance(value, bool) or not isinstance(value, int | float) for value in (self.recorded, self.now)):
             return None
         return float(self.now - self.recorded)
-
-
-@contextmanager
-def _unshown(_: str) -> Iterator[Progress]:
-    yield silent
 
 
 def new_run(
@@ -80,7 +72,7 @@ def reproduce(
     *,
     other_data: bool = False,
     redo: bool = False,
-    bar: Callable[[str], AbstractContextManager[Progress]] = _unshown,
+    bar: Bar = unshown,
 ) -> list[Difference]:
     """Fits and evaluates ``run``, going on where it was stopped, and compares it with an evaluation.
 
@@ -100,14 +92,10 @@ def reproduce(
         RunError, DatasetError: as a fit; no labels.
     """
     before = read_record(recorded)
-    if not redo:
-        run.refuse_stale()
     if not other_data:
         _refuse_other_data(run, before)
-    _fit(run, "prepare", redo, bar)
-    labels_of(run)  # missing ones are told before hours of training, not after
-    for name in wanted_stages(run)[1:]:
-        _fit(run, name, redo, bar)
+    # Missing labels are told before hours of training, not after.
+    fit(run, redo=redo, bar=bar, prepared=lambda: labels_of(run))
     with bar("evaluate") as progress:
         evaluate(run, progress=progress)
     return differences(before, read_record(run.path("results/evaluation.json")))
@@ -145,11 +133,6 @@ def _facts(record: Record) -> list[tuple[str, Mapping[str, Any]]]:
         ("versions", flat(record.versions)),
         ("machine", flat(record.machine)),
     ]
-
-
-def _fit(run: Run, name: str, redo: bool, bar: Callable[[str], AbstractContextManager[Progress]]) -> None:
-    with bar(STAGES[name].command) as progress:
-        FITTING[name](run, redo=redo and run.is_stale(name), progress=progress)
 
 
 def _refuse_other_data(run: Run, before: Record) -> None:

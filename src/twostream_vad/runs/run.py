@@ -24,6 +24,9 @@ HALF_DELETED = "half deleted"
 """Identity of a stage whose outputs are being deleted: no settings have it."""
 
 
+Records = dict[str, dict[str, Any]]
+
+
 class RunError(TsvadError):
     """A run folder that cannot be used as asked; the message says what to do next."""
 
@@ -134,19 +137,30 @@ class Run:
         """A file or folder of the run."""
         return self.folder / name
 
+    def records(self) -> Records:
+        """What is known of every stage begun: identity, settings, done, seconds over all its attempts.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        try:
+            records: Records = json.loads(self.path(RECORDS).read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise RunError(f"{self.path(RECORDS)} is damaged ({error}); delete it and use --redo") from None
+        return records
+
     def identity(self, name: str) -> str:
         """Hash of a stage's settings and of the stages that it stands on, as recorded."""
-        records = self._records()
+        records = self.records()
         if name not in records:
             raise RunError(f"{self.folder}: `tsvad {STAGES[name].command} {typed(self.folder)}` has not been run yet")
         return str(records[name]["identity"])
 
     def is_done(self, name: str) -> bool:
         """Whether the stage, and every one that it stands on, has ended with the present settings."""
-        record = self._records().get(name)
-        if not record or not record["done"] or record["identity"] != self._expected(name)[0]:
-            return False
-        return all(self.is_done(earlier) for earlier in STAGES[name].after(self.recipe))
+        return self._is_done(name, self.records())
 
     def begin(self, name: str, *, redo: bool = False) -> bool:
         """Starts or resumes a stage; False where it is done already.
@@ -154,8 +168,9 @@ class Run:
         Raises:
             RunError: an earlier stage is not done, or the outputs there come of other settings.
         """
-        identity, settings = self._ready(name, redo=redo)
-        record = self._records().get(name)
+        records = self.records()
+        identity, settings = self._ready(name, records, redo=redo)
+        record = records.get(name)
         self.save()
         if redo:
             if record:
@@ -177,45 +192,52 @@ class Run:
             RecipeError: an override that does not fit.
         """
         changed = Run(self.folder, override_recipe(self.recipe, overrides), self.data, self.labels)
-        changed._ready(name, redo=redo)
+        changed._ready(name, self.records(), redo=redo)
 
     def is_stale(self, name: str) -> bool:
         """Whether the stage's outputs come of other settings than the present ones."""
-        record = self._records().get(name)
-        return record is not None and record["identity"] != self._expected(name)[0]
+        return self._is_stale(name, self.records())
 
     def refuse_stale(self, *names: str) -> None:
         """Raises RunError where one of these stages, or any if none is named, `is_stale`; says what changed."""
-        for name in names or STAGES:
-            if self.is_stale(name):
-                raise RunError(self._stale(name, self._records()[name]["settings"], self._expected(name)[1]))
+        self._refuse_stale(names or tuple(STAGES), self.records())
 
     def end(self, name: str, *, done: bool = True) -> None:
         """Marks a stage as done, or as stopped half-way, and adds the time that it took; a kill's is not known."""
-        record = self._records()[name]
+        record = self.records()[name]
         seconds = round(record["seconds"] + time.time() - record["began"], 1)
         self._record(name, {**record, "done": done, "seconds": seconds})
 
-    def records(self) -> dict[str, dict[str, Any]]:
-        """What is known of every stage begun: identity, settings, done, seconds over all its attempts."""
-        return self._records()
+    def _is_done(self, name: str, records: Records) -> bool:
+        record = records.get(name)
+        if not record or not record["done"] or record["identity"] != self._expected(name, records)[0]:
+            return False
+        return all(self._is_done(earlier, records) for earlier in STAGES[name].after(self.recipe))
 
-    def _ready(self, name: str, *, redo: bool) -> tuple[str, dict[str, Any]]:
+    def _is_stale(self, name: str, records: Records) -> bool:
+        return name in records and records[name]["identity"] != self._expected(name, records)[0]
+
+    def _refuse_stale(self, names: Sequence[str], records: Records) -> None:
+        for name in names:
+            if self._is_stale(name, records):
+                raise RunError(self._stale(name, records[name]["settings"], self._expected(name, records)[1]))
+
+    def _ready(self, name: str, records: Records, *, redo: bool) -> tuple[str, dict[str, Any]]:
         for earlier in STAGES[name].after(self.recipe):
-            if not self.is_done(earlier):
+            if not self._is_done(earlier, records):
                 raise RunError(
                     f"{self.folder}: run `tsvad {STAGES[earlier].command} {typed(self.folder)}` first (or again)"
                 )
         if not redo:
-            self.refuse_stale(name)
-        return self._expected(name)
+            self._refuse_stale((name,), records)
+        return self._expected(name, records)
 
-    def _expected(self, name: str) -> tuple[str, dict[str, Any]]:
+    def _expected(self, name: str, records: Records) -> tuple[str, dict[str, Any]]:
         stage = STAGES[name]
-        settings = dict(stage.settings(self.recipe))
+        settings = dict(stage.reads(self.recipe))
         if name == "prepare":
             settings["data"] = str(self.data)
-        below = {earlier: self._records().get(earlier, {}).get("identity") for earlier in stage.after(self.recipe)}
+        below = {earlier: records.get(earlier, {}).get("identity") for earlier in stage.after(self.recipe)}
         text = json.dumps([settings, below], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16], settings
 
@@ -235,14 +257,5 @@ class Run:
             else:
                 path.unlink(missing_ok=True)
 
-    def _records(self) -> dict[str, dict[str, Any]]:
-        try:
-            records: dict[str, dict[str, Any]] = json.loads(self.path(RECORDS).read_text("utf-8"))
-        except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise RunError(f"{self.path(RECORDS)} is damaged ({error}); delete it and use --redo") from None
-        return records
-
     def _record(self, name: str, record: dict[str, Any]) -> None:
-        write_text(self.path(RECORDS), json.dumps({**self._records(), name: record}, indent=1) + "\n")
+        write_text(self.path(RECORDS), json.dumps({**self.records(), name: record}, indent=1) + "\n")

@@ -1,15 +1,13 @@
 """The scale that causal scores stand on: what normal video, held out of training, scores. No label is read."""
 
-import json
 import math
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..storage import write_text
+from ..errors import TsvadError
 
 HIGH = 0.99  # the quantile of normal snippets' scores that is 1 on the scale
 LEAST = 1e-6  # of the middle: a spread below it is rounding of float32 scores, not a difference between snippets
@@ -40,7 +38,7 @@ class Scale:
         if values.ndim != 1:
             raise ValueError(f"scores must be one number each, shape (m,), got shape {values.shape}")
         if len(values) == 0:
-            raise ValueError(
+            raise TsvadError(
                 "no normal video was held out that is long enough: hold out more of the training videos, or "
                 "longer ones; a snippet must fit in one of them"
             )
@@ -60,57 +58,6 @@ class Scale:
         """
         return max(self.high - self.middle, LEAST * max(abs(self.middle), LEAST))
 
-    def apply(self, scores: NDArray[Any]) -> NDArray[np.float64]:
-        """Raw scores of any shape on the scale; each by itself, so the future changes none."""
-        scaled: NDArray[np.float64] = (np.asarray(scores, np.float64) - self.middle) / self.spread
-        return scaled
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """All that a causal score needs besides the streams.
-
-    Args:
-        recovery: the recovery stream's scale.
-        retrieval: the retrieval stream's scale.
-        threshold: of the fused causal score: an alarm at and above it.
-        snippets: names of the held-out normal videos whose snippets set the scales.
-    """
-
-    recovery: Scale
-    retrieval: Scale
-    threshold: float
-    snippets: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if not math.isfinite(self.threshold):
-            raise ValueError(f"the alarm threshold must be a finite number, got {self.threshold}")
-
-    def save(self, path: Path) -> None:
-        """As JSON; `load` gives the very same numbers."""
-        write_text(path, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
-
-    @classmethod
-    def load(cls, path: Path) -> "Calibration":
-        """What `save` wrote.
-
-        Raises:
-            ValueError: no such file, or a broken one.
-        """
-        try:
-            entry = json.loads(path.read_text("utf-8"))
-            names = entry.pop("snippets")
-            if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-                raise ValueError("snippets is not a list of video names")
-            recovery, retrieval = Scale(**entry.pop("recovery")), Scale(**entry.pop("retrieval"))
-            return cls(recovery, retrieval, entry.pop("threshold"), tuple(names), **entry)
-        except FileNotFoundError:
-            raise ValueError(f"{path}: nothing is calibrated yet; run `tsvad calibrate` first") from None
-        except KeyError as error:
-            raise _unusable(path, f"{error} is missing") from None
-        except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
-            raise _unusable(path, str(error)) from None
-
-
-def _unusable(path: Path, why: str) -> ValueError:
-    return ValueError(f"{path}: not a calibration ({why}); run `tsvad calibrate` again")
+    def apply(self, score: float) -> float:
+        """A raw score on the scale; by itself, so the future changes none."""
+        return (score - self.middle) / self.spread

@@ -1,11 +1,12 @@
 """Snippet scores to frame scores, the causal protocol: frame t's score uses frames <= t only, as a camera must.
 
-Nothing is normalised per video: scores stand on a scale set beforehand on normal video (``calibration.py``).
+Nothing is normalised per video: scores stand on a scale set beforehand on normal video (``calibration.py``). Files and
+cameras go through the same objects, a score at a time.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,31 +14,12 @@ from numpy.typing import NDArray
 
 from ..video.snippets import Snippet
 from .calibration import Scale
-from .fusion import fuse
-from .timeline import TRUNCATE, finite, on_frames
+from .fusion import Weights, fuse_now
 
 Scores = NDArray[np.float64]
 
-
-def causal_snippet(snippet: Snippet) -> Snippet:
-    """The same frames, but their score belongs to the last of them: only then have all been seen."""
-    return replace(snippet, offset=snippet.span)
-
-
-def smooth_causal(values: NDArray[Any], sigma: float) -> Scores:
-    """Scores (m,), one a frame, each the Gaussian-weighted mean of itself and the ones before, (m,).
-
-    Raises:
-        ValueError: NaN or infinity among the scores, or a sigma that is not a positive number of frames.
-    """
-    scores = finite(values)
-    taps, masses = _kernel(sigma)
-    total = np.zeros(len(scores))
-    # Tap by tap, not np.convolve: what comes after a frame cannot change a bit of its score.
-    for delay, tap in enumerate(taps[: len(scores)]):
-        total[delay:] += tap * scores[: len(scores) - delay]
-    smoothed: Scores = total / np.array(masses)[np.minimum(np.arange(len(scores)), len(masses) - 1)]
-    return smoothed
+TRUNCATE = 4.0
+"""The Gaussian is cut at this many sigmas, here and in the paper's protocol."""
 
 
 def causal_sigma(snippet: Snippet) -> float:
@@ -48,68 +30,91 @@ def causal_sigma(snippet: Snippet) -> float:
     return snippet.interval * snippet.length / 4
 
 
-def causal_timeline(scores: NDArray[Any], snippet: Snippet, frames: int, scale: Scale) -> Scores:
-    """Frame scores (frames,) of one stream and video: calibrated, smoothed, at each snippet's last frame.
-
-    Frames before the first score are NaN, "no score yet"; in a video too short for a snippet, all are.
+class CausalSmoother:
+    """Each score is the Gaussian-weighted mean of itself and the ones before.
 
     Args:
-        scores: one raw score a snippet, (m,). A video too short for a snippet has none, or, as in the
-            authors' files, one a frame, which are left out.
+        sigma: in scores, above 0.
+    """
+
+    def __init__(self, sigma: float) -> None:
+        if not (sigma > 0 and math.isfinite(sigma)):
+            raise ValueError(f"sigma must be a positive number of frames, got {sigma}")
+        radius = int(TRUNCATE * sigma + 0.5)
+        taps = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
+        self._taps: list[float] = taps.tolist()
+        self._masses: list[float] = np.cumsum(taps).tolist()
+        self._recent: deque[float] = deque(maxlen=radius + 1)
+
+    def push(self, score: float) -> float:
+        """The smoothed score."""
+        self._recent.appendleft(score)
+        total = 0.0
+        for tap, value in zip(self._taps, self._recent, strict=False):
+            total += tap * value
+        return total / self._masses[len(self._recent) - 1]
+
+
+class CausalStream:
+    """One stream's causal score, tick by tick: calibrated, smoothed, at each snippet's last frame.
+
+    Args:
         snippet: the stream's geometry; its offset does not matter.
-        frames: of the video.
-        scale: of the stream, from held-out normal video.
+        scale: from held-out normal video.
+
+    Attributes:
+        score: the present one; NaN until the first snippet has been seen.
+    """
+
+    def __init__(self, snippet: Snippet, scale: Scale) -> None:
+        self._smoother, self._scale = CausalSmoother(causal_sigma(snippet)), scale
+        self.score = math.nan
+
+    def push(self, raw: float) -> float:
+        """The causal score that a snippet's raw score leads to."""
+        if not math.isfinite(raw):
+            raise ValueError(f"a snippet scores {raw}: look for NaN in the weights")
+        self.score = self._smoother.push(self._scale.apply(raw))
+        return self.score
+
+
+def causal_timeline(raw: NDArray[Any], snippet: Snippet, ticks: int, scale: Scale) -> Scores:
+    """Causal scores (ticks,) of one stream and video; NaN, "no score yet", before the first.
+
+    Args:
+        raw: one score a snippet, (m,). A video too short for a snippet has none, or, as in the authors' files, one a
+            frame, which are left out.
+        snippet: the stream's geometry.
+        ticks: of the video.
+        scale: of the stream.
 
     Raises:
         ValueError: NaN among the scores, or another number of scores than the video has snippets.
     """
-    values, snippets = np.asarray(scores, np.float64), snippet.count(frames)
-    if snippets == 0 and values.shape == (frames,):
+    values, snippets = np.asarray(raw, np.float64), snippet.count(ticks)
+    if snippets == 0 and values.shape == (ticks,):
         values = values[:0]
-    if values.ndim == 1 and len(values) != snippets:
+    if values.shape != (snippets,):
         raise ValueError(
-            f"a video of {frames} frames has {snippets} snippets of {snippet.length} frames, "
-            f"{snippet.interval} apart, but {len(values)} scores were given: "
+            f"a video of {ticks} frames has {snippets} snippets of {snippet.length} frames, "
+            f"{snippet.interval} apart, but scores of shape {values.shape} were given: "
             "score the video again, or check its frame count"
         )
-    smoothed = smooth_causal(scale.apply(values), causal_sigma(snippet))
-    return on_frames(smoothed, causal_snippet(snippet), frames)
+    line, stream = np.full(ticks, np.nan), CausalStream(snippet, scale)
+    line[snippet.span :] = [stream.push(score) for score in values.tolist()]
+    return line
 
 
-def fuse_causal(
-    recovery: NDArray[Any], retrieval: NDArray[Any], weights: Sequence[float] = (1.0, 1.0)
-) -> NDArray[np.float64]:
-    """Weighted sum of both streams' causal timelines (frames,), recovery's weight first.
-
-    Where only one stream has a score yet, it stands for both, at the sum of the weights, so that the level
-    stays comparable; NaN where neither has. A stream of weight 0 is left out: its NaN does not matter.
-
-    Raises:
-        ValueError: the lengths differ, a score is infinite, or the weights are not two numbers of 0 or more
-            with one above 0.
-    """
-    first, second = np.asarray(recovery, np.float64), np.asarray(retrieval, np.float64)
-    fused = fuse(np.where(np.isnan(first), 0.0, first), np.where(np.isnan(second), 0.0, second), weights)
-    # The weight of those with a score: dividing by its share scales a stream up that stands alone.
-    scored = weights[0] * ~np.isnan(first) + weights[1] * ~np.isnan(second)
-    share = np.where(scored > 0, scored / sum(weights), np.nan)
-    alone_or_both: NDArray[np.float64] = fused / share
-    return alone_or_both
+def fuse_causal(scores: Mapping[str, Iterable[float]], weights: Weights) -> Scores:
+    """The streams' causal timelines, (ticks,) each, fused tick by tick, see `fuse_now`."""
+    lines = zip(*(np.asarray(scores[name], np.float64).tolist() for name in weights), strict=True)
+    return np.array([fuse_now(dict(zip(weights, values, strict=True)), weights) for values in lines])
 
 
-def cold_start(fused: NDArray[Any]) -> NDArray[np.float64]:
+def cold_start(fused: NDArray[Any]) -> Scores:
     """Fused causal scores (frames,) with 0, "ordinary" on the calibrated scale, where there is none yet.
 
     For metrics, which need a number for every frame. It is causal too: the 0 is known before the video starts.
     """
     scores = np.asarray(fused, np.float64)
     return np.where(np.isnan(scores), 0.0, scores)
-
-
-def _kernel(sigma: float) -> tuple[list[float], list[float]]:
-    """Taps for a delay of 0, 1, … frames, and their running sums: the kernel's mass after 1, 2, … scores."""
-    if not (sigma > 0 and math.isfinite(sigma)):
-        raise ValueError(f"sigma must be a positive number of frames, got {sigma}")
-    radius = int(TRUNCATE * sigma + 0.5)
-    taps = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
-    return taps.tolist(), np.cumsum(taps).tolist()

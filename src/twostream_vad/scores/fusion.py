@@ -1,28 +1,61 @@
-"""The two streams' scores to one."""
+"""The streams' scores to one; scores and weights are mappings by the stream's name."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import TsvadError
 
-def fuse(recovery: NDArray[Any], retrieval: NDArray[Any], weights: Sequence[float] = (1.0, 1.0)) -> NDArray[np.float64]:
-    """Weighted sum of both streams' frame scores (frames,), recovery's weight first; 1 : 1 in the paper.
+Weights = Mapping[str, float]
+"""Stream → its weight, 0 or more."""
 
-    ValueError where the lengths differ, a score is not a number, or the weights are not two numbers of 0 or
-    more with one above 0.
+
+def check_weights(weights: Weights) -> None:
+    """Raises TsvadError where the weights are not numbers of 0 or more with one above 0."""
+    values = list(weights.values())
+    if not values or not all(math.isfinite(weight) and weight >= 0 for weight in values) or max(values) <= 0:
+        raise TsvadError(f"weights must be numbers, 0 or more and not all 0, got {dict(weights)}")
+
+
+def fuse(scores: Mapping[str, NDArray[Any]], weights: Weights) -> NDArray[np.float64]:
+    """Weighted sum of the streams' frame scores (frames,); 1 : 1 in the paper.
+
+    Args:
+        scores: stream → (frames,).
+        weights: of the same streams.
+
+    Raises:
+        ValueError: the lengths differ, or a score is not a number.
     """
-    if len(weights) != 2 or not (np.isfinite(weights).all() and min(weights) >= 0 and max(weights) > 0):
-        raise ValueError(f"weights must be two numbers, 0 or more and not both 0, got {tuple(weights)}")
-    first, second = np.asarray(recovery, np.float64), np.asarray(retrieval, np.float64)
-    if first.shape != second.shape or first.ndim != 1:
-        raise ValueError(
-            f"recovery has scores of shape {first.shape}, retrieval of {second.shape}: "
-            "both need one score for each frame of the same video"
-        )
-    fused: NDArray[np.float64] = weights[0] * first + weights[1] * second
+    check_weights(weights)
+    values = {name: np.asarray(scores[name], np.float64) for name in weights}
+    shapes = {name: line.shape for name, line in values.items()}
+    if len(set(shapes.values())) != 1 or any(len(shape) != 1 for shape in shapes.values()):
+        raise ValueError(f"scores of shapes {shapes}: all need one score for each frame of the same video")
+    first, *others = weights
+    fused: NDArray[np.float64] = weights[first] * values[first]
+    for name in others:
+        fused = fused + weights[name] * values[name]
     if not np.isfinite(fused).all():
         bad = int(np.flatnonzero(~np.isfinite(fused))[0])
-        raise ValueError(f"frame {bad} scores {first[bad]} and {second[bad]}: score the video again")
+        found = {name: float(line[bad]) for name, line in values.items()}
+        raise ValueError(f"frame {bad} scores {found}: score the video again")
     return fused
+
+
+def fuse_now(scores: Mapping[str, float], weights: Weights) -> float:
+    """Weighted sum of the streams' causal scores of one frame; NaN where none has a score yet.
+
+    Where only some have one, they stand for all, at the sum of the weights, so that the level stays comparable. A
+    stream of weight 0 is left out.
+    """
+    total, scored = 0.0, 0.0
+    for name, weight in weights.items():
+        if not math.isnan(scores[name]):
+            total += weight * scores[name]
+            scored += weight
+    # Dividing by the share of those with a score scales a stream up that stands alone.
+    return total / (scored / sum(weights.values())) if scored > 0 else math.nan

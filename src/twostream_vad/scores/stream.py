@@ -1,4 +1,4 @@
-"""What a stream is, and how frames become its clips: the same code for files and for live cameras."""
+"""What a stream is, and how frames become its clips: the same code for files and for cameras."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -10,17 +10,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..video.snippets import Snippet
+from ..video.views import Views
 
 
 class Stream(Protocol):
-    """One of the two streams: its geometry, and a pure function from clips to scores."""
+    """One of a detector's streams: its geometry, what it sees of a frame, and a function from clips to scores."""
 
     @property
     def snippet(self) -> Snippet:
         """Which frames make a clip, and which frame its score belongs to."""
 
+    @property
+    def views(self) -> Views:
+        """Resize and crops."""
+
     def score(self, clips: Tensor) -> NDArray[np.float64]:
-        """(B, crops, 3, T, S, S) → (B, …): one score, or one a window, for each clip."""
+        """(B, crops, 3, T, S, S) → (B,): one score for each clip."""
 
 
 class ClipBuffer:
@@ -93,11 +98,3 @@ class ScoreLog:
     def array(self) -> NDArray[np.float64]:
         """All scores so far, (scores, …); (0,) where there are none."""
         return np.zeros(0) if self._rows is None else self._rows[: self._count].copy()
-
-
-def score_views(stream: Stream, views: Iterable[Tensor], batch: int) -> NDArray[np.float64]:
-    """Scores of a video's snippets, (snippets, …), from the crops of its frames; batches are scored as they fill."""
-    log = ScoreLog()
-    for clips in clip_batches(views, stream.snippet, batch):
-        log.add(stream.score(clips))
-    return log.array()

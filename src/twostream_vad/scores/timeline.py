@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from ..video.snippets import Snippet
+from .causal import TRUNCATE
 
 Scores = NDArray[np.float64]
 
-TRUNCATE = 4.0  # the Gaussian is cut at this many sigmas
 LAST_OF_SHORT = 1e-5  # the authors' score for the last frame of a video too short for a snippet
 
 
@@ -43,6 +42,8 @@ def smooth(scores: NDArray[Any], sigma: float) -> Scores:
     """Scores (frames,) through a Gaussian of ``sigma`` frames, zeros beyond both ends."""
     if not (sigma > 0 and np.isfinite(sigma)):
         raise ValueError(f"sigma must be a positive number of frames, got {sigma}")
+    from scipy.ndimage import gaussian_filter1d  # 0.3 s: a camera never needs it
+
     values = finite(scores)
     if len(values) == 0:
         return values

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from .source import DEFAULT_RATE, Frame, VideoError, check_rate, check_skip
+from .ticks import Clock
 
 VIDEO_SUFFIXES: frozenset[str] = frozenset(
     f".{kind}"
@@ -31,12 +32,15 @@ _SEGMENT_ID = b"\x18\x53\x80\x67"
 class VideoFile:
     """Anything FFmpeg reads: the first video stream that can be decoded, turned upright by its metadata.
 
-    Times come from the file's time stamps; where a frame has none, from its index and the rate.
+    Times come from the file's time stamps, put right by a `Clock`: each is later than the one before.
 
     Args:
         path: the file.
         skip: first frames left out; the frame after them has index 0.
         rate: frames a second, in place of what the file says; times then follow from it.
+
+    Attributes:
+        corrected: time stamps of the last reading that were missing, went back or leapt.
 
     Raises:
         VideoError: no such file, empty, not a video.
@@ -50,6 +54,7 @@ class VideoFile:
         with self._open() as container:
             average = self._stream(container).average_rate
         self.rate = self._given_rate or float(average or DEFAULT_RATE)
+        self.corrected = 0
 
     def __iter__(self) -> Iterator[Frame]:
         """Opens the file anew; it is closed at the end, at an error, and when the iterator is dropped.
@@ -62,15 +67,17 @@ class VideoFile:
             stream.thread_type = "AUTO"
             stream.thread_count = _THREADS
             reformatter = VideoReformatter()
-            number, shape, began = -1, None, 0.0
+            number, shape, clock, self.corrected = -1, None, Clock(self.rate), 0
             for number, frame in enumerate(self._decode(container, stream)):
                 if number == 0:
-                    shape, began = (frame.height, frame.width), self._seconds(frame, 0)
+                    shape = frame.height, frame.width
                 if (frame.height, frame.width) != shape:
                     raise self._resized(number, frame)
+                seconds = clock.read(number / self.rate if self._given_rate is not None else frame.time)
+                self.corrected = clock.corrected
                 if number >= self.skip:
                     image = _upright(reformatter.reformat(frame, format="rgb24"), frame.rotation)
-                    yield Frame(number - self.skip, self._seconds(frame, number) - began, image)
+                    yield Frame(number - self.skip, seconds, image)
         if number < self.skip:
             has = f"{number + 1} frames, none after the first {self.skip}" if self.skip else "no frames"
             raise VideoError(f"{self.path} has {has}; record or copy it again, or leave it out")
@@ -119,12 +126,6 @@ class VideoFile:
             raise self._broken(count, stream, error.strerror or str(error)) from error
         if cut:
             raise self._broken(count, stream, "the file ends too early")
-
-    def _seconds(self, frame: VideoFrame, number: int) -> float:
-        seconds: float | None = frame.time
-        if self._given_rate is not None or seconds is None:
-            return number / self.rate
-        return seconds
 
     def _broken(self, number: int, stream: VideoStream, reason: str) -> VideoError:
         of = f" of {stream.frames}" if stream.frames else ""

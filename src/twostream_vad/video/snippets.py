@@ -25,6 +25,16 @@ class Snippet:
         if not 0 <= self.offset <= self.span:
             raise ValueError(f"offset must lie within the snippet, 0 to {self.span}, got {self.offset}")
 
+    @classmethod
+    def predicting(cls, length: int, interval: int) -> "Snippet":
+        """Context recovery's: the score belongs to the predicted frame, the last."""
+        return cls(length, interval, offset=interval * (length - 1))
+
+    @classmethod
+    def centred(cls, length: int, interval: int) -> "Snippet":
+        """Knowledge retrieval's: the score belongs to the frame at length // 2 intervals."""
+        return cls(length, interval, offset=length // 2 * interval)
+
     @property
     def span(self) -> int:
         """How many frames after its first the snippet's last frame comes."""
@@ -39,5 +49,5 @@ class Snippet:
         return max(video_frames - self.span, 0)
 
 
-RECOVERY = Snippet(length=9, interval=2, offset=16)
-RETRIEVAL = Snippet(length=8, interval=8, offset=32)
+RECOVERY = Snippet.predicting(length=9, interval=2)
+RETRIEVAL = Snippet.centred(length=8, interval=8)

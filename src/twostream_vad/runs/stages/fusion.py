@@ -3,133 +3,119 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...detector.detector import Detector, RawScores
+from ...detector.bundle import Bundle, Calibration
+from ...detector.detector import RawScores, raw_scores
 from ...evaluation.auc import micro_auc
-from ...progress import Progress, silent
+from ...progress import Progress
 from ...recovery.pseudo import PseudoVideo, pseudo_videos
 from ...retrieval.stream import RetrievalStream
-from ...scores.calibration import Calibration, Scale
-from ...scores.causal import cold_start
+from ...scores.calibration import Scale
+from ...scores.causal import causal_timeline, cold_start, fuse_causal
 from ...scores.files import kept, read_scores, write_scores
 from ...scores.fusion import fuse
-from ...scores.stream import score_views
+from ...scores.stream import ScoreLog, Stream, clip_batches
 from ...scores.timeline import paper_timeline
 from ...storage import write_text
 from ...video.frames import ImageFolder
-from ..fitted import (
-    causal_curves,
-    chosen_window,
-    fusion_weights,
-    normal_videos,
-    paper_curves,
-    recovery_settings,
-    recovery_snippet,
-    retrieval_stream,
-    views,
-)
+from ...video.snippets import Snippet
+from ..assemble import fusion_weights, retrieval_stream, streams
+from ..curves import TestScores
 from ..run import Run
-from .stage import stage
+from ..videos import learned_rate, normal_videos
 
 WEIGHTS = (1.0, 0.5, 0.25, 0.125)
 """Weights of retrieval tried, recovery's being as the recipe says."""
 
 
-def run_select_weight(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
+def select_weight(run: Run, progress: Progress) -> None:
     """Chooses the fusion weight of knowledge retrieval by pseudo-anomalies, if the recipe leaves it to be selected."""
-    with stage(run, "select-weight", redo) as wanted:
-        if not wanted:
-            return
-        fusion = run.recipe.fusion
-        rows: Sequence[tuple[float, float | None]]
-        if fusion.retrieval == "select":
-            rows = _rate_weights(run, fusion.recovery, progress)
-        else:
-            rows = [(fusion.retrieval, None)]
-        run.path("results").mkdir(exist_ok=True)
-        write_text(run.path("results/weight.json"), json.dumps(rows) + "\n")
+    fusion = run.recipe.fusion
+    rows: Sequence[tuple[float, float | None]]
+    rows = [(fusion.retrieval, None)] if fusion.retrieval != "select" else _rate_weights(run, fusion.recovery, progress)
+    write_text(run.path("results/weight.json"), json.dumps(rows) + "\n")
 
 
 def _rate_weights(run: Run, recovery: float, progress: Progress) -> list[tuple[float, float]]:
-    """Weights of retrieval and the mean micro-AUC over both kinds of pseudo-anomalies, the best first."""
-    errors = read_scores(run.path("recovery/pseudo.npz"))
-    stream, snippet = retrieval_stream(run), recovery_snippet(run.recipe.recovery)
+    """Weights of retrieval and the mean micro-AUC over all kinds of pseudo-anomalies, the best first."""
+    stream, errors, settings = retrieval_stream(run), read_scores(run.path("recovery/pseudo.npz")), run.recipe.recovery
+    snippet = Snippet.predicting(settings.length, settings.interval)
     videos = pseudo_videos(normal_videos(run), run.recipe.pseudo, snippet, seed=run.recipe.seed)
     curves, folder = {}, run.path("retrieval/pseudo")
     for done, video in enumerate(videos):
         progress(done, len(videos), video.name)
-        distances = kept(folder / f"{video.name}.npy", partial(_distances, run, stream, video))
-        curves[video.name] = (
-            paper_timeline(errors[video.name], snippet, len(video)),
-            paper_timeline(distances, stream.snippet, len(video)),
-        )
+        look = partial(_distances, stream, video, run.recipe.retrieval.score_batch)
+        curves[video.name] = {
+            "recovery": paper_timeline(errors[video.name], snippet, len(video)),
+            "retrieval": paper_timeline(kept(folder / f"{video.name}.npy", look), stream.snippet, len(video)),
+        }
     progress(len(videos), len(videos))
     shutil.rmtree(folder)
     rows = []
     for weight in WEIGHTS:
-        aucs = []
+        aucs, weights = [], {"recovery": recovery, "retrieval": weight}
         for kind in run.recipe.pseudo.kinds:
             own = [video for video in videos if video.kind == kind]
-            fused = {video.name: fuse(*curves[video.name], (recovery, weight)) for video in own}
+            fused = {video.name: fuse(curves[video.name], weights) for video in own}
             aucs.append(micro_auc(fused, {video.name: video.labels() for video in own}))
         rows.append((weight, float(np.mean(aucs))))
     return sorted(rows, key=lambda row: -row[1])
 
 
-def _distances(run: Run, stream: RetrievalStream, video: PseudoVideo) -> NDArray[np.float64]:
-    crops = (views(run).scored(frame.image) for frame in video)
-    return score_views(stream, crops, run.recipe.retrieval.score_batch)
+def _distances(stream: RetrievalStream, video: PseudoVideo, batch: int) -> NDArray[np.float64]:
+    crops, log = (stream.views.scored(frame.image) for frame in video), ScoreLog()
+    for clips in clip_batches(crops, stream.snippet, batch):
+        log.add(stream.score(clips))
+    return log.array()
 
 
-def run_calibrate(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
+def calibrate(run: Run, progress: Progress) -> None:
     """Scores normal video that was held out of training: the scale of causal scores, and the alarm threshold."""
-    with stage(run, "calibrate", redo) as wanted:
-        if not wanted:
-            return
-        detector, videos = Detector.load(run, calibrated=False), normal_videos(run)
-        total, done = sum(len(video) for video in videos.values()), 0
-        raw = {}
-        for name, video in videos.items():
-            raw[name] = _raw(detector, video, run.path(f"calibration/videos/{name}.npz"))
-            done += len(video)
-            progress(done, total, name)
-        scales = [
-            Scale.of(np.concatenate([getattr(scores, stream) for scores in raw.values()]))
-            for stream in ("recovery", "retrieval")
-        ]
-        fused = [detector.causal(scores, *scales) for scores in raw.values()]
-        reached = np.nanquantile(np.concatenate(fused), run.recipe.calibration.quantile)
-        threshold = float(np.nextafter(reached, np.inf))  # an alarm is at the threshold or above
-        run.path("calibration").mkdir(exist_ok=True)
-        for stream in ("recovery", "retrieval"):
-            scored = {name: getattr(scores, stream) for name, scores in raw.items()}
-            write_scores(run.path(f"calibration/{stream}.npz"), scored)
-        Calibration(scales[0], scales[1], threshold, tuple(videos)).save(run.path("calibration/scale.json"))
-        shutil.rmtree(run.path("calibration/videos"))
+    both, rate, weights, videos = streams(run), learned_rate(run), fusion_weights(run), normal_videos(run)
+    total, done, raw = sum(len(video) for video in videos.values()), 0, {}
+    for name, video in videos.items():
+        raw[name] = _raw(run, both, rate, video)
+        done += len(video)
+        progress(done, total, name)
+    scales = {stream: Scale.of(np.concatenate([scores.streams[stream] for scores in raw.values()])) for stream in both}
+    fused = []
+    for scores in raw.values():
+        lines = {
+            name: causal_timeline(scores.streams[name], stream.snippet, scores.count, scales[name])
+            for name, stream in both.items()
+        }
+        fused.append(fuse_causal(lines, weights)[scores.ticks])
+    reached = np.nanquantile(np.concatenate(fused), run.recipe.calibration.quantile)
+    threshold = float(np.nextafter(reached, np.inf))  # an alarm is at the threshold or above
+    for stream in both:
+        scored = {name: scores.streams[stream] for name, scores in raw.items()}
+        write_scores(run.path(f"calibration/{stream}.npz"), scored)
+    calibration = Calibration(scales=scales, threshold=threshold, videos=tuple(videos))
+    write_text(run.path("calibration/scale.json"), calibration.model_dump_json(indent=1) + "\n")
+    shutil.rmtree(run.path("calibration/videos"))
 
 
-def _raw(detector: Detector, video: ImageFolder, path: Path) -> RawScores:
-    """Both streams' scores of a video, kept in ``path``: a killed calibration goes on where it was."""
-    if not path.exists():
-        write_scores(path, asdict(detector.raw(video, keep=path.with_suffix(".so-far.npz"))))
-    return RawScores(**read_scores(path))
+def _raw(run: Run, both: dict[str, Stream], rate: float, video: ImageFolder) -> RawScores:
+    """The streams' scores of a video, kept on the disk: a killed calibration goes on where it was."""
+    path = run.path(f"calibration/videos/{video.name}.npz")
+    raw = raw_scores(both, rate, video, keep=path)
+    write_scores(path, raw.streams)
+    return raw
 
 
-def run_fuse(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
+def fuse_streams(run: Run, progress: Progress) -> None:
     """Aligns, smooths and fuses both streams' scores: ``results/fused.npz`` (paper) and ``results/causal.npz``."""
-    with stage(run, "fuse", redo) as wanted:
-        if wanted:
-            curves = paper_curves(run)
-            column = f"MLE {chosen_window(recovery_settings(run))}"
-            weights = fusion_weights(run)
-            fused = {name: fuse(curves[column][name], curves["retrieval"][name], weights) for name in curves[column]}
-            write_scores(run.path("results/fused.npz"), fused)
-            causal = causal_curves(run)["fused"]
-            write_scores(run.path("results/causal.npz"), {name: cold_start(scores) for name, scores in causal.items()})
-            progress(1, 1)
+    scores = TestScores.load(run, Bundle(run.path("detector")))
+    paper, weights = scores.paper(), scores.bundle.description.weights
+    fused = {
+        name: fuse({"recovery": line, "retrieval": paper["retrieval"][name]}, weights)
+        for name, line in paper[scores.chosen].items()
+    }
+    write_scores(run.path("results/fused.npz"), fused)
+    causal = scores.causal()["fused"]
+    write_scores(run.path("results/causal.npz"), {name: cold_start(line) for name, line in causal.items()})
+    progress(1, 1)

@@ -8,96 +8,101 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...datasets.layouts import Video
-from ...progress import Progress, silent
+from ...detector.bundle import Bundle
+from ...detector.loading import recovery_stream
+from ...progress import Progress
 from ...recovery.places import Places
-from ...recovery.stream import RecoveryStream
+from ...recovery.selection import save_selection, select_score
+from ...recovery.stream import RecoveryStream, predict
 from ...recovery.train import train_recovery
-from ...recovery.window import select_window
+from ...recovery.windows import AllWindows
 from ...scores.files import kept, write_scores
 from ...scores.stream import clip_batches
 from ...storage import whole_file
 from ...video.frames import ChangedVideoError
-from ...video.views import Views
-from ..fitted import normal_videos, recovery_settings, recovery_stream, training_videos, views
+from ...video.ticks import at_ticks
+from ..assemble import all_windows, views
+from ..curves import test_ticks
 from ..run import Run
-from .stage import stage
+from ..videos import normal_videos, training_videos
 
 
-def run_train_recovery(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
+def train(run: Run, progress: Progress) -> None:
     """Stage 2: trains STUNet."""
-    with stage(run, "train-recovery", redo) as wanted:
-        if wanted:
-            train_recovery(
-                list(training_videos(run).values()),
-                run.recipe.recovery,
-                views(run),
-                run.path("recovery"),
-                seed=run.recipe.seed,
-                fixed_crops=run.recipe.view.training_crop == "fixed",
-                progress=progress,
-            )
+    train_recovery(
+        list(training_videos(run).values()),
+        run.recipe.recovery,
+        views(run),
+        run.path("recovery"),
+        seed=run.recipe.seed,
+        fixed_crops=run.recipe.view.training_crop == "fixed",
+        progress=progress,
+    )
 
 
-def run_select_window(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
+def select(run: Run, progress: Progress) -> None:
     """Chooses the error window by pseudo-anomalies, and every other setting of the score left to be selected."""
-    with stage(run, "select-window", redo) as wanted:
-        if wanted:
-            settings, places = run.recipe.recovery, run.path("recovery/places.safetensors")
-            sums = run.path("recovery/places.sums.safetensors")
-            if settings.per_place is not False and not places.exists():
-                plain = recovery_stream(run, settings)
-                Places.measure(plain, training_videos(run), views(run), sums, progress=progress).save(places)
-            sums.unlink(missing_ok=True)
-            stream, folder = recovery_stream(run, settings), run.path("recovery/pseudo")
-            selection, scores = select_window(
-                normal_videos(run), stream, run.recipe.pseudo, views(run), folder, run.recipe.seed, progress
-            )
-            write_scores(run.path("recovery/pseudo.npz"), scores)
-            selection.save(run.path("recovery/selection.json"))
-            shutil.rmtree(folder)
+    places, sums = run.path("recovery/places.safetensors"), run.path("recovery/places.sums.safetensors")
+    if run.recipe.recovery.per_place is not False and not places.exists():
+        Places.measure(all_windows(run), training_videos(run), sums, progress=progress).save(places)
+    sums.unlink(missing_ok=True)
+    folder = run.path("recovery/pseudo")
+    candidates, scores = select_score(
+        normal_videos(run), all_windows(run), run.recipe.pseudo, folder, run.recipe.seed, progress
+    )
+    write_scores(run.path("recovery/pseudo.npz"), scores)
+    save_selection(run.path("recovery/selection.json"), candidates)
+    shutil.rmtree(folder)
 
 
-def run_score_recovery(run: Run, *, redo: bool = False, progress: Progress = silent) -> None:
+def score(run: Run, progress: Progress) -> None:
     """Stage 3: scores every test video by context recovery.
 
     ``scores.npz`` holds (snippets, windows) a video, ``maps/VIDEO.npy`` each snippet's error by place, (snippets,
     crops, P, P), for the chosen window.
     """
-    with stage(run, "score-recovery", redo) as wanted:
-        if not wanted:
-            return
-        stream, videos, folder = recovery_stream(run, recovery_settings(run)), run.dataset.testing, run.path("recovery")
-        scores = {}
-        for done, video in enumerate(videos):
-            progress(done, len(videos), video.name)
-            scores[video.name] = kept(folder / f"scores/{video.name}.npy", partial(_score, run, stream, video))
-        progress(len(videos), len(videos))
-        write_scores(run.path("recovery/scores.npz"), {name: columns[:, :-1] for name, columns in scores.items()})
-        write_scores(run.path("recovery/fle.npz"), {name: columns[:, -1] for name, columns in scores.items()})
+    bundle, windows = Bundle(run.path("detector")), all_windows(run)
+    stream, rate = recovery_stream(bundle), bundle.description.pictures.rate
+    videos, ticks, folder, scores = run.dataset.testing, test_ticks(run, rate), run.path("recovery"), {}
+    for done, video in enumerate(videos):
+        progress(done, len(videos), video.name)
+        count, maps = int(ticks[video.name][-1]) + 1, folder / f"maps/{video.name}.npy"
+        look = partial(_score, stream, windows, video, rate, count, maps)
+        scores[video.name] = kept(folder / f"scores/{video.name}.npy", look)
+    progress(len(videos), len(videos))
+    write_scores(run.path("recovery/scores.npz"), {name: columns[:, :-1] for name, columns in scores.items()})
+    write_scores(run.path("recovery/fle.npz"), {name: columns[:, -1] for name, columns in scores.items()})
 
 
-def _score(run: Run, stream: RecoveryStream, video: Video) -> NDArray[np.float64]:
+def _score(
+    stream: RecoveryStream, windows: AllWindows, video: Video, rate: float, ticks: int, maps: Path
+) -> NDArray[np.float64]:
     """Scores of one video, (snippets, windows + 1); its map lies there before them."""
-    with whole_file(run.path(f"recovery/maps/{video.name}.npy")) as maps:
-        return _look(stream, video, run.prepared["testing"][video.name].frames, views(run), maps)
+    with whole_file(maps) as temporary:
+        return _look(stream, windows, video, rate, ticks, temporary)
 
 
-def _look(stream: RecoveryStream, video: Video, frames: int, look: Views, maps: Path) -> NDArray[np.float64]:
+def _look(
+    stream: RecoveryStream, windows: AllWindows, video: Video, rate: float, ticks: int, maps: Path
+) -> NDArray[np.float64]:
     """Scores of one video, (snippets, windows + 1); writes errors by place, (snippets, crops, P, P) float16."""
-    snippets, done = stream.snippet.count(frames), 0
-    scores, written = np.zeros((snippets, len(stream.settings.windows) + 1)), None
-    crops = (look.scored(frame.image) for frame in video.open())
-    for clips in clip_batches(crops, stream.snippet, stream.settings.score_batch):
-        rows = slice(done, done := done + len(clips))
-        if done > snippets:
-            break
-        scores[rows], places = stream.look(clips)
+    snippets, done, written = stream.snippet.count(ticks), 0, None
+    scores, column = np.zeros((snippets, len(windows.settings.windows) + 1)), stream.how.window
+    crops = (stream.views.scored(image) for image in at_ticks(video.open(), rate))
+    for clips in clip_batches(crops, stream.snippet, batch=1):  # one by one, as a detector sees them
+        if done == snippets:
+            raise ChangedVideoError(video.path, f"has more than the {ticks} frames that were counted")
+        predicted, true = predict(stream.predictor, clips)
+        own, places = stream.judge(predicted, true, clips.shape[:2])
+        scores[done] = windows.scores(predicted, true, clips.shape[:2], stream.how)[0]
+        scores[done, windows.settings.windows.index(column)] = own[0]
         if written is None:
             shape = (snippets, *places.shape[1:])
             written = np.lib.format.open_memmap(maps, mode="w+", dtype=np.float16, shape=shape)
-        written[rows] = places
+        written[done] = places[0]
+        done += 1
     if done != snippets:
-        raise ChangedVideoError(video.path, f"no longer has {frames} frames")
+        raise ChangedVideoError(video.path, f"no longer has {ticks} frames")
     if written is None:
         np.save(maps, np.zeros((0, 1, 1, 1), np.float16))
     else:

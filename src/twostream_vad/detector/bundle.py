@@ -1,0 +1,268 @@
+"""The bundle: a folder with all that scoring needs and nothing else. It points at nothing outside itself.
+
+``detector.json`` describes it, ``SHA256SUMS`` (as `sha256sum -c` reads it) has the hash of every file. An altered, a
+missing or a newer file is refused in words.
+"""
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..errors import TsvadError
+from ..scores.calibration import Scale
+from ..settings import Resolved
+from ..storage import write_text
+from ..video.snippets import Snippet
+from ..video.views import Region, Views
+
+FORMAT = 1
+DESCRIPTION, SUMS = "detector.json", "SHA256SUMS"
+PREDICTOR = "recovery/net.safetensors"
+NORMAL = "recovery/normal.safetensors"
+ENCODER = "retrieval/encoder.safetensors"
+HASHNET = "retrieval/hashnet.safetensors"
+TABLES = "retrieval/tables.safetensors"
+EXEMPLARS = "retrieval/exemplars.safetensors"
+CHUNK = 1 << 20
+
+
+class BundleError(TsvadError):
+    """A bundle that cannot be used; the message names the file and what would do."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Pictures(_Part):
+    """What the pictures were that the detector has learned from."""
+
+    size: int
+    """Side of a crop; a frame's short side is resized to it."""
+    regions: tuple[tuple[int, int, int, int], ...]
+    """x, y, width, height; none: the whole frame."""
+    crops: int
+    """Of a frame."""
+    mean: float
+    deviation: float
+    """Of every channel, of values in [0, 1]."""
+    rate: float
+    """Frames a second."""
+    height: int
+    width: int
+    gray: bool
+    """Whether all three channels were alike."""
+
+
+class Recovery(_Part):
+    """The context recovery stream, resolved: nothing is left to be selected."""
+
+    length: int
+    interval: int
+    width: float
+    residual: bool
+    stride: int
+    how: Resolved
+
+
+class Retrieval(_Part):
+    """The knowledge retrieval stream."""
+
+    length: int
+    interval: int
+    width: float
+    cells: int
+    values: int
+    dtype: str
+    tables: int
+    bits: int
+
+
+class Calibration(_Part):
+    """What normal video, held out of training, scores."""
+
+    scales: dict[str, Scale]
+    """Stream → its scale."""
+    threshold: float
+    """Of the fused causal score: an alarm at and above it."""
+    videos: tuple[str, ...]
+    """Those that were held out."""
+
+    @classmethod
+    def load(cls, path: Path) -> "Calibration":
+        """What the stage wrote.
+
+        Raises:
+            TsvadError: no such file, or a broken one.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise TsvadError(f"{path}: nothing is calibrated yet; run `tsvad calibrate` first") from None
+        except ValidationError as error:
+            message = error.errors()[0]["msg"]
+            raise TsvadError(f"{path}: not a calibration ({message}); run `tsvad calibrate` again") from None
+
+
+class Description(_Part):
+    """``detector.json``."""
+
+    format: int
+    made_by: str
+    """The program's version."""
+    recipe: str
+    pictures: Pictures
+    recovery: Recovery
+    retrieval: Retrieval
+    calibration: Calibration
+    weights: dict[str, float]
+    """Stream → its weight in the fusion."""
+
+
+class Bundle:
+    """A bundle that was opened: described and, unless told otherwise, checked file by file.
+
+    Args:
+        folder: the bundle, or a run folder with one in ``detector/``.
+
+    Raises:
+        BundleError: no bundle there; a file that is missing, altered, or of a newer version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder = Path(folder)
+        self.folder = folder if (folder / DESCRIPTION).exists() or (folder / SUMS).exists() else folder / "detector"
+        if not (self.folder / SUMS).is_file():
+            raise BundleError(
+                f"{folder} is no detector: it has no {SUMS}; give the folder that `tsvad pack RUN --out FOLDER` wrote"
+            )
+        self.hashes = _check(self.folder)
+        self.description = _describe(self.folder / DESCRIPTION)
+
+    @property
+    def identity(self) -> str:
+        """A hash of the whole bundle: of its sums."""
+        return hashlib.sha256("".join(sorted(self.hashes.values())).encode()).hexdigest()
+
+    def path(self, name: str) -> Path:
+        """One of its files."""
+        return self.folder / name
+
+    @property
+    def recovery_snippet(self) -> Snippet:
+        """Context recovery's frames."""
+        return Snippet.predicting(self.description.recovery.length, self.description.recovery.interval)
+
+    @property
+    def retrieval_snippet(self) -> Snippet:
+        """Knowledge retrieval's frames."""
+        return Snippet.centred(self.description.retrieval.length, self.description.retrieval.interval)
+
+    @cached_property
+    def snippets(self) -> dict[str, Snippet]:
+        """Stream → its frames."""
+        return {"recovery": self.recovery_snippet, "retrieval": self.retrieval_snippet}
+
+    @cached_property
+    def views(self) -> Views:
+        """What the nets see of a frame."""
+        pictures = self.description.pictures
+        return Views(pictures.size, tuple(Region(*region) for region in pictures.regions))
+
+
+def write_bundle(folder: Path, description: Description, files: Mapping[str, Path]) -> None:
+    """Writes a bundle, whole or not at all; one that is there already is replaced.
+
+    Args:
+        folder: to write.
+        description: of it.
+        files: name in the bundle → the file that is copied there.
+    """
+    with _whole_folder(folder) as partial:
+        for name, source in files.items():
+            target = partial / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        write_text(partial / DESCRIPTION, description.model_dump_json(indent=1) + "\n")
+        names = sorted((*files, DESCRIPTION))
+        write_text(partial / SUMS, "".join(f"{_sha256(partial / name)}  {name}\n" for name in names))
+
+
+def copy_bundle(bundle: Bundle, folder: Path) -> None:
+    """The same bundle in another folder, byte for byte.
+
+    Raises:
+        BundleError: something else lies there.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / SUMS).exists():
+        raise BundleError(f"{folder} is not empty and no detector; choose another --out")
+    with _whole_folder(folder) as partial:
+        for name in (*bundle.hashes, SUMS):
+            target = partial / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.path(name), target)
+
+
+def _check(folder: Path) -> dict[str, str]:
+    """Name → hash of every file, all as `SHA256SUMS` says."""
+    hashes = {}
+    for line in (folder / SUMS).read_text("utf-8", errors="replace").splitlines():
+        digest, gap, name = line[:64], line[64:66], line[66:]
+        plain = Path(name).parts
+        if gap != "  " or len(digest) != 64 or not plain or ".." in plain or Path(name).is_absolute():
+            raise BundleError(f"{folder / SUMS} is altered or cut short; copy the detector again")
+        hashes[name] = digest
+    if DESCRIPTION not in hashes:
+        raise BundleError(f"{folder / SUMS} is altered: it does not name {DESCRIPTION}; copy the detector again")
+    for name, digest in hashes.items():
+        if not (folder / name).is_file():
+            raise BundleError(f"{folder / name}, which {SUMS} names, is missing; copy the detector again, whole")
+        if _sha256(folder / name) != digest:
+            raise BundleError(f"{folder / name} is not what {SUMS} says: one of the two is altered; copy it again")
+    return hashes
+
+
+def _describe(path: Path) -> Description:
+    try:
+        values: Any = json.loads(path.read_text("utf-8"))
+        found = values.get("format")
+        if isinstance(found, int) and found > FORMAT:
+            raise BundleError(
+                f"{path}: a detector of format {found}, made by twostream-vad {values.get('made_by')}; this program "
+                f"reads format {FORMAT}: upgrade it"
+            )
+        return Description.model_validate(values)
+    except (ValueError, AttributeError) as error:
+        if isinstance(error, BundleError):
+            raise
+        message = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise BundleError(f"{path}: not a detector's description ({message}); pack the run again") from None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside ``folder`` that takes its name when the block ends well."""
+    partial, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("part", "old"))
+    for left in (partial, old):
+        shutil.rmtree(left, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            folder.rename(old)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

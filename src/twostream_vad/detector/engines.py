@@ -1,0 +1,115 @@
+"""The nets behind the streams, computed by torch; another engine is one more class of each kind."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..nets.device import pick_device
+from ..nets.hashnet import HashNet
+from ..nets.i3d import I3D, load_encoder
+from ..nets.stunet import STUNet
+from ..storage import fill, load_tensors
+
+
+class TorchPredictor:
+    """A `Predictor`: a trained STUNet, put into eval mode.
+
+    Args:
+        net: with its weights.
+        device: where it computes; None: CUDA where there is one.
+    """
+
+    def __init__(self, net: STUNet, device: torch.device | None = None) -> None:
+        self.device = device or pick_device()
+        self.net = _ready(net, self.device)
+
+    @classmethod
+    def load(
+        cls, path: Path, *, width: float, size: int, residual: bool, device: torch.device | None = None
+    ) -> "TorchPredictor":
+        """Of a model file.
+
+        Raises:
+            CheckpointError: no such file, a broken one, or tensors of another net.
+        """
+        net = STUNet(width, size, residual=residual)
+        fill(net, load_tensors(path)[0], path)
+        return cls(net, device)
+
+    def __call__(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, 8, S, S) → (N, 3, S, S)."""
+        return _computed(self.net, seen, self.device)[:, :, 0].cpu().numpy()
+
+
+class TorchEncoder:
+    """A `ClipEncoder`: an I3D with its last ReLU, put into eval mode."""
+
+    def __init__(self, net: I3D, source: str = "", device: torch.device | None = None) -> None:
+        self.device, self.source = device or pick_device(), source
+        self.values = net.cells**2 * net.out_channels
+        self.net = _ready(net, self.device)
+
+    @classmethod
+    def load(
+        cls, path: Path, *, width: float, size: int, cells: int, source: str = "", device: torch.device | None = None
+    ) -> "TorchEncoder":
+        """The encoder in a weights file, of an I3D or of a whole STUNet.
+
+        Raises:
+            CheckpointError: no such file, a broken one, or tensors of another width.
+        """
+        net = I3D(width, size, cells, final_relu=True)
+        fill(net, load_encoder(path), path)
+        return cls(net, source or str(path), device)
+
+    def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, 8, S, S) → (N, values)."""
+        pooled = _computed(self.net, clips, self.device)
+        return pooled.float().reshape(len(clips), self.values).cpu().numpy()
+
+
+class TorchHasher:
+    """A `Hasher`: a trained HashNet on the CPU, put into eval mode."""
+
+    def __init__(self, net: HashNet) -> None:
+        self.net = net.eval()
+
+    @classmethod
+    def load(cls, path: Path, *, values: int, tables: int, bits: int) -> "TorchHasher":
+        """Of a model file.
+
+        Raises:
+            CheckpointError: no such file, a broken one, or tensors of another net.
+        """
+        net = HashNet(values, tables, bits)
+        fill(net, load_tensors(path)[0], path)
+        return cls(net)
+
+    def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
+        """(N, values) → (N, b, r)."""
+        with torch.inference_mode():
+            # Copied: torch wants memory that it may write to, and a memory map is read-only.
+            codes: Tensor = self.net(torch.from_numpy(np.array(features, dtype=np.float32)))
+            return codes.numpy()
+
+
+def encoder_tensors(path: Path) -> Mapping[str, Tensor]:
+    """The encoder's tensors alone, of an I3D or of a whole STUNet."""
+    return load_encoder(path)
+
+
+def _ready(net: nn.Module, device: torch.device) -> nn.Module:
+    ready: nn.Module = net.eval().to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return ready
+
+
+def _computed(net: nn.Module, clips: NDArray[np.float32], device: torch.device) -> Tensor:
+    with torch.inference_mode():
+        given = torch.from_numpy(clips).to(device).contiguous(memory_format=torch.channels_last_3d)
+        found: Tensor = net(given)
+        return found

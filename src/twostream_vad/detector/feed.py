@@ -1,0 +1,88 @@
+"""The line that every frame goes along: clock → tick → view → clip → each stream's score. Files and cameras alike."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import TsvadError
+from ..scores.stream import ClipBuffer, Stream
+from ..video.ticks import Clock, Resampler
+from ..video.views import Views
+
+Image = NDArray[np.uint8]
+
+
+class Feed:
+    """Frames in, raw scores out; holds the views of the longest snippet and no more.
+
+    Args:
+        streams: by name.
+        rate: ticks a second that the streams have learned.
+        source_rate: frames a second, as far as is known before any has come; None: as the streams'.
+        scored: snippets whose score is known already, by stream: no net looks at them.
+    """
+
+    def __init__(
+        self,
+        streams: Mapping[str, Stream],
+        rate: float,
+        source_rate: float | None = None,
+        scored: Mapping[str, int] | None = None,
+    ) -> None:
+        self.streams, self.clock = streams, Clock(source_rate or rate)
+        self.resampler: Resampler[Image] = Resampler(rate)
+        self.time = 0.0
+        """Seconds of the last frame since the first, on the feed's own clock."""
+        self.clips: dict[str, Tensor | None] = dict.fromkeys(streams)
+        """Each stream's last clip, (1, crops, 3, T, S, S)."""
+        self._buffers = {name: ClipBuffer(stream.snippet, batch=1) for name, stream in streams.items()}
+        self._scored = dict(scored or {})
+        self._shape: tuple[int, ...] | None = None
+        self._tick = 0
+
+    @property
+    def ticks(self) -> int:
+        """Ticks that have been decided on."""
+        return self.resampler.ticks
+
+    def push(self, image: Image, stamp: float | None) -> list[dict[str, float]]:
+        """Takes a frame; gives for each tick that is decided now the raw score of every stream that has a new one.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            stamp: the frame's time in seconds, from any origin; None: not known.
+
+        Raises:
+            TsvadError: the frame is not as large as the ones before.
+        """
+        self._check(image)
+        self.time = self.clock.read(stamp)
+        return [self._tell(taken) for taken in self.resampler.push(self.time, image, self.clock.step)]
+
+    def _tell(self, image: Image) -> dict[str, float]:
+        seen: dict[Views, Tensor] = {}  # streams that look alike share a view
+        found = {}
+        for name, stream in self.streams.items():
+            if self._tick < self._scored.get(name, 0):
+                continue  # a snippet that begins here is scored already
+            if stream.views not in seen:
+                seen[stream.views] = stream.views.scored(image)
+            clips = self._buffers[name].push(seen[stream.views])
+            if clips is not None:
+                self.clips[name] = clips
+                found[name] = float(stream.score(clips)[0])
+        self._tick += 1
+        return found
+
+    def _check(self, image: Image) -> None:
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            what = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise TsvadError(f"a frame must be a uint8 array (H, W, 3), RGB, got {what}")
+        if self._shape not in (None, image.shape):
+            raise TsvadError(
+                f"a frame of {image.shape[1]} x {image.shape[0]} pixels came after frames of another size: "
+                "a camera that changes its size needs a new watcher"
+            )
+        self._shape = image.shape

@@ -1,0 +1,113 @@
+"""A detector at work on a live camera: a frame goes in, its score comes out."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TsvadError
+from ..scores.causal import CausalStream
+from ..scores.fusion import fuse_now
+from .feed import Feed, Image
+
+if TYPE_CHECKING:
+    from ..retrieval.exemplars import Match
+    from .detector import Detector
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """What a detector says of one frame.
+
+    Attributes:
+        index: frames before it.
+        time: seconds since the first frame, on the watcher's monotone clock.
+        fused: causal score on the scale of normal video (0 ordinary, 1 what 1 % of normal reaches, times the weights);
+            NaN until a stream has seen its first snippet.
+        streams: each stream's own causal score, NaN likewise.
+        alarm: whether ``fused`` is at the threshold or above.
+        raw: each stream's new raw scores, one a tick that this frame decided; empty where it decided none.
+    """
+
+    index: int
+    time: float
+    fused: float
+    streams: Mapping[str, float]
+    alarm: bool
+    raw: Mapping[str, tuple[float, ...]]
+    _watcher: "Watcher" = field(repr=False, compare=False)
+
+    def heat(self) -> NDArray[np.float32] | None:
+        """Where the frame is unlike its prediction, (H, W), computed now; None until there has been a prediction.
+
+        Raises:
+            TsvadError: the watcher has gone on to another frame.
+        """
+        return self._watcher._heat(self.index)
+
+    def nearest(self) -> "Match | None":
+        """The normal event nearest to the last snippet, computed now; None until there has been one.
+
+        Raises:
+            TsvadError: the watcher has gone on to another frame.
+        """
+        return self._watcher._nearest(self.index)
+
+
+class Watcher:
+    """Scores frames as they come. Every frame costs the same, in time and memory, for as long as it runs.
+
+    Args:
+        detector: may be shared by any number of watchers.
+        rate: frames a second of the camera, as far as is known; None: as the detector's. Stamps tell.
+    """
+
+    def __init__(self, detector: "Detector", rate: float | None = None) -> None:
+        self.detector, self.frames = detector, 0
+        self.feed = Feed(detector.streams, detector.rate, rate)
+        self._causal = {
+            name: CausalStream(stream.snippet, detector.scales[name]) for name, stream in detector.streams.items()
+        }
+        self._shape = (0, 0)
+
+    @property
+    def corrected(self) -> int:
+        """Time stamps that were missing, went back or leapt, and were put right."""
+        return self.feed.clock.corrected
+
+    def push(self, image: Image, time: float | None = None) -> FrameScore:
+        """The next frame's score.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, all of one size.
+            time: seconds from any origin, such as a stream's time stamps; None: a usual step after the one before.
+
+        Raises:
+            TsvadError: no such image, or one of another size than before.
+        """
+        raw: dict[str, list[float]] = {name: [] for name in self._causal}
+        for told in self.feed.push(image, time):
+            for name, score in told.items():
+                self._causal[name].push(score)
+                raw[name].append(score)
+        streams = {name: stream.score for name, stream in self._causal.items()}
+        fused = fuse_now(streams, self.detector.weights)
+        alarm = not math.isnan(fused) and fused >= self.detector.threshold
+        index, self.frames, self._shape = self.frames, self.frames + 1, image.shape[:2]
+        told_raw = {name: tuple(scores) for name, scores in raw.items() if scores}
+        return FrameScore(index, self.feed.time, fused, streams, alarm, told_raw, self)
+
+    def _heat(self, index: int) -> NDArray[np.float32] | None:
+        self._present(index)
+        return self.detector.heat(self.feed.clips, *self._shape)
+
+    def _nearest(self, index: int) -> "Match | None":
+        self._present(index)
+        return self.detector.nearest(self.feed.clips)
+
+    def _present(self, index: int) -> None:
+        if index != self.frames - 1:
+            raise TsvadError(f"frame {index} is gone, the watcher is at {self.frames - 1}: ask before the next push")

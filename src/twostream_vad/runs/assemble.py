@@ -1,0 +1,123 @@
+"""The streams of a run that is being fitted, from its own files; once it is packed, everything takes the bundle."""
+
+import json
+from pathlib import Path
+
+from ..detector.engines import TorchEncoder, TorchHasher, TorchPredictor
+from ..recovery.places import Places
+from ..recovery.selection import load_selection
+from ..recovery.stream import RecoveryStream
+from ..recovery.windows import AllWindows
+from ..retrieval.stream import Encoding, RetrievalStream
+from ..retrieval.tables import HashTables
+from ..scores.stream import Stream
+from ..storage import typed
+from ..video.snippets import Snippet
+from ..video.views import Region, Views, corridor_grid
+from .run import Run, RunError
+
+
+def views(run: Run) -> Views:
+    """Resize and crops of the run's recipe."""
+    settings = run.recipe.view
+    if settings.regions == "corridor":
+        return Views(settings.size, corridor_grid())
+    return Views(settings.size, tuple(Region(*region) for region in settings.regions))
+
+
+def predictor(run: Run) -> TorchPredictor:
+    """The trained STUNet."""
+    settings = run.recipe.recovery
+    return TorchPredictor.load(
+        run.path("recovery/model.safetensors"),
+        width=settings.width,
+        size=run.recipe.view.size,
+        residual=settings.residual,
+    )
+
+
+def all_windows(run: Run) -> AllWindows:
+    """Context recovery without a chosen score, with what is normal at each place where that was measured."""
+    settings, path = run.recipe.recovery, run.path("recovery/places.safetensors")
+    normal = Places.load(path).normal if settings.per_place is not False and path.exists() else None
+    return AllWindows(predictor(run), settings, views(run), normal)
+
+
+def recovery_stream(run: Run) -> RecoveryStream:
+    """Context recovery with its chosen score."""
+    windows, how = all_windows(run), load_selection(run.path("recovery/selection.json"))[0]
+    normal = windows.normal.get(how.window)
+    stride = windows.settings.window_stride
+    return RecoveryStream(windows.predictor, windows.snippet, windows.views, how, stride, normal)
+
+
+def encoder_file(run: Run) -> tuple[Path, str]:
+    """The weights of retrieval's encoder, as the recipe says, and what tells them from others.
+
+    Raises:
+        RunError: pretrained weights are wanted and none are named.
+    """
+    settings = run.recipe.retrieval
+    pretrained = settings.pretrained or run.recipe.recovery.pretrained
+    if settings.encoder == "recovery":
+        return run.path("recovery/model.safetensors"), run.identity("train-recovery")
+    if settings.encoder == "pace":
+        return run.path("retrieval/encoder/model.safetensors"), run.identity("train-encoder")
+    if pretrained is not None:
+        return Path(pretrained), pretrained
+    raise RunError(
+        "the recipe wants a pretrained encoder for retrieval: give it with `--set retrieval.pretrained="
+        "FILE.safetensors`, or train one without labels with `--set retrieval.encoder=pace`"
+    )
+
+
+def encoder_width(run: Run) -> float:
+    """Width of retrieval's encoder."""
+    return 1.0 if run.recipe.retrieval.encoder == "pretrained" else run.recipe.recovery.width
+
+
+def encoding(run: Run) -> Encoding:
+    """Retrieval's encoder, what it sees, and what its features are rounded to."""
+    settings, (weights, source) = run.recipe.retrieval, encoder_file(run)
+    size, width = run.recipe.view.size, encoder_width(run)
+    encoder = TorchEncoder.load(weights, width=width, size=size, cells=settings.cells, source=source)
+    snippet = Snippet.centred(settings.length, settings.interval)
+    return Encoding(encoder, snippet, views(run), settings.feature_dtype)
+
+
+def hasher(run: Run, values: int) -> TorchHasher:
+    """The trained HashNet, of features of so many values."""
+    settings = run.recipe.retrieval
+    path = run.path("retrieval/model.safetensors")
+    return TorchHasher.load(path, values=values, tables=settings.tables, bits=settings.bits)
+
+
+def retrieval_stream(run: Run) -> RetrievalStream:
+    """Knowledge retrieval with its tables."""
+    encodes, tables = encoding(run), HashTables.load(run.path("retrieval/tables.safetensors"))
+    return RetrievalStream(encodes, hasher(run, encodes.encoder.values), tables)
+
+
+def streams(run: Run) -> dict[str, Stream]:
+    """Both, by name."""
+    return {"recovery": recovery_stream(run), "retrieval": retrieval_stream(run)}
+
+
+def fusion_weights(run: Run) -> dict[str, float]:
+    """Stream → its weight."""
+    return {"recovery": run.recipe.fusion.recovery, "retrieval": rated_weights(run)[0][0]}
+
+
+def rated_weights(run: Run) -> list[tuple[float, float | None]]:
+    """Weights of retrieval and their mean micro-AUC on pseudo-anomalies, best first; none where the weight is fixed.
+
+    Raises:
+        RunError: no weight is chosen yet, or the file is broken.
+    """
+    path, command = run.path("results/weight.json"), f"`tsvad retrieval select-weight {typed(run.folder)}"
+    try:
+        return [(float(weight), auc) for weight, auc in json.loads(path.read_text("utf-8"))]
+    except FileNotFoundError:
+        raise RunError(f"{path} is not there; run {command}` first") from None
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{path} is broken ({error}); run {command} --redo`") from None

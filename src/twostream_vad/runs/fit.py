@@ -1,0 +1,80 @@
+"""Runs stages: each once, resumed when it was stopped, all of them in order."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from ..progress import Progress, silent
+from .pipeline import STAGES
+from .run import Run
+
+Bar = Callable[[str], AbstractContextManager[Progress]]
+"""Shows the progress of a stage, by its command."""
+
+
+@contextmanager
+def unshown(_: str) -> Iterator[Progress]:
+    """A `Bar` that shows nothing."""
+    yield silent
+
+
+def run_stage(run: Run, name: str, *, redo: bool = False, progress: Progress = silent, **options: Any) -> None:
+    """Begins a stage, or resumes it; marks it as done at the end, or as stopped half-way. Done already: does nothing.
+
+    Args:
+        run: where it works.
+        name: of the stage.
+        redo: replaces its outputs.
+        progress: told how far it is.
+        options: of its function.
+
+    Raises:
+        RunError: an earlier stage is not done, or the outputs there come of other settings.
+    """
+    file, _, function = STAGES[name].work.partition(":")
+    work = getattr(import_module(f"{__package__}.stages.{file}"), function)
+    torch.manual_seed(run.recipe.seed)
+    if not run.begin(name, redo=redo):
+        return
+    done = False
+    try:
+        work(run, progress, **options)
+        done = True
+    finally:
+        run.end(name, done=done)
+
+
+def wanted_stages(run: Run) -> list[str]:
+    """The stages that `fit` runs: no scoring without test videos, no encoder where the recipe trains none."""
+    left_out = set() if run.dataset.testing else {"score-recovery", "score-retrieval", "fuse"}
+    if run.recipe.retrieval.encoder != "pace":
+        left_out.add("train-encoder")
+    return [name for name in STAGES if name not in left_out]
+
+
+def fit(run: Run, *, redo: bool = False, bar: Bar = unshown, prepared: Callable[[], object] = lambda: None) -> None:
+    """All stages in order, going on where a stopped fit was.
+
+    Args:
+        run: new, or stopped.
+        redo: replaces what was made with other settings.
+        bar: shows each stage's progress.
+        prepared: called when the frames are ready and before anything is trained.
+
+    Raises:
+        RunError: outputs come of other settings and ``redo`` is not given.
+    """
+    if not redo:
+        run.refuse_stale()  # before the first stage begins and takes the settings over
+    _fit(run, "prepare", redo, bar)
+    prepared()
+    for name in wanted_stages(run)[1:]:
+        _fit(run, name, redo, bar)
+
+
+def _fit(run: Run, name: str, redo: bool, bar: Bar) -> None:
+    with bar(STAGES[name].command) as progress:
+        run_stage(run, name, redo=redo and run.is_stale(name), progress=progress)

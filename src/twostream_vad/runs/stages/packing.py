@@ -1,0 +1,106 @@
+"""The stage that writes the detector: all that scoring needs, in one folder that stands on its own."""
+
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ...detector.bundle import (
+    ENCODER,
+    EXEMPLARS,
+    FORMAT,
+    HASHNET,
+    NORMAL,
+    PREDICTOR,
+    TABLES,
+    Bundle,
+    Calibration,
+    Description,
+    Pictures,
+    Recovery,
+    Retrieval,
+    write_bundle,
+)
+from ...nets.i3d import load_encoder
+from ...progress import Progress
+from ...recovery.places import Places
+from ...recovery.selection import load_selection
+from ...retrieval.features import FeatureSet
+from ...storage import save_tensors
+from ...video.views import MEAN, STD
+from ..assemble import encoder_file, encoder_width, fusion_weights, views
+from ..run import Run
+from ..videos import learned_rate, training_videos
+
+LOOKS = 5
+"""Training videos whose first frame tells whether the camera is gray."""
+
+
+def pack(run: Run, progress: Progress) -> None:
+    """Writes ``detector/``."""
+    description = _describe(run)
+    with TemporaryDirectory() as temporary:
+        encoder, normal = Path(temporary) / "encoder.safetensors", Path(temporary) / "normal.safetensors"
+        save_tensors(encoder, load_encoder(encoder_file(run)[0]), {"kind": "i3d"})
+        files = {
+            PREDICTOR: run.path("recovery/model.safetensors"),
+            ENCODER: encoder,
+            HASHNET: run.path("retrieval/model.safetensors"),
+            TABLES: run.path("retrieval/tables.safetensors"),
+            EXEMPLARS: run.path("retrieval/exemplars.safetensors"),
+        }
+        how = description.recovery.how
+        if how.per_place:
+            measured = Places.load(run.path("recovery/places.safetensors")).normal[how.window]
+            save_tensors(normal, {"normal": measured}, {"kind": "normal", "window": str(how.window)})
+            files[NORMAL] = normal
+        write_bundle(run.path("detector"), description, files)
+    Bundle(run.path("detector"))  # as everybody else will open it
+    progress(1, 1)
+
+
+def _describe(run: Run) -> Description:
+    recovery, retrieval = run.recipe.recovery, run.recipe.retrieval
+    how = load_selection(run.path("recovery/selection.json"))[0]
+    return Description(
+        format=FORMAT,
+        made_by=version("twostream-vad"),
+        recipe=run.recipe.name,
+        pictures=_pictures(run),
+        recovery=Recovery(
+            length=recovery.length,
+            interval=recovery.interval,
+            width=recovery.width,
+            residual=recovery.residual,
+            stride=recovery.window_stride,
+            how=how,
+        ),
+        retrieval=Retrieval(
+            length=retrieval.length,
+            interval=retrieval.interval,
+            width=encoder_width(run),
+            cells=retrieval.cells,
+            values=FeatureSet.load(run.path("retrieval/features/training")).values,
+            dtype=retrieval.feature_dtype,
+            tables=retrieval.tables,
+            bits=retrieval.bits,
+        ),
+        calibration=Calibration.load(run.path("calibration/scale.json")),
+        weights=fusion_weights(run),
+    )
+
+
+def _pictures(run: Run) -> Pictures:
+    look, videos = views(run), list(training_videos(run).values())
+    firsts = [video.read(0) for video in videos[:LOOKS]]
+    height, width = firsts[0].shape[:2]
+    return Pictures(
+        size=look.size,
+        regions=tuple((region.x, region.y, region.width, region.height) for region in look.regions),
+        crops=look.count(height, width),
+        mean=MEAN,
+        deviation=STD,
+        rate=learned_rate(run),
+        height=height,
+        width=width,
+        gray=all(bool((image == image[:, :, :1]).all()) for image in firsts),
+    )

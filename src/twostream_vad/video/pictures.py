@@ -1,0 +1,31 @@
+"""Frames as small JPEGs: for exemplars, pages and alarms."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH = 192
+QUALITY = 60
+
+
+def thumbnail(image: NDArray[np.uint8], width: int = WIDTH) -> bytes:
+    """A frame, (H, W, 3) RGB, as a JPEG that is ``width`` pixels wide; a narrower frame keeps its size."""
+    return jpeg(narrowed(image, width))
+
+
+def narrowed(image: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    """A frame, (H, W, 3) RGB, at most ``width`` pixels wide."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"a frame must be uint8 of shape (H, W, 3), got {image.dtype} of shape {image.shape}")
+    if image.shape[1] <= width:
+        return image
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def jpeg(image: NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) RGB as a JPEG."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    assert done, "OpenCV writes JPEG"
+    return encoded.tobytes()

@@ -1,0 +1,150 @@
+"""Time as a part of the input: one monotone clock for files and cameras, and the frames at a detector's ticks.
+
+A detector has learned how far things move from one of its ticks to the next. Video of another rate, or of a variable
+one, is resampled by its time stamps: at each tick stands the frame nearest in time, never a mixture of two.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from statistics import median_low
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .source import FrameSource
+
+LEAP = 10
+"""Usual steps that a clock may go on by at once; more is a clock that was set, or a stream joined to another."""
+RECENT = 25
+"""Steps whose median is the usual one."""
+SAME = 0.05
+"""Share of a tick by which a frame may miss it and still set the clock of the ticks: so a rate within 5 % counts as the
+detector's own, and neither drift nor the rounding of stamps ever drops or doubles a frame."""
+ROUNDING = 1e-6
+"""Of a step: sums of float seconds."""
+
+T = TypeVar("T")
+Image = NDArray[np.uint8]
+
+
+class Clock:
+    """Stamps as cameras and files give them → seconds since the first frame, each later than the one before.
+
+    A stamp that is missing, does not advance, or leaps more than ten usual steps goes on by the usual step.
+
+    Args:
+        rate: frames a second, as far as is known before the first frames have come.
+
+    Attributes:
+        corrected: stamps that were put right so far.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._steps = deque([1 / rate], maxlen=RECENT)
+        self._began: float | None = None
+        self._stamp, self._now = 0.0, -1.0
+        self.corrected = 0
+
+    @property
+    def step(self) -> float:
+        """The usual step in seconds: the median of the last ones."""
+        return median_low(self._steps)
+
+    def read(self, stamp: float | None) -> float:
+        """The next frame's time in seconds; the first frame's is 0."""
+        given = stamp is not None and np.isfinite(stamp)
+        if self._now < 0:
+            self._stamp = float(stamp) if stamp is not None and given else 0.0
+            self._began, self._now = self._stamp, 0.0
+            self.corrected += not given
+            return 0.0
+        assert self._began is not None
+        usual = self.step
+        step = float(stamp) - self._stamp if stamp is not None and given else 0.0
+        if step > 0:
+            self._steps.append(step)  # a leap too: where it comes again and again it is the rate
+        if 0 < step <= LEAP * usual:
+            self._stamp += step
+            self._now = self._stamp - self._began
+            return self._now
+        self.corrected += 1
+        self._now += usual
+        self._stamp = float(stamp) if stamp is not None and given else self._stamp + usual
+        self._began = self._stamp - self._now
+        return self._now
+
+
+class Resampler(Generic[T]):
+    """Which frames stand at the ticks of a detector, as frames come; a frame is decided on when the next is nearer.
+
+    Args:
+        rate: ticks a second.
+
+    Attributes:
+        ticks: given out so far.
+        frames: taken so far.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._step = 1 / rate
+        self._next, self._before = 0.0, 0.0
+        self._held: T | None = None
+        self.ticks, self.frames = 0, 0
+
+    @property
+    def resampled(self) -> bool:
+        """Whether a frame was left out or taken twice so far."""
+        return self.ticks != self.frames
+
+    def push(self, time: float, frame: T, usual: float) -> list[T]:
+        """Frames for the ticks that are decided now: none, this one, the one before, some of them several times.
+
+        Args:
+            time: seconds, later than the frame before.
+            frame: whatever stands for it.
+            usual: seconds to the next frame, as is to be expected.
+        """
+        taken: list[T] = []
+        if self.frames == 0 or abs(time - self._next) <= SAME * self._step:
+            taken.append(frame)
+            self._next = time + self._step
+        else:
+            middle, near = (self._before + time) / 2, usual / 2 - ROUNDING * self._step
+            while self._next <= middle + ROUNDING * self._step:
+                assert self._held is not None
+                taken.append(self._held)
+                self._next += self._step
+            while self._next <= time or self._next - time < near:
+                taken.append(frame)
+                self._next += self._step
+        self._before, self._held = time, frame
+        self.frames += 1
+        self.ticks += len(taken)
+        return taken
+
+
+def ticks_of(times: Iterable[float], source_rate: float, rate: float) -> NDArray[np.int64]:
+    """The last tick that stands before or at each frame, (frames,), counted from 0; ``range(frames)`` at equal rates.
+
+    Args:
+        times: seconds of each frame.
+        source_rate: frames a second.
+        rate: ticks a second.
+    """
+    resampler: Resampler[int] = Resampler(rate)
+    clock, found = Clock(source_rate), []
+    for index, time in enumerate(times):
+        now = clock.read(time)
+        resampler.push(now, index, clock.step)
+        found.append(resampler.ticks - 1)
+    return np.array(found, np.int64)
+
+
+def at_ticks(source: FrameSource, rate: float) -> Iterator[Image]:
+    """The images of a source at ``rate`` ticks a second; all of its frames where that is its own rate."""
+    resampler: Resampler[Image] = Resampler(rate)
+    clock = Clock(source.rate)
+    for frame in source:
+        now = clock.read(frame.time)
+        yield from resampler.push(now, frame.image, clock.step)
