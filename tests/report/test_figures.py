@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twostream_vad.report.figures import LABELLED, curves_figure, save_figure, timeline_figure
-from twostream_vad.report.page import CurvePlot
+from twostream_vad.report.model import CurvePlot
 
 SERIES = {"recovery": np.linspace(0, 1, 50), "fused": np.linspace(1, 2, 50)}
 LABELS = np.repeat([0, 1, 0, 1, 0], 10)

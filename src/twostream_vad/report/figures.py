@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..storage import whole_file
-from .page import CurvePlot, label_spans
+from .model import CurvePlot
+from .page import label_spans
 
 # Okabe and Ito 2008; the main curve is black.
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -8,7 +8,7 @@ from ..runs.localise import HeatMaps
 from ..runs.run import Run
 from ..scores.files import read_scores
 from ..video.frames import ImageFolder
-from .page import Card
+from .model import Card
 from .thumbnails import Thumbnails, heat_overlay, heat_picture, thumbnail
 
 STRIP = 4

@@ -17,7 +17,8 @@ from ..runs.run import Run
 from ..scores.causal import cold_start
 from ..scores.files import read_scores
 from .figures import curves_figure, save_figure, timeline_figure
-from .page import CardGroup, Cell, CurvePlot, Page, Table, VideoPanel, write_page
+from .model import CardGroup, Cell, CurvePlot, Page, Table, VideoPanel
+from .page import write_page
 from .painter import Painter
 from .thumbnails import thumbnail_step
 
