@@ -1,10 +1,14 @@
 """Figures: what is drawn, and that the same figure gives the same file."""
 
+import subprocess
+import sys
 from pathlib import Path
+from pkgutil import iter_modules
 
 import numpy as np
 import pytest
 
+import twostream_vad.report
 from twostream_vad.report.figures import LABELLED, curves_figure, save_figure, timeline_figure
 from twostream_vad.report.model import CurvePlot
 
@@ -63,3 +67,11 @@ def test_the_same_figure_gives_the_same_file(tmp_path: Path, suffix: str) -> Non
 def test_another_suffix_is_refused_and_the_known_ones_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.gif.*\.pdf, \.png, \.svg"):
         save_figure(timeline_figure(SERIES, 25.0), tmp_path / "a.gif")
+
+
+def test_the_room_is_imported_without_matplotlib() -> None:
+    names = [f"twostream_vad.report.{module.name}" for module in iter_modules(twostream_vad.report.__path__)]
+    assert "twostream_vad.report.figures" in names
+    code = f"import sys, {', '.join(names)}; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

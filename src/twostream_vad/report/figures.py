@@ -1,19 +1,20 @@
 """Pictures for a paper, vector or PNG, in Okabe and Ito's colours: timelines, ROC and PR curves."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..storage import whole_file
 from .model import CurvePlot
 from .page import label_spans
+
+if TYPE_CHECKING:  # matplotlib takes a second, and a page needs none: it is imported where a figure is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito 2008; the main curve is black.
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -43,7 +44,7 @@ def timeline_figure(
     labels: NDArray[np.generic] | None = None,
     threshold: float | None = None,
     title: str = "",
-) -> Figure:
+) -> "Figure":
     """A video's scores over time, its labelled stretches shaded.
 
     Args:
@@ -61,7 +62,7 @@ def timeline_figure(
         lengths["labels"] = len(labels)
     if not series or len(set(lengths.values())) > 1 or not rate > 0:
         raise ValueError(f"a timeline needs series of one length and a rate above 0, got {lengths} at {rate}")
-    with mpl.rc_context(STYLE):
+    with _styled():
         figure, axes = _empty(2 * COLUMN, 1.9)
         if labels is not None:
             for i, (start, end) in enumerate(label_spans(labels)):
@@ -79,9 +80,9 @@ def timeline_figure(
         return figure
 
 
-def curves_figure(plot: CurvePlot) -> Figure:
+def curves_figure(plot: CurvePlot) -> "Figure":
     """ROC, PR or like curves in one column's width."""
-    with mpl.rc_context(STYLE):
+    with _styled():
         figure, axes = _empty(COLUMN, COLUMN)
         if plot.diagonal:
             axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.7, linestyle=(0, (2, 3)))
@@ -94,7 +95,7 @@ def curves_figure(plot: CurvePlot) -> Figure:
         return figure
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure whole, as its suffix says; without a date, so that the same figure gives the same file.
 
     Raises:
@@ -103,11 +104,21 @@ def save_figure(figure: Figure, path: Path) -> None:
     if path.suffix not in SUFFIXES:
         raise ValueError(f"{path}: {path.suffix or 'no suffix'} is no kind of picture; use {', '.join(SUFFIXES)}")
     undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}[path.suffix]
-    with mpl.rc_context(STYLE), whole_file(path) as temporary:
+    with _styled(), whole_file(path) as temporary:
         figure.savefig(temporary, dpi=300, metadata=undated)
 
 
-def _empty(width: float, height: float) -> tuple[Figure, Axes]:
+def _styled() -> AbstractContextManager[None]:
+    import matplotlib as mpl
+
+    context: AbstractContextManager[None] = mpl.rc_context(STYLE)
+    return context
+
+
+def _empty(width: float, height: float) -> "tuple[Figure, Axes]":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()

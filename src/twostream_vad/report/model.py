@@ -114,9 +114,8 @@ class VideoPanel:
         if self.thumbnails is not None:
             given, step = len(self.thumbnails.frames), self.thumbnails.step
             if given != (samples := -(-self.frames // step)):
-                raise ValueError(
-                    f"{video}: {given} thumbnails, but every {step} of {self.frames} frames makes {samples}"
-                )
+                wanted = f"every {step} of {self.frames} frames makes {samples}"
+                raise ValueError(f"{video}: {given} thumbnails, but {wanted}")
 
 
 @dataclass(frozen=True, slots=True)
