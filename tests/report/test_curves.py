@@ -1,4 +1,4 @@
-"""Curves as SVG: gaps, thinning, escaping."""
+"""Curves as SVG: gaps, thinning, escaping; long ones keep their peaks and their gaps."""
 
 import re
 from html import unescape
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.report.curves import path
+from twostream_vad.report.curves import check_timeline, path, thinned
 from twostream_vad.report.model import CurvePlot, Page
 from twostream_vad.report.page import write_page
 
@@ -69,3 +69,42 @@ def test_names_are_escaped(written: Path) -> None:
     assert not re.search(r"<[xybl]>", drawn)
     (label,) = re.findall(r'aria-label="([^"]*)"', drawn)
     assert unescape(label) == '"<l>'
+
+
+def test_a_short_curve_is_not_thinned() -> None:
+    x, y = np.arange(20.0), np.arange(20.0)
+    assert all(a is b for a, b in zip(thinned(x, y, columns=10), (x, y), strict=True))
+
+
+def test_of_each_column_the_least_and_the_largest_are_kept_where_they_are() -> None:
+    x = np.arange(1000.0)
+    y = np.random.default_rng(1).random(1000)
+    kept_x, kept_y = thinned(x, y, columns=10)
+    expected = {int(pick(y[i : i + 100]) + i) for i in range(0, 1000, 100) for pick in (np.argmin, np.argmax)}
+    assert set(kept_x.astype(int)) == expected
+    np.testing.assert_array_equal(kept_y, y[kept_x.astype(int)])
+    assert (np.diff(kept_x) > 0).all()
+
+
+def test_a_gap_that_fills_a_column_stays_one() -> None:
+    y = np.ones(1000)
+    y[:150] = y[480:730] = np.nan
+    x, kept = thinned(np.arange(1000.0), y, columns=10)
+    assert [(float(a), bool(np.isnan(b))) for a, b in zip(x, kept, strict=True) if a < 100 or np.isnan(b)] == [
+        (0.0, True),
+        (500.0, True),
+        (600.0, True),
+    ]
+
+
+def test_a_curve_without_a_value_is_all_gap() -> None:
+    _, kept = thinned(np.arange(1000.0), np.full(1000, np.inf), columns=10)
+    assert len(kept) == 10
+    assert not np.isfinite(kept).any()
+
+
+def test_times_that_go_back_are_refused_by_the_frame() -> None:
+    with pytest.raises(ValueError, match=r"frame 2 is at 0\.5 s"):
+        check_timeline(np.array([0.0, 1.0, 0.5]), {})
+    with pytest.raises(ValueError, match="frame 1 is at nan s"):
+        check_timeline(np.array([0.0, NAN]), {})
