@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.report.curves import check_timeline, path, thinned
+from twostream_vad.report.curves import check_timeline, svg_path, thinned
 from twostream_vad.report.model import CurvePlot, Page
 from twostream_vad.report.page import write_page
 
@@ -43,7 +43,7 @@ def test_a_value_that_is_not_finite_lifts_the_pen(written: Path) -> None:
 
 
 def test_a_point_between_two_gaps_is_a_dot() -> None:
-    assert path(np.arange(5.0), np.array([1, NAN, 2, NAN, 3])) == "M0.0 1.0h0M2.0 2.0h0M4.0 3.0h0"
+    assert svg_path(np.arange(5.0), np.array([1, NAN, 2, NAN, 3])) == "M0.0 1.0h0M2.0 2.0h0M4.0 3.0h0"
 
 
 def test_a_hundred_thousand_points_are_thinned_and_the_last_is_kept(written: Path) -> None:

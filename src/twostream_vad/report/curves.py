@@ -10,7 +10,7 @@ COLUMNS = 2000
 HAIR = 0.4  # points nearer than this to the last one drawn are left out
 
 
-def path(x: NDArray[np.floating], y: NDArray[np.floating]) -> str:
+def svg_path(x: NDArray[np.floating], y: NDArray[np.floating]) -> str:
     """The ``d`` of an SVG path over the finite points (n,), lifted at the others, y downwards.
 
     Points that nobody could tell apart are left out. A point alone between two gaps is drawn as a dot.
