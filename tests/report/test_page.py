@@ -12,18 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.report.page import (
-    Card,
-    CardGroup,
-    Cell,
-    CurvePlot,
-    Page,
-    Table,
-    Thumbnails,
-    VideoPanel,
-    label_spans,
-    write_page,
-)
+from twostream_vad.report.model import Card, CardGroup, Cell, CurvePlot, Page, Table, VideoPanel
+from twostream_vad.report.page import label_spans, write_page
+from twostream_vad.report.thumbnails import Thumbnails
 
 HOSTILE = "</script><script>alert(1)</script><!--\"'><img src=x onerror=alert(1)>{{script}}\u2028 & 中"
 

@@ -8,17 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.report.page import (
-    Card,
-    CardGroup,
-    Page,
-    Thumbnails,
-    VideoPanel,
-    heat_picture,
-    thumbnail,
-    thumbnail_step,
-    write_page,
-)
+from twostream_vad.report.model import Card, CardGroup, Page, VideoPanel
+from twostream_vad.report.page import write_page
+from twostream_vad.report.thumbnails import Thumbnails, heat_picture, thumbnail, thumbnail_step
 
 pytest.importorskip("selenium", reason="selenium is not installed: pip install selenium")
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad.report import report
-from twostream_vad.report.page import PROTOCOLS
+from twostream_vad.report.model import PROTOCOLS
 from twostream_vad.report.painter import Painter
 from twostream_vad.report.report import write_figures, write_report
 from twostream_vad.runs.evaluate import evaluate

@@ -183,7 +183,7 @@ def _cards(
 
 def _card(alarm: "Alarm", seen: "Explanation", scores: "VideoScores", hottest: float, span: int) -> "AlarmCard":
     from ..report.alarms import AlarmCard
-    from ..report.thumbnails import heat_overlay
+    from ..report.thumbnails import heat_picture
     from ..retrieval.exemplars import sentence
     from ..video.pictures import thumbnail
 
@@ -199,8 +199,8 @@ def _card(alarm: "Alarm", seen: "Explanation", scores: "VideoScores", hottest: f
         last_frame=alarm.last,
         peak_frame=alarm.peak,
         stream=alarm.stream,
-        picture=thumbnail(seen.image, 320),
-        heat=None if seen.heat is None else heat_overlay(seen.image, seen.heat, hottest, 320),
+        picture=thumbnail(seen.image, 480),
+        heat=None if seen.heat is None else heat_picture(seen.heat, hottest),
         sentence="" if match is None else sentence(match, span),
         nearest=() if exemplar is None else exemplar.strip,
         where="" if exemplar is None else f"{exemplar.video}, from frame {exemplar.frame}",

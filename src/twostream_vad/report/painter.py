@@ -12,7 +12,7 @@ from ..runs.curves import TestScores
 from ..runs.localise import HeatMaps
 from ..runs.videos import image_folder
 from ..video.pictures import thumbnail
-from .page import Card
+from .model import Card
 from .thumbnails import Thumbnails, heat_overlay, heat_picture
 
 

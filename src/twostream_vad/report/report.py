@@ -14,7 +14,8 @@ from ..runs.curves import Curves
 from ..runs.evaluate import Result
 from ..scores.causal import cold_start
 from .figures import curves_figure, save_figure, timeline_figure
-from .page import CardGroup, Cell, CurvePlot, Page, Table, VideoPanel, write_page
+from .model import CardGroup, Cell, CurvePlot, Page, Table, VideoPanel
+from .page import write_page
 from .painter import Painter
 from .thumbnails import thumbnail_step
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..video.pictures import WIDTH, jpeg, narrowed
+
 SAMPLES_PER_PAGE = 2500  # of 5 to 11 kB each with their heat maps, base64 included: 12 to 28 MB
-WIDTH = 192
 HEAT_WIDTH = 64  # a heat map is smooth: the browser enlarges it
-QUALITY = 60
 DIMMED = 0.65  # the frame under a heat map, gray and this bright; page.css shows it so too
 
 
@@ -41,11 +41,6 @@ def thumbnail_step(frames: int) -> int:
     return max(1, math.ceil(frames / SAMPLES_PER_PAGE))
 
 
-def thumbnail(image: NDArray[np.uint8], width: int = WIDTH) -> bytes:
-    """A frame, (H, W, 3) RGB, as a JPEG that is ``width`` pixels wide; a narrower frame keeps its size."""
-    return _jpeg(_narrowed(image, width))
-
-
 def heat_picture(heat: NDArray[np.floating], maximum: float = 1.0, width: int = HEAT_WIDTH) -> bytes:
     """A heat map, (h, w) from 0 to ``maximum``, as a small JPEG from black over red to pale yellow (inferno).
 
@@ -53,7 +48,7 @@ def heat_picture(heat: NDArray[np.floating], maximum: float = 1.0, width: int = 
     """
     _check_heat(heat, maximum)
     height = max(1, round(heat.shape[0] * width / heat.shape[1]))
-    return _jpeg(_coloured(heat, maximum, (width, height)))
+    return jpeg(_coloured(heat, maximum, (width, height)))
 
 
 def heat_overlay(
@@ -68,21 +63,12 @@ def heat_overlay(
         width: of the JPEG, in pixels.
     """
     _check_heat(heat, maximum)
-    small = _narrowed(image, width)
+    small = narrowed(image, width)
     height, width = small.shape[:2]
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)[:, :, None] * (DIMMED / 255)
     glow = _coloured(heat, maximum, (width, height)) / 255
     # "screen": black heat leaves the frame as it is
-    return _jpeg(np.rint(255 * (1 - (1 - gray) * (1 - glow))).astype(np.uint8))
-
-
-def _narrowed(image: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ValueError(f"a frame must be uint8 of shape (H, W, 3), got {image.dtype} of shape {image.shape}")
-    if image.shape[1] <= width:
-        return image
-    height = max(1, round(image.shape[0] * width / image.shape[1]))
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return jpeg(np.rint(255 * (1 - (1 - gray) * (1 - glow))).astype(np.uint8))
 
 
 def _check_heat(heat: NDArray[np.floating], maximum: float) -> None:
@@ -99,10 +85,3 @@ def _coloured(heat: NDArray[np.floating], maximum: float, size: tuple[int, int])
     levels = np.rint(np.clip(resized, 0, 1) * 255).astype(np.uint8)
     coloured = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     return np.asarray(coloured, np.uint8)
-
-
-def _jpeg(image: NDArray[np.uint8]) -> bytes:
-    options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
-    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    assert done, "OpenCV writes JPEG"
-    return encoded.tobytes()

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from twostream_vad.report.page import Cell, CurvePlot, Table, Thumbnails, VideoPanel
+from twostream_vad.report.model import Cell, CurvePlot, Table, VideoPanel
+from twostream_vad.report.thumbnails import Thumbnails
 
 
 def test_a_row_of_other_length_is_refused_by_its_name() -> None:

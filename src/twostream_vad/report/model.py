@@ -1,5 +1,6 @@
 """What stands on the report: tables, curves, videos with their timelines, cards. Checked when it is made."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ PROTOCOLS = {
     "causal": "a frame is judged by itself and what came before it, as a camera must",
 }
 
+NUMBER = re.compile(r"([-+−±]?\.?\d.*|[–—-]|n/a)?", re.DOTALL)  # a number, or what says that there is none
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -21,6 +24,9 @@ class Cell:
     text: str
     best: bool = False
     emphasised: bool = False
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,17 @@ class Table:
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) not in (1, len(self.columns)):
-                name = text(row[0]) if row else ""
+                name = str(row[0]) if row else ""
                 raise ValueError(
                     f"table {self.title!r}: {len(row)} cells in the row {name!r}; give {len(self.columns)}, "
                     "one a column, or 1 for a heading"
                 )
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Of each column whether it holds numbers only; the first holds names."""
+        body = [row for row in self.rows if len(row) > 1]
+        return [i > 0 and all(NUMBER.fullmatch(str(row[i]).strip()) for row in body) for i in range(len(self.columns))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +99,23 @@ class VideoPanel:
     note: str = ""
 
     def __post_init__(self) -> None:
+        video = f"video {self.name!r}"
         if self.frames < 1 or not self.rate > 0:
-            raise ValueError(f"video {self.name!r}: {self.frames} frames at {self.rate} a second; both must be above 0")
+            raise ValueError(f"{video}: {self.frames} frames at {self.rate} a second; both must be above 0")
         if self.labels is not None and self.labels.shape != (self.frames,):
-            raise ValueError(f"video {self.name!r}: labels of shape {self.labels.shape} for {self.frames} frames")
+            raise ValueError(f"{video}: labels of shape {self.labels.shape} for {self.frames} frames")
         for protocol in (*self.series, *self.thresholds):
             if protocol not in PROTOCOLS:
-                raise ValueError(f"video {self.name!r}: protocol {protocol!r} is none of {', '.join(PROTOCOLS)}")
+                raise ValueError(f"{video}: protocol {protocol!r} is none of {', '.join(PROTOCOLS)}")
         for protocol, named in self.series.items():
             for name, scores in named.items():
                 if scores.shape != (self.frames,):
-                    what = f"{protocol} {name} of shape {scores.shape}"
-                    raise ValueError(f"video {self.name!r}: {what} for {self.frames} frames")
+                    raise ValueError(f"{video}: {protocol} {name} of shape {scores.shape} for {self.frames} frames")
         if self.thumbnails is not None:
             given, step = len(self.thumbnails.frames), self.thumbnails.step
             if given != (samples := -(-self.frames // step)):
                 wanted = f"every {step} of {self.frames} frames makes {samples}"
-                raise ValueError(f"video {self.name!r}: {given} thumbnails, but {wanted}")
+                raise ValueError(f"{video}: {given} thumbnails, but {wanted}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +153,3 @@ class Page:
     curves: Sequence[CurvePlot] = ()
     videos: Iterable[VideoPanel] = ()
     cards: Sequence[CardGroup] = ()
-
-
-def text(cell: str | Cell) -> str:
-    """What a cell says."""
-    return cell.text if isinstance(cell, Cell) else cell
