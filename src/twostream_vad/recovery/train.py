@@ -58,8 +58,6 @@ def train_recovery(
             f"no training video has the {(settings.length - 1) * settings.interval + 1} frames of a snippet"
         )
     device = pick_device()
-    if (folder / "model.safetensors").exists():
-        return folder / "model.safetensors"
     with deterministic(seed):
         net = build(settings, views.size).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(parameter_groups(net, settings), lr=settings.lr)
