@@ -247,6 +247,24 @@ def test_a_pickle_of_endless_opcodes_is_refused(monkeypatch: pytest.MonkeyPatch)
         load(b"N0" * 50 + b"N.")
 
 
+@pytest.mark.parametrize(
+    "level",
+    [
+        b"\x85",
+        b"N\x86",
+        b"NN\x87",
+        b"q\x010(h\x01t",
+        b"\x85q\x010ctorch._utils\n_rebuild_parameter\nh\x01\x85R",
+        b"q\x010](h\x01eq\x010c__builtin__\ntuple\nh\x01\x85R",
+    ],
+)
+def test_tuples_that_lie_too_deep_to_hash_are_refused(level: bytes) -> None:
+    """As a key, each of these would end the process."""
+    load(b"\x80\x02N" + b"\x85" * 900 + b".")
+    with pytest.raises(WeightsError):
+        load(b"\x80\x02}N" + level * 90_000 + b"Ns.")
+
+
 def test_a_long_list_cannot_be_copied_again_and_again() -> None:
     """A set of a list in the memo, twice: the first call empties the list."""
     source = b"\x80\x02c__builtin__\nset\nq\x00](K\x01K\x02eq\x01\x85Rh\x00h\x01\x85R\x86."

@@ -25,6 +25,8 @@ from .stored import (
 
 MAX_OPCODES = 1_000_000
 """A STUNet checkpoint with its optimizer has about 100,000."""
+MAX_NESTING = 1_000
+"""Tuples in one another; a network's are a few for each of its levels."""
 NAMESPACES = frozenset({"torch", "slowfast", "pytorchvideo", "fvcore", "iopath", "yacs"})
 """Packages whose classes may occur in a pickled network or its settings."""
 CLASS_NAME = re.compile(r"_*[A-Z]\w*(\._*[A-Z]\w*)*")
@@ -104,6 +106,7 @@ def load_pickle(file: IO[bytes], persistent: Callable[[object], object] | None =
 
 def _scan(file: IO[bytes]) -> None:
     """Walk the opcodes without executing them, for what the reader itself would take as given."""
+    nesting = _Nesting()
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file), start=1):
         if count > MAX_OPCODES:
             raise UnsafePickleError(f"the pickle has more than {MAX_OPCODES:,} opcodes")
@@ -113,6 +116,33 @@ def _scan(file: IO[bytes]) -> None:
         # The memo is an array as long as its largest index, which a pickler counts up from 0.
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(argument, int) and argument > count:
             raise UnsafePickleError(f"the pickle numbers its object {count} as {argument}")
+        if nesting.after(opcode, argument) > MAX_NESTING:
+            raise UnsafePickleError(f"the pickle holds more than {MAX_NESTING:,} tuples in one another")
+
+
+class _Nesting:
+    """How deep tuples lie in one another: Python hashes them without a bound, until the stack of C overflows."""
+
+    def __init__(self) -> None:
+        self._stack: list[int] = []  # the nesting of each object, -1 for a mark
+        self._memo: dict[object, int] = {}
+
+    def after(self, opcode: pickletools.OpcodeInfo, argument: object) -> int:
+        """The nesting of what the opcode leaves on the stack."""
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            self._memo[len(self._memo) if argument is None else argument] = self._stack[-1]
+            return 0
+        before, taken = opcode.stack_before, [0]
+        if pickletools.markobject in before:
+            while (top := self._stack.pop()) >= 0:
+                taken.append(top)
+            before = before[: before.index(pickletools.markobject)]
+        taken += [self._stack.pop() for _ in before]
+        depth = max(taken) + opcode.name.startswith("TUPLE")
+        if opcode.name in ("GET", "BINGET", "LONG_BINGET"):
+            depth = self._memo.get(argument, 0)
+        self._stack += [-1 if kind is pickletools.markobject else depth for kind in opcode.stack_after]
+        return depth
 
 
 class _Unpickler(pickle.Unpickler):
@@ -206,7 +236,8 @@ CALLS: dict[tuple[str, str], object] = {
     ("numpy", "dtype"): Call(lambda code, *_: NumpyType(code)),
     **{(f"numpy.{core}.multiarray", "_reconstruct"): Call(lambda *_: NumpyArray()) for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): Call(_scalar) for core in ("core", "_core")},
-    **{(m, of.__name__): _taken(of) for m in BUILTINS for of in (set, frozenset, list, tuple)},
+    **{(m, of.__name__): _taken(of) for m in BUILTINS for of in (set, frozenset, list)},
+    **{(m, "tuple"): _taken(list) for m in BUILTINS},  # not a tuple, whose nesting would not be counted
     **{(m, "dict"): _taken(PickledDict) for m in BUILTINS},
     **{(m, "bytes"): Call(lambda: b"") for m in BUILTINS},
 }
