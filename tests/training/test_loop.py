@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -227,6 +228,20 @@ def test_a_log_has_a_line_a_step(tmp_path: Path) -> None:
         (1, 1.5, 0.1),
     ]
     assert any(path.name.startswith("events.") for path in tmp_path.iterdir())
+
+
+def test_without_tensorboard_there_are_the_lines_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    log = TrainingLog(tmp_path)
+    log.write(0, loss=2.0)
+    log.write(1, loss=1.5)
+    log.close()
+    assert [line["loss"] for line in lines(tmp_path)] == [2.0, 1.5]
+    assert [path.name for path in tmp_path.iterdir()] == ["steps.jsonl"]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_resumed_log_has_each_step_once(tmp_path: Path) -> None:

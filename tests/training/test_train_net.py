@@ -122,6 +122,13 @@ def test_a_training_ends_with_what_is_kept_of_the_net_and_no_checkpoint(tmp_path
     assert metadata == {"kind": "small", "steps": "8"}
 
 
+def test_a_model_that_is_there_stays(tmp_path: Path) -> None:
+    path = train(tmp_path, steps=1)
+    before, asked = path.read_bytes(), list[range]()
+    assert train(tmp_path, steps=8, asked=asked) == path
+    assert (path.read_bytes(), asked) == (before, [])
+
+
 def test_no_steps_keep_the_net_as_it_was(tmp_path: Path) -> None:
     found, net = load_tensors(train(tmp_path, steps=0))[0], small_net(0)
     assert_same(found, net[2].state_dict())

@@ -2,8 +2,10 @@
 
 import gzip
 import pickle
+import tarfile
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -152,8 +154,96 @@ def test_a_legacy_storage_of_another_length_is_refused(tmp_path: Path) -> None:
     whole = (tmp_path / "a.pth").read_bytes()
     assert whole.count((64).to_bytes(8, "little")) == 1
     (tmp_path / "a.pth").write_bytes(whole.replace((64).to_bytes(8, "little"), (63).to_bytes(8, "little")))
-    with pytest.raises(WeightsError, match="63 elements, but 64"), open_archive(tmp_path / "a.pth"):
+    with pytest.raises(WeightsError, match="wrong byte size"), open_archive(tmp_path / "a.pth"):
         pass
+
+
+def test_a_legacy_storage_that_is_not_in_the_file_is_refused(tmp_path: Path) -> None:
+    """torch.load would give it whatever the memory held."""
+    torch.save({"w": torch.ones(64)}, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    whole = (tmp_path / "a.pth").read_bytes()
+    start = whole.rindex(b"\x80\x02]")
+    (tmp_path / "a.pth").write_bytes(whole[:start] + pickle.dumps([], protocol=2))
+    with pytest.raises(WeightsError, match="not those that its pickle names"), open_archive(tmp_path / "a.pth"):
+        pass
+
+
+def test_a_legacy_storage_larger_than_the_file_is_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(64)}, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    whole = (tmp_path / "a.pth").read_bytes()
+    claimed = whole.replace(b"cpuq\x06K@", b"cpuq\x06J\xff\xff\xff\x7f")
+    assert claimed != whole
+    (tmp_path / "a.pth").write_bytes(claimed)
+    with pytest.raises(WeightsError, match="ends in the middle of a storage"), open_archive(tmp_path / "a.pth"):
+        pass
+
+
+class ViewPickler(pickle.Pickler):
+    """Writes the text "storage 0" as the id of a storage, with a view at its end."""
+
+    def __init__(self, file: IO[bytes], view: object) -> None:
+        super().__init__(file, protocol=2)
+        self.view = view
+
+    def persistent_id(self, value: object) -> object:
+        return ("storage", torch.FloatStorage, "0", "cpu", 8, self.view) if value == "storage 0" else None
+
+
+class ViewTensor:
+    def __reduce__(self) -> tuple[object, ...]:
+        return torch._utils._rebuild_tensor_v2, ("storage 0", 0, (2,), (1,), False, {})
+
+
+def with_view(view: object, path: Path) -> Path:
+    """A legacy file of the numbers 0 to 7 and a tensor of two, seen through a view."""
+    with path.open("wb") as file:
+        for value in (torch.serialization.MAGIC_NUMBER, 1001, {"little_endian": True}):
+            pickle.dump(value, file, protocol=2)
+        ViewPickler(file, view).dump({"w": ViewTensor()})
+        pickle.dump(["0"], file, protocol=2)
+        file.write((8).to_bytes(8, "little") + torch.arange(8.0).numpy().tobytes())
+    return path
+
+
+def test_a_view_of_a_legacy_storage_is_a_part_of_it(tmp_path: Path) -> None:
+    assert read(with_view(("v", 3, 2), tmp_path / "a.pth"))["w"].tolist() == [3, 4]
+    assert read(with_view(None, tmp_path / "b.pth"))["w"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("view", [("v", 3, 100), ("v", -3, 2), ("v", 6, -4), ("v", 1 << 80, 2), ("v", 1.5, 2), 5])
+def test_a_view_beyond_its_legacy_storage_is_refused(view: object, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="leads out"), open_archive(with_view(view, tmp_path / "a.pth")):
+        pass
+
+
+def test_a_legacy_file_of_another_byte_order_is_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(64)}, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    whole = (tmp_path / "a.pth").read_bytes()
+    changed = whole.replace(b"little_endianq\x02\x88", b"little_endianq\x02\x89")
+    assert changed != whole
+    (tmp_path / "a.pth").write_bytes(changed)
+    with pytest.raises(WeightsError, match="byte order"), open_archive(tmp_path / "a.pth"):
+        pass
+
+
+def test_a_legacy_file_is_never_unpacked_as_a_tar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.load tries that first with a file that has a descriptor; a tar's first name can start as a torch file."""
+
+    def unpack(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("opened as a tar")
+
+    torch.save({"w": torch.ones(64)}, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    monkeypatch.setattr(tarfile, "open", unpack)
+    assert torch.equal(read(tmp_path / "a.pth")["w"], torch.ones(64))
+
+
+def test_a_torchscript_file_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.jit, "load", None)
+    torch.save({"w": torch.ones(64)}, tmp_path / "a.pth")
+    with zipfile.ZipFile(tmp_path / "a.pth", "a") as archive:
+        archive.writestr("a/constants.pkl", pickle.dumps((), protocol=2))
+        archive.writestr("a/code/__torch__.py", "")
+    assert torch.equal(read(tmp_path / "a.pth")["w"], torch.ones(64))
 
 
 def test_a_compressed_torch_zip_says_so(tmp_path: Path) -> None:

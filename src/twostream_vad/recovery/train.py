@@ -59,8 +59,6 @@ def train_recovery(
     if not long_enough:
         raise TsvadError(f"no training video has the {span + 1} frames of a snippet: give longer video")
     device = pick_device()
-    if (folder / "model.safetensors").exists():
-        return folder / "model.safetensors"
     with deterministic(seed):
         net = build(settings, views.size).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(parameter_groups(net, settings), lr=settings.lr)

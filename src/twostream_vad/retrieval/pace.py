@@ -104,8 +104,6 @@ def train_pace(
             f"no training video has the {least * snippet.span + 1} frames of a snippet at {least} times its pace; give "
             "longer video, or take another encoder: --set retrieval.encoder=recovery"
         )
-    if (folder / "model.safetensors").exists():
-        return folder / "model.safetensors"
     device = pick_device()
     with deterministic(seed):
         encoder = I3D(width, views.size, cells=1, final_relu=True)

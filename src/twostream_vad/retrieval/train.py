@@ -1,9 +1,8 @@
 """Trains HashNet: neighbouring snippets get close codes, hash layers differ (Cao et al. 2024, III-C)."""
 
 import itertools
-import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,7 @@ from torch import Tensor
 from ..nets.hashnet import HashNet
 from ..progress import Progress, silent
 from ..settings import RetrievalSettings
-from ..storage import fill, save_tensors
-from ..training.log import TrainingLog
-from ..training.loop import deterministic, load_checkpoint, save_checkpoint, seeded
+from ..training.loop import deterministic, seeded, train_net
 from .features import FeatureSet, VideoRows
 
 CHECKPOINT_SECONDS = 60.0
@@ -54,32 +51,32 @@ def train_retrieval(
             f"{features.folder}: no training video is long enough for a snippet of {settings.length} frames"
         )
     array = features.array()
-    if (folder / "model.safetensors").exists():
-        return folder / "model.safetensors"
     with deterministic(seed):
         net = HashNet(features.values, settings.tables, settings.bits)
         optimizer = torch.optim.SGD(
             net.parameters(), lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
         )
-        checkpoint = folder / "checkpoint.safetensors"
-        first = _resume(checkpoint, net, optimizer)
-        total = settings.epochs * max(1, len(videos) * settings.draws // settings.batch)
-        saved = time.monotonic()
-        with closing(TrainingLog(folder / "logs", resumed_at=first)) as log:
-            for step in range(first, total):
-                pairs = draw_pairs(videos, settings, seeded(seed, 2, step))
-                cosine, mutual = hash_losses(net(_rows(array, pairs[:, 0])), net(_rows(array, pairs[:, 1])))
-                optimizer.zero_grad(set_to_none=True)
-                (cosine + settings.mutual * mutual).backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                log.write(step, cosine=cosine.item(), mutual=mutual.item())
-                if time.monotonic() - saved > checkpoint_seconds and step + 1 < total:
-                    save_checkpoint(checkpoint, step + 1, net, optimizer)
-                    saved = time.monotonic()
-                progress(step + 1, total, f"loss {cosine.item():.4f}")
-        save_tensors(folder / "model.safetensors", net.state_dict(), {"kind": "hashnet", "steps": str(total)})
-        checkpoint.unlink(missing_ok=True)
-    return folder / "model.safetensors"
+
+        def learn(_step: int, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
+            cosine, mutual = hash_losses(net(batch[0]), net(batch[1]))
+            loss = cosine + settings.mutual * mutual
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            return {"loss": loss.item(), "cosine": cosine.item(), "mutual": mutual.item()}
+
+        return train_net(
+            net,
+            optimizer,
+            steps=settings.epochs * max(1, len(videos) * settings.draws // settings.batch),
+            draw=partial(_jobs, array, videos, settings, seed),
+            learn=learn,
+            folder=folder,
+            kept=net.state_dict,
+            metadata={"kind": "hashnet"},
+            progress=progress,
+            checkpoint_seconds=checkpoint_seconds,
+        )
 
 
 def draw_pairs(videos: Sequence[VideoRows], settings: RetrievalSettings, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -116,14 +113,17 @@ def mutual_loss(codes: Tensor) -> Tensor:
     return F.cosine_similarity(codes[:, left], codes[:, right], dim=-1).mean() / bits
 
 
-def _rows(array: NDArray[np.floating], rows: NDArray[np.int64]) -> Tensor:
-    return torch.from_numpy(np.asarray(array[rows], dtype=np.float32))
+def _jobs(
+    array: NDArray[np.floating], videos: Sequence[VideoRows], settings: RetrievalSettings, seed: int, steps: range
+) -> Iterator[Callable[[], tuple[Tensor, Tensor]]]:
+    for step in steps:
+        yield partial(_batch, array, videos, settings, seeded(seed, 2, step))
 
 
-def _resume(checkpoint: Path, net: HashNet, optimizer: torch.optim.Optimizer) -> int:
-    if not checkpoint.exists():
-        return 0
-    saved = load_checkpoint(checkpoint)
-    fill(net, saved.model, checkpoint)
-    optimizer.load_state_dict(saved.optimizer)
-    return saved.step
+def _batch(
+    array: NDArray[np.floating], videos: Sequence[VideoRows], settings: RetrievalSettings, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Features of both snippets of every pair, (batch, values) each."""
+    pairs = draw_pairs(videos, settings, rng)
+    first, second = (torch.from_numpy(np.asarray(array[pairs[:, side]], dtype=np.float32)) for side in (0, 1))
+    return first, second

@@ -1,4 +1,4 @@
-"""Scalars of a training, step by step: JSON lines for programs, TensorBoard's events for people."""
+"""Scalars of a training, step by step: JSON lines, and TensorBoard's events where it is installed."""
 
 import json
 import time
@@ -11,7 +11,10 @@ from ..storage import write_text
 
 @dataclass
 class TrainingLog:
-    """Scalars a step, as JSON lines and for TensorBoard; lines past a resumed step are dropped."""
+    """Scalars a step, as JSON lines and, where it is installed, for TensorBoard.
+
+    Lines past a resumed step are dropped.
+    """
 
     folder: Path
     resumed_at: int = 0
@@ -38,17 +41,30 @@ class TrainingLog:
         """One line, and one point a value."""
         with self.lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "time": round(time.time(), 3), **values}) + "\n")
+        if self._writer is None:
+            self._writer = _board(self.folder, self.resumed_at)
         for name, value in values.items():
-            self._board().add_scalar(name, value, step)
+            self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Flushes TensorBoard's events."""
         if self._writer is not None:
             self._writer.close()
 
-    def _board(self) -> Any:
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter  # 1 s to import: only when something is logged
 
-            self._writer = SummaryWriter(str(self.folder), purge_step=self.resumed_at)
-        return self._writer
+class _NoBoard:
+    """Takes TensorBoard's place where it is not installed."""
+
+    def add_scalar(self, _name: str, _value: float, _step: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _board(folder: Path, resumed_at: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # 1 s to import: only when something is logged
+    except ImportError:
+        return _NoBoard()
+    return SummaryWriter(str(folder), purge_step=resumed_at)

@@ -117,9 +117,11 @@ def train_net(
         checkpoint_seconds: time from one checkpoint to the next: so much work a kill loses at most.
 
     Returns:
-        ``model.safetensors``.
+        ``model.safetensors``; one that is there already stays.
     """
     checkpoint, model, first = folder / "checkpoint.safetensors", folder / "model.safetensors", 0
+    if model.exists():
+        return model
     if checkpoint.exists():
         saved = load_checkpoint(checkpoint)
         fill(net, saved.model, checkpoint)

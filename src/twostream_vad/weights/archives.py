@@ -1,40 +1,26 @@
 """Files of tensors: torch's zip and legacy forms, a bare pickle (Caffe2), safetensors; each maybe gzipped."""
 
 import gzip
-import json
-import math
+import io
 import mmap
 import tempfile
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from types import SimpleNamespace
+from typing import IO, cast
 
 import torch
+from safetensors import safe_open
 
-from .pickles import Bytes, load_pickle
-from .stored import Blob, Storage, StorageType, StoredTensor, UnsafePickleError, WeightsError, counts
+from .pickles import load_pickle
+from .stored import Storage, StorageType, StoredTensor, UnsafePickleError, WeightsError, broken
 
 MAX_UNZIPPED = 4 << 30
 """Bytes; an authors' STUNet checkpoint with its optimizer has 1.3 GB."""
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
-LEGACY_PROTOCOL = 1001
-SAFETENSORS_TYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
+LEGACY_START = b"\x80\x02\x8a\x0a" + torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
 
 
 @dataclass(frozen=True)
@@ -58,162 +44,146 @@ def open_archive(path: Path) -> Iterator[Archive]:
         WeightsError: no such file, an unknown form, or broken.
     """
     try:
-        with _mapped(path) as (data, gzipped):
-            archive = _read(data)
-            yield Archive(archive.form + (", gzipped" if gzipped else ""), archive.root, archive.metadata)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            with broken("the file"):
+                plain, zipped = _unzipped(path, Path(folder) / "unzipped")
+                archive = _read(plain)
+            yield Archive(archive.form + zipped, archive.root, archive.metadata)
     except WeightsError as error:
-        raise type(error)(error.args[0] if str(path) in str(error) else f"{path}: {error}") from error
-    except (OSError, EOFError, zlib.error) as error:
+        fault = " ".join(str(error).splitlines())  # what a pickle holds may be of many lines
+        raise type(error)(fault if str(path) in fault else f"{path}: {fault}") from error
+    except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error}; give a file that exists, and whole") from error
 
 
-def _read(data: mmap.mmap) -> Archive:
-    if data[:4] == b"PK\x03\x04":
-        return Archive("torch zip", _read_zip(data))
-    if data[: len(LEGACY_START)] == LEGACY_START:
-        return Archive("torch legacy", _read_legacy(data))
-    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
-        return _read_safetensors(data)
-    if data[:1] in (b"\x80", b"(", b"}"):
-        return Archive("pickle", load_pickle(data)[0])
+def _unzipped(path: Path, target: Path) -> tuple[Path, str]:
+    """The file itself, or what it unzips to, written to ``target``; and what to say of its form."""
+    with path.open("rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            return path, ""
+        file.seek(0)
+        with gzip.open(file) as stream, target.open("wb") as unzipped:
+            while chunk := stream.read(1 << 20):
+                unzipped.write(chunk)
+                if unzipped.tell() > MAX_UNZIPPED:
+                    raise UnsafePickleError(f"unzips to more than {MAX_UNZIPPED >> 30} GB")
+    return target, ", gzipped"
+
+
+def _read(path: Path) -> Archive:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data[:4] == b"PK\x03\x04":
+            return Archive("torch zip", _read_zip(file, len(data)))
+        if data[: len(LEGACY_START)] == LEGACY_START:
+            return Archive("torch legacy", _read_legacy(data))
+        if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
+            return _read_safetensors(path)
+        if data[:1] in (b"\x80", b"(", b"}"):
+            return Archive("pickle", load_pickle(cast(IO[bytes], data)))
     raise WeightsError("neither a torch file, a pickle nor safetensors; a .pth, .pkl, .pyth or .safetensors would do")
 
 
-@contextmanager
-def _mapped(path: Path) -> Iterator[tuple[mmap.mmap, bool]]:
-    """The file's bytes, unzipped to a temporary file where gzipped, and whether they were."""
-    with path.open("rb") as plain, tempfile.TemporaryFile() as unzipped:
-        gzipped = plain.read(2) == b"\x1f\x8b"
-        plain.seek(0)
-        if gzipped:
-            _unzip(plain, unzipped)
-        file: IO[bytes] = unzipped if gzipped else plain
-        if file.seek(0, 2) == 0:
-            raise WeightsError("the file is empty")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield data, gzipped
+def _read_safetensors(path: Path) -> Archive:
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: StoredTensor(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+        return Archive("safetensors", tensors, file.metadata() or {})
 
 
-def _unzip(source: IO[bytes], target: IO[bytes]) -> None:
-    with gzip.open(source) as stream:
-        while chunk := stream.read(1 << 20):
-            target.write(chunk)
-            if target.tell() > MAX_UNZIPPED:
-                raise UnsafePickleError(f"unzips to more than {MAX_UNZIPPED >> 30} GB")
-    target.flush()
+def _read_zip(file: IO[bytes], size: int) -> object:
+    """torch.save since 1.6: a folder with ``data.pkl`` and the storages ``data/0``, …, uncompressed.
+
+    Not by torch.load: it runs a TorchScript file, unzips what is compressed and, in older versions, believes a pickle
+    that claims more than a storage has.
+    """
+    with zipfile.ZipFile(file) as archive:
+        entries = {entry.filename: entry for entry in archive.infolist()}
+        for entry in entries.values():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise WeightsError(f"{entry.filename[:100]} is compressed; torch.save does not: unzip the outer zip")
+        if sum(entry.file_size for entry in entries.values()) > size:
+            raise WeightsError("the zip's entries are larger than the file; was it downloaded whole?")
+        folders = [
+            name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl") and name.count("/") == 1
+        ]
+        if len(folders) != 1:
+            raise WeightsError("a zip, but not one that torch.save wrote: it has no data.pkl")
+        folder, loaded = folders[0], dict[str, bytearray]()
+        if folder + "byteorder" in entries and archive.read(folder + "byteorder") != b"little":
+            raise WeightsError("saved on a big-endian machine; save it again on a little-endian one")
+
+        def storage(pid: object) -> Storage:
+            kind, key, elements = _storage_id(pid)
+            if f"{folder}data/{key}" not in entries:
+                raise WeightsError(f"the file lacks its storage {key!r}")
+            if key not in loaded:
+                loaded[key] = bytearray(archive.read(f"{folder}data/{key}"))
+            if len(loaded[key]) != elements * kind.dtype.itemsize:
+                raise WeightsError(f"a storage of {elements} {kind.dtype} has {len(loaded[key])} bytes")
+            return Storage(
+                torch.frombuffer(loaded[key], dtype=kind.dtype) if elements else torch.empty(0, dtype=kind.dtype)
+            )
+
+        return load_pickle(io.BytesIO(archive.read(folder + "data.pkl")), storage)
 
 
-def _read_zip(data: mmap.mmap) -> object:
-    """torch.save since 1.6: a folder with ``data.pkl`` and the storages ``data/0``, …, uncompressed."""
-    try:
-        with zipfile.ZipFile(Bytes(data, 0)) as archive:
-            places = {info.filename: _place(data, info) for info in archive.infolist()}
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise WeightsError(f"the zip is broken: {error}; was it downloaded whole?") from error
-    pickles = [name for name in places if name.count("/") == 1 and name.endswith("/data.pkl")]
-    if len(pickles) != 1:
-        raise WeightsError("a zip, but not one that torch.save wrote: it has no data.pkl")
-    folder = pickles[0].removesuffix("data.pkl")
-    order = places.get(folder + "byteorder")
-    if order is not None and data[order.start : order.start + order.size] != b"little":
-        raise WeightsError("saved on a big-endian machine; save it again on a little-endian one")
-
-    def storage(pid: object) -> Storage:
-        dtype, key, elements, _ = _storage_id(pid)
-        blob = places.get(f"{folder}data/{key}")
-        if blob is None:
-            raise WeightsError(f"the file lacks its storage {key!r}")
-        return Storage(blob, dtype, elements)
-
-    pickled = places[pickles[0]]
-    return load_pickle(data[pickled.start : pickled.start + pickled.size], persistent=storage)[0]
-
-
-def _place(data: mmap.mmap, info: zipfile.ZipInfo) -> Blob:
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise WeightsError(f"{info.filename[:100]} is compressed; torch.save does not compress: unzip the outer zip")
-    header = data[info.header_offset : info.header_offset + 30]
-    if header[:4] != b"PK\x03\x04" or len(header) < 30:
-        raise WeightsError("the zip's directory points at no file")
-    start = info.header_offset + 30 + sum(int.from_bytes(header[i : i + 2], "little") for i in (26, 28))
-    if start + info.file_size > len(data):
-        raise WeightsError("the zip ends in the middle of a storage; was it downloaded whole?")
-    return Blob(data, start, info.file_size)
-
-
-def _storage_id(pid: object) -> tuple[torch.dtype, str, int, object]:
-    """Type, key, elements and view of ("storage", type, key, location, elements[, view])."""
-    if (
-        isinstance(pid, tuple)
-        and len(pid) in (5, 6)
-        and pid[0] == "storage"
-        and isinstance(pid[1], StorageType)
-        and isinstance(pid[2], str)
-        and type(pid[4]) is int
-        and pid[4] >= 0
-    ):
-        return pid[1].dtype, pid[2], pid[4], pid[5] if len(pid) == 6 else None
+def _storage_id(pid: object) -> tuple[StorageType, str, int]:
+    """Type, key and elements of ("storage", type, key, location, elements[, view])."""
+    match pid:
+        case ("storage", StorageType() as kind, str() as key, _, int() as elements, *_) if elements >= 0:
+            return kind, key, elements
     raise WeightsError(f"the pickle refers to something that is no storage: {str(pid)[:100]}")
 
 
+def _is_within(pid: object, elements: int) -> bool:
+    """Whether the view (key, first, elements) that ends a legacy storage's id, if any, lies in its storage."""
+    match pid:
+        case (_, _, _, _, _, (str(), int() as first, int() as count)):
+            return first >= 0 and count >= 0 and first + count <= elements
+        case (_, _, _, _, _, None):
+            return True
+    return False
+
+
 def _read_legacy(data: mmap.mmap) -> object:
-    """torch.save before 1.6: pickles (magic, protocol, system, object, storage keys), then raw storages."""
-    _, position = load_pickle(data)
-    protocol, position = load_pickle(data, position)
-    system, position = load_pickle(data, position)
-    if protocol != LEGACY_PROTOCOL or not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise WeightsError("a torch file of another protocol or byte order; save it again with a current torch")
-    blobs: dict[str, Blob] = {}
-    lengths: dict[str, int] = {}
+    """torch.save before 1.6: pickles (magic, protocol, system, object, storage keys), then raw storages.
 
-    def storage(pid: object) -> object:
-        if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
-            return pid[1]  # a network's class, with its source code, which is not looked at
-        dtype, key, elements, view = _storage_id(pid)
-        # Where the bytes lie is known after the pickle, so that only the sizes can be checked here.
-        blob = blobs.setdefault(key, Blob(data, 0, elements * dtype.itemsize))
-        lengths.setdefault(key, elements)
-        if view is None:
-            return Storage(blob, dtype, elements)
-        if not (isinstance(view, tuple) and len(view) == 3 and all(type(n) is int and n >= 0 for n in view[1:])):
-            raise WeightsError(f"a view of storage {key!r} is of unknown form")
-        return Storage(blob, dtype, view[2], first=view[1])
+    torch.load reads the storages. It believes their sizes, makes what lacks bytes of the file out of whatever the
+    memory held, ignores the byte order, and would unpack a tar if ``data`` had a ``fileno``.
+    """
+    sizes: dict[str, int] = {}
+    pickles: list[object] = []
 
-    root, position = load_pickle(data, position, storage)
-    keys, position = load_pickle(data, position)
-    if not isinstance(keys, list) or len(keys) != len(blobs) or set(keys) != set(blobs):
+    class Unpickler:
+        persistent_load: Callable[[object], torch.storage.TypedStorage]
+
+        def __init__(self, file: IO[bytes], **_options: object) -> None:
+            self._file, self._claimed = file, 0
+
+        def load(self) -> object:
+            return load_pickle(self._file, self._storage)
+
+        def _storage(self, pid: object) -> object:
+            if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
+                return pid[1]  # a network's class, with its source code, which is not looked at
+            kind, key, elements = _storage_id(pid)
+            size = elements * kind.dtype.itemsize
+            if key not in sizes:
+                sizes[key], self._claimed = size, self._claimed + size
+            if self._claimed > len(data):
+                raise WeightsError("the file ends in the middle of a storage; was it downloaded whole?")
+            if size > sizes[key] or not _is_within(pid, elements):
+                raise WeightsError(f"a view of storage {key!r} leads out of it")
+            return Storage(torch.empty(0, dtype=kind.dtype).set_(self.persistent_load(pid)._untyped_storage))
+
+    def load(file: IO[bytes], **_options: object) -> object:
+        pickles.append(load_pickle(file))
+        return pickles[-1]
+
+    reader = SimpleNamespace(__name__="inert", Unpickler=Unpickler, load=load)
+    root: object = torch.load(cast(IO[bytes], data), "cpu", pickle_module=reader, weights_only=False)
+    _, _, system, keys = pickles
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise WeightsError("a torch file of another byte order; save it again with a current torch")
+    if not isinstance(keys, list) or sorted(keys) != sorted(sizes):
         raise WeightsError("the storages in the file are not those that its pickle names")
-    for key in keys:
-        elements = int.from_bytes(data[position : position + 8], "little")
-        if elements != lengths[key]:
-            raise WeightsError(f"storage {key!r} has {elements} elements, but {lengths[key]} in the pickle")
-        blobs[key].start = position + 8
-        position += 8 + blobs[key].size
-        if position > len(data):
-            raise WeightsError(f"the file ends in the middle of storage {key!r}; was it downloaded whole?")
     return root
-
-
-def _read_safetensors(data: mmap.mmap) -> Archive:
-    """Eight bytes of header length, a JSON header, then the tensors' bytes (Hugging Face's format)."""
-    start = 8 + int.from_bytes(data[:8], "little")
-    try:
-        header = json.loads(data[8:start])
-        metadata = header.pop("__metadata__", {})
-        tensors = {name: _safetensor(data, start, entry) for name, entry in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(f"the safetensors header is broken ({type(error).__name__}: {error})") from error
-    return Archive("safetensors", tensors, {str(key): str(value) for key, value in metadata.items()})
-
-
-def _safetensor(data: mmap.mmap, start: int, entry: dict[str, Any]) -> StoredTensor:
-    dtype, shape = SAFETENSORS_TYPES[entry["dtype"]], counts(entry["shape"], "size")
-    begin, end = entry["data_offsets"]
-    if type(begin) is not int or end != begin + math.prod(shape) * dtype.itemsize or begin < 0:
-        raise WeightsError(f"a tensor of size {shape} and type {dtype} lies at bytes {begin} to {end}")
-    if start + end > len(data):
-        raise WeightsError("the file ends in the middle of a tensor; was it downloaded whole?")
-    strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-    return StoredTensor(Storage(Blob(data, start + begin, end - begin), dtype, math.prod(shape)), 0, shape, strides)

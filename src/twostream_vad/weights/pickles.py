@@ -1,22 +1,32 @@
-"""A pickle reader that runs nothing: tensors become descriptions, every other object an inert record.
+"""A pickle reader that runs nothing: tensors are rebuilt by functions of ours, every other object is an inert record.
 
-No name in a pickle is ever imported. The few calls that rebuild tensors, arrays and dicts are done by
-functions of ours; classes of the namespaces in which networks are pickled become placeholders; all other
-names are refused.
+No name in a pickle is ever imported. Classes of the namespaces in which networks are pickled become placeholders;
+what weights need is in ``CALLS``; all other names are refused.
 """
 
-import mmap
 import pickle
 import pickletools
 import re
 from collections.abc import Callable
-from typing import IO, ClassVar, NoReturn, cast
+from typing import IO, ClassVar, NoReturn
 
-from .rebuild import CALLS
-from .stored import UnsafePickleError, WeightsError
+from .stored import (
+    STORAGE_TYPES,
+    NumpyArray,
+    NumpyType,
+    Sealed,
+    StorageType,
+    UnsafePickleError,
+    WeightsError,
+    broken,
+    sizes,
+    strided,
+)
 
 MAX_OPCODES = 1_000_000
 """A STUNet checkpoint with its optimizer has about 100,000."""
+MAX_NESTING = 1_000
+"""Tuples in one another; a network's are a few for each of its levels."""
 NAMESPACES = frozenset({"torch", "slowfast", "pytorchvideo", "fvcore", "iopath", "yacs"})
 """Packages whose classes may occur in a pickled network or its settings."""
 CLASS_NAME = re.compile(r"_*[A-Z]\w*(\._*[A-Z]\w*)*")
@@ -24,12 +34,9 @@ CLASS_NAME = re.compile(r"_*[A-Z]\w*(\._*[A-Z]\w*)*")
 INERT_CLASSES = frozenset(
     {("argparse", "Namespace"), ("functools", "partial"), ("torch", "device"), ("collections", "deque")}
 )
-
-UNCALLED = frozenset({("numpy", "ndarray")} | {(m, "object") for m in ("builtins", "__builtin__")})
+BUILTINS = ("builtins", "__builtin__")
+UNCALLED = frozenset({("numpy", "ndarray")} | {(m, "object") for m in BUILTINS})
 """Types that stand as arguments only."""
-
-Persistent = Callable[[object], object]
-"""Turns a pickle's persistent id (torch: a storage) into an object."""
 
 
 class Record:
@@ -77,70 +84,30 @@ class UncalledRecord(Record):
         raise UnsafePickleError(f"the pickle calls {cls.origin!r}, which no weight file needs")
 
 
-def load_pickle(data: mmap.mmap | bytes, start: int = 0, persistent: Persistent | None = None) -> tuple[object, int]:
-    """The object pickled at byte ``start`` and the position behind it.
+def load_pickle(file: IO[bytes], persistent: Callable[[object], object] | None = None) -> object:
+    """The object pickled from the file's position on; the position is then behind it.
 
     Strings of Python 2 are read as latin-1. Nothing that the pickle names is imported or called.
+
+    Args:
+        file: seekable.
+        persistent: turns a persistent id (torch: a storage) into an object; without it there must be none.
 
     Raises:
         UnsafePickleError: the pickle names something that no weight file needs.
         WeightsError: it is broken.
     """
-    file = Bytes(data, start)
-    try:
+    with broken("the pickle"):
+        start = file.tell()
         _scan(file)
-        end = file.position
-        file.position = start
-        return _Unpickler(file, persistent).load(), end
-    except WeightsError:
-        raise
-    except (
-        pickle.UnpicklingError,
-        ArithmeticError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        MemoryError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise WeightsError(f"the pickle is broken ({type(error).__name__}: {str(error)[:200]})") from error
+        file.seek(start)
+        return _Unpickler(file, persistent).load()
 
 
-class Bytes:
-    """Bytes as a file that is read; never asks for more than there is, whatever length a pickle claims."""
-
-    def __init__(self, data: mmap.mmap | bytes, position: int) -> None:
-        self._data = data
-        self._end = len(data)
-        self.position = position
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes; all that is left where negative."""
-        stop = self._end if size < 0 else min(self._end, self.position + size)
-        taken = self._data[self.position : stop]
-        self.position = stop
-        return taken
-
-    def readline(self) -> bytes:
-        """Up to and with the next line feed."""
-        found = self._data.find(b"\n", self.position)
-        return self.read((found + 1 if found >= 0 else self._end) - self.position)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """As of any file; a zip's directory is looked for from the end."""
-        self.position = max(0, (0, self.position, self._end)[whence] + offset)
-        return self.position
-
-    def tell(self) -> int:
-        """The position."""
-        return self.position
-
-
-def _scan(file: Bytes) -> None:
+def _scan(file: IO[bytes]) -> None:
     """Walk the opcodes without executing them, for what the reader itself would take as given."""
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], file)), start=1):
+    nesting = _Nesting()
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(file), start=1):
         if count > MAX_OPCODES:
             raise UnsafePickleError(f"the pickle has more than {MAX_OPCODES:,} opcodes")
         # Extension codes are looked up in a registry of the process, past find_class.
@@ -149,19 +116,45 @@ def _scan(file: Bytes) -> None:
         # The memo is an array as long as its largest index, which a pickler counts up from 0.
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(argument, int) and argument > count:
             raise UnsafePickleError(f"the pickle numbers its object {count} as {argument}")
+        if nesting.after(opcode, argument) > MAX_NESTING:
+            raise UnsafePickleError(f"the pickle holds more than {MAX_NESTING:,} tuples in one another")
+
+
+class _Nesting:
+    """How deep tuples lie in one another: Python hashes them without a bound, until the stack of C overflows."""
+
+    def __init__(self) -> None:
+        self._stack: list[int] = []  # the nesting of each object, -1 for a mark
+        self._memo: dict[object, int] = {}
+
+    def after(self, opcode: pickletools.OpcodeInfo, argument: object) -> int:
+        """The nesting of what the opcode leaves on the stack."""
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            self._memo[len(self._memo) if argument is None else argument] = self._stack[-1]
+            return 0
+        before, taken = opcode.stack_before, [0]
+        if pickletools.markobject in before:
+            while (top := self._stack.pop()) >= 0:
+                taken.append(top)
+            before = before[: before.index(pickletools.markobject)]
+        taken += [self._stack.pop() for _ in before]
+        depth = max(taken) + opcode.name.startswith("TUPLE")
+        if opcode.name in ("GET", "BINGET", "LONG_BINGET"):
+            depth = self._memo.get(argument, 0)
+        self._stack += [-1 if kind is pickletools.markobject else depth for kind in opcode.stack_after]
+        return depth
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: Bytes, persistent: Persistent | None) -> None:
+    def __init__(self, file: IO[bytes], persistent: Callable[[object], object] | None) -> None:
         super().__init__(file, encoding="latin-1")
         self._persistent = persistent
         self._records: dict[tuple[str, str], type[Record]] = {}
 
     def find_class(self, module: str, name: str) -> object:
         """Our stand-in for a global of the pickle. Never imports."""
-        known = CALLS.get((module, name))
-        if known is not None:
-            return known
+        if (module, name) in CALLS:
+            return CALLS[module, name]
         if (module, name) not in self._records:
             self._records[module, name] = _record_class(module, name)
         return self._records[module, name]
@@ -184,3 +177,67 @@ def _record_class(module: str, name: str) -> type[Record]:
     called = (module, name) in INERT_CLASSES or (known and CLASS_NAME.fullmatch(name))
     parents = (Record,) if called else (UncalledRecord,)
     return type("Record", parents, {"__slots__": (), "origin": origin})
+
+
+class Call(Sealed):
+    """A function of ours that pickles call by another name."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: object) -> object:
+        return self.value(*args)
+
+
+class PickledDict(dict[object, object]):
+    """An OrderedDict or the like. Its attributes (a state dict's ``_metadata``) are dropped."""
+
+    def __setstate__(self, _state: object) -> None:
+        pass
+
+
+def _encode(text: object, encoding: object = "latin1") -> str:
+    """How Python 3 writes bytes in protocol 2; they stay text, as those of Python 2 are."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise WeightsError(f"the pickle encodes {type(text).__name__} as {str(encoding)[:40]!r}")
+    return text
+
+
+def _taken(of: Callable[..., object]) -> Call:
+    """``of`` a list or dict, which is emptied: a small pickle cannot copy one long list a million times."""
+
+    def take(items: object = ()) -> object:
+        if items == ():
+            return of()
+        if not isinstance(items, list | dict):
+            raise WeightsError(f"the pickle makes a collection of {type(items).__name__}")
+        taken = of(items)
+        items.clear()
+        return taken
+
+    return Call(take)
+
+
+def _scalar(kind: object, data: object = b"") -> NumpyArray:
+    array = NumpyArray()
+    array.__setstate__(((), kind, False, data))
+    return array
+
+
+CALLS: dict[tuple[str, str], object] = {
+    **{("torch._utils", f"_rebuild_tensor{v}"): Call(lambda *args: strided(*args[:4])) for v in ("", "_v2")},
+    **{("torch._utils", f"_rebuild_parameter{w}"): Call(lambda data, *_: data) for w in ("", "_with_state")},
+    **{(m, name): StorageType(dtype) for name, dtype in STORAGE_TYPES.items() for m in ("torch", "torch.cuda")},
+    ("torch.storage", "UntypedStorage"): StorageType(STORAGE_TYPES["ByteStorage"]),
+    ("torch", "Size"): Call(sizes),
+    ("collections", "OrderedDict"): _taken(PickledDict),
+    ("collections", "Counter"): _taken(PickledDict),
+    ("collections", "defaultdict"): Call(lambda *_: PickledDict()),
+    ("_codecs", "encode"): Call(_encode),
+    ("numpy", "dtype"): Call(lambda code, *_: NumpyType(code)),
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): Call(lambda *_: NumpyArray()) for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): Call(_scalar) for core in ("core", "_core")},
+    **{(m, of.__name__): _taken(of) for m in BUILTINS for of in (set, frozenset, list)},
+    **{(m, "tuple"): _taken(list) for m in BUILTINS},  # not a tuple, whose nesting would not be counted
+    **{(m, "dict"): _taken(PickledDict) for m in BUILTINS},
+    **{(m, "bytes"): Call(lambda: b"") for m in BUILTINS},
+}

@@ -1,8 +1,9 @@
-"""Tensors that lie in a file: described and checked first, read when asked for."""
+"""Tensors as they lie in a file: checked when it is opened, copied when asked for."""
 
 import math
-import mmap
-from typing import NoReturn, TypeAlias
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +14,18 @@ from ..errors import TsvadError
 MAX_ELEMENTS = 1 << 26
 """Of one tensor; STUNet's largest has a quarter. An expanded tensor can claim any size from one value."""
 MAX_DIMENSIONS = 8
+STORAGE_TYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
 
 
 class WeightsError(TsvadError):
@@ -23,10 +36,25 @@ class UnsafePickleError(WeightsError):
     """A pickle that names what no weight file needs, or would exhaust the machine."""
 
 
-class Sealed:
-    """Made by us while a pickle is read; the pickle cannot set its state."""
+@contextmanager
+def broken(what: str) -> Iterator[None]:
+    """A ``WeightsError`` of one line in place of what pickle, torch and others raise on a broken file; not OSError."""
+    try:
+        yield
+    except (WeightsError, OSError):
+        raise
+    except Exception as error:
+        lines = str(error).splitlines() or [""]
+        raise WeightsError(f"{what} is broken ({type(error).__name__}: {lines[0][:200]})") from error
 
-    __slots__ = ()
+
+class Sealed:
+    """One value, held by an object of ours while a pickle is read; the pickle can neither change nor call it."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
     def __setstate__(self, _state: object) -> NoReturn:
         raise UnsafePickleError(f"the pickle sets the state of a {type(self).__name__}")
@@ -35,123 +63,59 @@ class Sealed:
 class StorageType(Sealed):
     """What ``torch.FloatStorage`` and its like say: the type of the elements."""
 
-    __slots__ = ("dtype",)
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype = dtype
-
-
-STORAGE_TYPES = {
-    "FloatStorage": StorageType(torch.float32),
-    "DoubleStorage": StorageType(torch.float64),
-    "HalfStorage": StorageType(torch.float16),
-    "BFloat16Storage": StorageType(torch.bfloat16),
-    "LongStorage": StorageType(torch.int64),
-    "IntStorage": StorageType(torch.int32),
-    "ShortStorage": StorageType(torch.int16),
-    "CharStorage": StorageType(torch.int8),
-    "ByteStorage": StorageType(torch.uint8),
-    "BoolStorage": StorageType(torch.bool),
-}
-
-
-class Blob(Sealed):
-    """A run of bytes of the file. In the legacy form its place is known only after the pickle."""
-
-    __slots__ = ("data", "size", "start")
-
-    def __init__(self, data: mmap.mmap, start: int, size: int) -> None:
-        self.data, self.start, self.size = data, start, size
-
-
-class Storage(Sealed):
-    """``elements`` values of one type, from element ``first`` of a blob."""
-
-    __slots__ = ("blob", "dtype", "elements", "first")
-
-    def __init__(self, blob: Blob, dtype: torch.dtype, elements: int, first: int = 0) -> None:
-        if (first + elements) * dtype.itemsize > blob.size:
-            raise WeightsError(f"a storage of {elements} {dtype} has only {blob.size} bytes")
-        self.blob, self.dtype, self.elements, self.first = blob, dtype, elements, first
-
-
-class StoredTensor(Sealed):
-    """A strided view of a storage, its bounds checked.
-
-    Raises:
-        WeightsError: sizes, strides or offset that are no counts, or lead out of the storage.
-        UnsafePickleError: more elements than any tensor of our nets could have.
-    """
-
-    __slots__ = ("_offset", "_storage", "_strides", "shape")
-
-    shape: tuple[int, ...]
-
-    def __init__(self, storage: Storage, offset: object, shape: object, strides: object) -> None:
-        self.shape, self._strides = counts(shape, "size"), counts(strides, "stride")
-        (self._offset,) = counts((offset,), "offset")
-        self._storage = storage
-        if len(self.shape) != len(self._strides):
-            raise WeightsError(f"a tensor of size {self.shape} has strides {self._strides}")
-        if self._offset + self._span > storage.elements:
-            raise WeightsError(
-                f"a tensor of size {self.shape}, strides {self._strides} and offset {self._offset} leads out "
-                f"of its storage of {storage.elements} elements"
-            )
+    __slots__ = ()
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the elements."""
-        return self._storage.dtype
+        """As torch asks for it."""
+        found: torch.dtype = self.value
+        return found
 
-    @property
-    def _span(self) -> int:
-        """Elements of the storage from the tensor's first to its last."""
-        if 0 in self.shape:
-            return 0
-        return 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self._strides, strict=True))
+
+class Storage(Sealed):
+    """All values of a storage, a tensor of one dimension."""
+
+    __slots__ = ()
+
+
+class StoredTensor(Sealed):
+    """A tensor, which may share its values with others of the file.
+
+    Raises:
+        UnsafePickleError: more elements than any tensor of our nets could have.
+        WeightsError: of a type that weights do not have.
+    """
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, values: Tensor) -> None:
+        super().__init__(values)
+        self.shape, self.dtype = sizes(tuple(values.shape)), values.dtype
+        if self.dtype not in STORAGE_TYPES.values():
+            raise WeightsError(f"a tensor is of type {self.dtype}")
 
     def read(self) -> Tensor:
         """A contiguous tensor of its own memory."""
-        if 0 in self.shape:
-            return torch.empty(self.shape, dtype=self.dtype)
-        blob = self._storage.blob
-        start = (self._storage.first + self._offset) * self.dtype.itemsize
-        stop = start + self._span * self.dtype.itemsize
-        assert stop <= blob.size
-        values = torch.frombuffer(bytearray(blob.data[blob.start + start : blob.start + stop]), dtype=self.dtype)
-        return values.as_strided(self.shape, self._strides).clone(memory_format=torch.contiguous_format)
+        copy: Tensor = self.value.clone(memory_format=torch.contiguous_format)
+        return copy
 
 
 class NumpyType(Sealed):
-    """A numeric dtype; one with objects, text or fields is refused."""
+    """A numeric dtype of numpy; one with objects, text or fields is refused."""
 
-    __slots__ = ("_code", "_order")
+    __slots__ = ()
 
     def __init__(self, code: object) -> None:
         if code not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"):
             raise UnsafePickleError(f"an array of numpy type {str(code)[:40]!r} is no tensor")
-        self._code, self._order = str(code), "="
+        super().__init__(np.dtype(str(code)))
 
     def __setstate__(self, state: object) -> None:  # type: ignore[override]
-        order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
-        if order not in ("<", ">", "|", "="):
-            raise WeightsError(f"a numpy type has the byte order {str(order)[:40]!r}")
-        self._order = str(order)
-
-    @property
-    def numpy(self) -> "np.dtype[np.generic]":
-        """As numpy's own."""
-        return np.dtype(self._order + self._code)
-
-
-class Latin1(Sealed):
-    """Bytes that the file writes as text; encoded when read, not once for every mention."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
+        match state:
+            case (_, "<" | ">" | "|" | "=" as order, *_):
+                self.value = self.value.newbyteorder(order)
+            case _:
+                raise WeightsError(f"a numpy type has the state {str(state)[:100]}")
 
 
 class NumpyArray:
@@ -159,22 +123,18 @@ class NumpyArray:
 
     __slots__ = ("_data", "_fortran", "_type", "shape")
 
-    shape: tuple[int, ...]
-
     def __setstate__(self, state: object) -> None:
         if hasattr(self, "shape"):
             raise UnsafePickleError("the pickle sets the state of an array twice")
         if not isinstance(state, tuple) or len(state) not in (4, 5):
             raise WeightsError("an array of the pickle has a state of unknown form")
         shape, kind, fortran, data = state[-4:]
-        data = data.text if isinstance(data, Latin1) else data
         if not isinstance(kind, NumpyType) or not isinstance(data, bytes | str):
             raise UnsafePickleError("an array of the pickle holds something else than numbers")
-        sizes = counts(shape, "size")
-        if math.prod(sizes) * kind.numpy.itemsize != len(data):
-            raise WeightsError(f"an array of size {sizes} and type {kind.numpy} has {len(data)} bytes")
-        self._type, self._fortran, self._data = kind.numpy, fortran is True, data
-        self.shape = sizes
+        shape = sizes(shape)
+        if math.prod(shape) * kind.value.itemsize != len(data):
+            raise WeightsError(f"an array of size {shape} and type {kind.value} has {len(data)} bytes")
+        self.shape, self._type, self._fortran, self._data = shape, kind.value, fortran is True, data
 
     @property
     def dtype(self) -> torch.dtype:
@@ -183,6 +143,7 @@ class NumpyArray:
 
     def read(self) -> Tensor:
         """A contiguous tensor of its own memory."""
+        # Encoded here and not before, for a pickle may give one long text to a million arrays.
         data = self._data.encode("latin-1") if isinstance(self._data, str) else self._data
         values = np.frombuffer(data, self._type).reshape(self.shape, order="F" if self._fortran else "C")
         return torch.from_numpy(values.astype(self._type.newbyteorder("="), order="C"))
@@ -192,10 +153,31 @@ ReadableTensor: TypeAlias = StoredTensor | NumpyArray
 """A tensor of a file, of whichever form: ``shape``, ``dtype`` and ``read()``."""
 
 
-def counts(values: object, name: str) -> tuple[int, ...]:
-    """Sizes, strides or an offset of a file as plain ints; ``WeightsError`` where they are anything else."""
-    if not isinstance(values, tuple | list) or not all(type(value) is int and value >= 0 for value in values):
-        raise WeightsError(f"a tensor has the {name} {str(values)[:100]}")
-    if len(values) > MAX_DIMENSIONS or (name == "size" and math.prod(values) > MAX_ELEMENTS):
-        raise UnsafePickleError(f"a tensor has the {name} {str(values)[:100]}, larger than any of our nets")
+def strided(storage: object, offset: object, shape: object, strides: object) -> StoredTensor:
+    """A strided view of a storage.
+
+    Raises:
+        WeightsError: sizes, strides or offset that are no counts, or lead out of the storage.
+        UnsafePickleError: more elements than any tensor of our nets could have.
+    """
+    if not isinstance(storage, Storage):
+        raise WeightsError("a tensor of the pickle has no storage")
+    try:
+        # Unlike Tensor.set_, which makes the storage longer, this refuses what leads out of it.
+        return StoredTensor(storage.value.as_strided(sizes(shape), _counts(strides), *_counts((offset,))))
+    except RuntimeError as error:
+        raise WeightsError(f"a tensor leads out of its storage: {str(error).splitlines()[0]}") from error
+
+
+def sizes(values: object) -> tuple[int, ...]:
+    """A shape of a file as plain ints. Raises as ``strided``."""
+    shape = _counts(values)
+    if len(shape) > MAX_DIMENSIONS or math.prod(shape) > MAX_ELEMENTS:
+        raise UnsafePickleError(f"a tensor of size {str(shape)[:100]} is larger than any of our nets")
+    return shape
+
+
+def _counts(values: object) -> tuple[int, ...]:
+    if not isinstance(values, tuple | list) or not all(type(value) is int and 0 <= value < 1 << 63 for value in values):
+        raise WeightsError(f"a tensor has the size, strides or offset {str(values)[:100]}")
     return tuple(values)
