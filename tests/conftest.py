@@ -65,14 +65,11 @@ def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def fitted(plaza: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run fitted to the end. It is shared: take `copied` to change it."""
-    from twostream_vad.runs.run import Run  # here: torch takes seconds, and most test files need none of it
-    from twostream_vad.runs.stages import FITTING, wanted_stages
+    from twostream_vad.runs.fit import fit  # here: torch takes seconds, and most test files need none of it
+    from twostream_vad.runs.run import Run
 
     folder = tmp_path_factory.mktemp("runs") / "run"
-    run = Run.create(folder, load_recipe(tiny_recipe), plaza)
-    FITTING["prepare"](run)
-    for name in wanted_stages(run)[1:]:
-        FITTING[name](run)
+    fit(Run.create(folder, load_recipe(tiny_recipe), plaza))
     return folder
 
 
