@@ -1,6 +1,5 @@
 """Training video that looks anomalous to a fitted run: a look at what is meant to be normal, for the doctor."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -8,13 +7,10 @@ import numpy as np
 
 from ..datasets.layouts import Video
 from ..detector.detector import VideoScores
-from ..evaluation.events import Event, alarms
+from ..evaluation.events import JOIN_SECONDS, Event, alarms
 from ..progress import Progress, silent
 from ..video.frames import FrameSource, VideoError
 from .findings import Finding, counted, in_words
-
-JOIN_SECONDS = 2.0
-"""Alarms less far apart are one segment, as when alarms are judged against events."""
 
 LEAST_SECONDS = 0.5
 """A shorter segment is passed over."""
@@ -74,7 +70,7 @@ def _segments(name: str, scores: VideoScores, rate: float) -> Iterator[Finding]:
         what = f"{counted(len(scores.causal), 'frame')}, no snippet of the run fits"
         yield Finding("not-judged", "note", name, what, "the run cannot score it; that is no fault")
         return
-    joined = alarms(scores.causal, scores.threshold, gap=math.ceil(JOIN_SECONDS * rate))
+    joined = alarms(scores.causal, scores.threshold, rate)
     segments = [alarm for alarm in joined if (alarm.last - alarm.first + 1) / rate >= LEAST_SECONDS]
     segments.sort(key=lambda segment: -_peak(scores, segment))  # equal ones stay in order of time
     more = len(segments) - SHOWN
