@@ -9,7 +9,7 @@ import pytest
 from cyclopts import App
 
 from twostream_vad.cli.doctor import register
-from twostream_vad.datasets.layouts import DatasetError
+from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.doctor.findings import Finding
 
 

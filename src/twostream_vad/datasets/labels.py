@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..video.frames import count_frames
 from .arrays import npz_names, read_mat, read_npy, read_npz
-from .layouts import Dataset, DatasetError, children, find_home, find_split, match_names, natural_key
+from .errors import DatasetError
+from .layouts import Dataset, children, find_home, find_split, match_names, natural_key
 from .masks import MaskSource, find_masks, open_masks
 
 Labels = dict[str, NDArray[np.uint8]]
@@ -36,7 +37,7 @@ def read_labels(path: Path, counts: Mapping[str, int] | None = None) -> Labels:
     suffix = path.suffix.lower()
     if path.is_dir():
         arrays = [child for child in children(path) if child.suffix.lower() == ".npy"]
-        labels = _from_npys(arrays) if arrays else _from_masks(open_masks(path))
+        labels = _from_npys(arrays) if arrays else open_masks(path).labels()
     elif not path.is_file():
         raise DatasetError(f"label file {path} does not exist; give an .npz, .npy, .mat or a folder of masks")
     elif suffix == ".npz":
@@ -72,7 +73,7 @@ def find_labels(dataset: Dataset, given: Path | None = None) -> Labels | None:
         if dataset.layout == "corridor" and (nested := _nested_npys(place, names)):
             return _renamed(_from_npys(nested), names)
     if (masks := find_masks(dataset)) is not None:
-        return _from_masks(masks)
+        return masks.labels()
     for place in dict.fromkeys((dataset.root, home)):
         if (path := _only([child for child in children(place) if child.suffix.lower() == ".mat"])) is not None:
             return _renamed(read_labels(path, _Counted(dataset)), names)
@@ -130,10 +131,6 @@ def _from_npys(paths: Iterable[Path]) -> Labels:
         if (other := files.setdefault(path.stem, path)) != path:
             raise DatasetError(f"{other} and {path} are both labels of video {path.stem}; remove one")
     return {name: read_frame_labels(read_npy(path), path, name) for name, path in files.items()}
-
-
-def _from_masks(source: MaskSource) -> Labels:
-    return {name: source.frame_labels(name) for name in source.names}
 
 
 def _from_mat(path: Path, counts: Mapping[str, int] | None) -> Labels:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..video.frames import IMAGE_SUFFIXES, ImageFolder
 from .arrays import npz_names, read_mat, read_npy, read_npz
-from .layouts import Dataset, DatasetError, children, find_home, find_split, match_names, ucsd_name
+from .errors import DatasetError
+from .layouts import Dataset, children, find_home, find_split, match_names, ucsd_name
 
 Mask = NDArray[np.bool_]
 
@@ -60,6 +61,10 @@ class MaskSource:
     def frame_labels(self, name: str, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """(frames,): 1 where any pixel is anomalous; ``size`` and errors as `frames`."""
         return np.fromiter((mask.any() for mask in self.frames(name, size)), np.uint8)
+
+    def labels(self) -> dict[str, NDArray[np.uint8]]:
+        """Every video's `frame_labels`."""
+        return {name: self.frame_labels(name) for name in self.entries}
 
 
 def open_masks(path: Path) -> MaskSource:

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..datasets.layouts import Dataset, DatasetError, Video
+from ..datasets.errors import DatasetError
+from ..datasets.layouts import Dataset, Video
 from .checks import black_start, copies, header_count, mixed, repeats, short
 from .findings import Finding
 from .label_checks import check_labels

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.arrays import npz_names, read_npy, read_npz
+from ..datasets.errors import DatasetError
 from ..datasets.labels import Labels, find_labels, frame_label_place, read_frame_labels, read_labels
-from ..datasets.layouts import Dataset, DatasetError, children, find_home, match_names, natural_key
+from ..datasets.layouts import Dataset, children, find_home, match_names, natural_key
 from ..datasets.masks import MaskSource, find_masks
 from .findings import Finding, counted, in_words, ranges
 from .fingerprints import ends, jump

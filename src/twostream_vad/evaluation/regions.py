@@ -5,7 +5,7 @@ Ramachandra and Jones, Street Scene (WACV 2020), counted as the field's shared p
 
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +108,7 @@ def _match(own: Floats, truth: Floats) -> tuple[NDArray[np.bool_], Floats]:
     return matched, best
 
 
-def box_iou(a: Floats, b: Floats) -> Floats:
+def box_iou(a: NDArray[Any], b: NDArray[Any]) -> Floats:
     """Intersection over union of boxes (..., 4), x_min, y_min, x_max, y_max in pixels, both ends included."""
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + 1
     shared = np.clip(sides, 0, None).prod(axis=-1)
