@@ -1,18 +1,22 @@
 """A recorded evaluation run again from its own recipe, seed and data: what comes out otherwise?"""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..progress import Progress, silent
+from ..datasets.errors import DatasetError
+from ..progress import Progress
 from ..recipes import override_recipe, parse_recipe
 from .evaluate import data_hash, evaluate, labels_of
 from .pipeline import STAGES
 from .record import Record, flat, read_record
-from .run import Run
+from .run import Run, RunError
 from .stages import FITTING, wanted_stages
+
+Bars = Callable[[str], AbstractContextManager[Progress]]
+"""What shows the progress of a stage, by its command."""
 
 RESULTS = ("metric", "weights")
 """Kinds of difference that make a run no reproduction; the others may be why."""
@@ -37,11 +41,6 @@ class Difference:
         return float(self.now - self.recorded)
 
 
-@contextmanager
-def _unshown(_: str) -> Iterator[Progress]:
-    yield silent
-
-
 def new_run(
     recorded: Path,
     out: Path,
@@ -64,40 +63,33 @@ def new_run(
     Raises:
         RecordError: ``recorded`` cannot be used.
         RecipeError: its recipe is not one of this version, or an override does not fit.
-        ValueError: ``out`` is the recorded run itself.
-        RunError, DatasetError: as `Run.create`.
+        RunError: ``out`` is the recorded run itself, or as `Run.create`.
+        DatasetError: as `Run.create`.
     """
     record = read_record(recorded)
     if out.resolve() == recorded.resolve().parent.parent:
-        raise ValueError(f"--out {out} is the run that {recorded} records; choose another folder")
+        raise RunError(f"--out {out} is the run that {recorded} records; choose another folder")
     recipe = override_recipe(parse_recipe(record.recipe, f"{recorded}, recipe"), overrides)
     return Run.create(out, recipe, data or record.data, labels, write=write)
 
 
-def reproduce(
-    recorded: Path,
-    run: Run,
-    *,
-    other_data: bool = False,
-    redo: bool = False,
-    bar: Callable[[str], AbstractContextManager[Progress]] = _unshown,
-) -> list[Difference]:
+def reproduce(recorded: Path, run: Run, bar: Bars, *, other_data: bool = False, redo: bool = False) -> list[Difference]:
     """Fits and evaluates ``run``, going on where it was stopped, and compares it with an evaluation.
 
     Args:
         recorded: the evaluation.
         run: what `new_run` made of it.
+        bar: shows the progress of each stage and of the evaluation.
         other_data: go on where the data is not the recorded one.
         redo: replace what was made with other settings.
-        bar: shows the progress of a stage, by its command.
 
     Returns:
         What differs; empty where everything is the same to the bit.
 
     Raises:
         RecordError: ``recorded`` cannot be used.
-        ValueError: the data is not the recorded one.
-        RunError, DatasetError: as a fit; no labels.
+        DatasetError: the data is not the recorded one, or as a fit.
+        RunError: as a fit; no labels.
     """
     before = read_record(recorded)
     if not redo:
@@ -147,7 +139,7 @@ def _facts(record: Record) -> list[tuple[str, Mapping[str, Any]]]:
     ]
 
 
-def _fit(run: Run, name: str, redo: bool, bar: Callable[[str], AbstractContextManager[Progress]]) -> None:
+def _fit(run: Run, name: str, redo: bool, bar: Bars) -> None:
     with bar(STAGES[name].command) as progress:
         FITTING[name](run, redo=redo and run.is_stale(name), progress=progress)
 
@@ -155,7 +147,7 @@ def _fit(run: Run, name: str, redo: bool, bar: Callable[[str], AbstractContextMa
 def _refuse_other_data(run: Run, before: Record) -> None:
     now = data_hash(run)
     if now != before.hashes.data:
-        raise ValueError(
+        raise DatasetError(
             f"{run.data} is not the data of the evaluation (hash {now[:12]}…, recorded {before.hashes.data[:12]}…): "
             "give that with --data DIR and another --out, or go on all the same with --other-data"
         )
