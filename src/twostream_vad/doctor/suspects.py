@@ -7,6 +7,7 @@ import numpy as np
 
 from ..datasets.layouts import Video
 from ..detector.detector import VideoScores
+from ..errors import TsvadError
 from ..evaluation.events import JOIN_SECONDS, Event, alarms
 from ..progress import Progress, silent
 from ..video.frames import FrameSource, VideoError
@@ -45,7 +46,7 @@ def suspicious_segments(scorer: Scorer, videos: Sequence[Video], progress: Progr
         Findings in the videos' order, those of a video by falling peak score.
 
     Raises:
-        ValueError: frames that the run's view does not fit, or scores that are no numbers; it names the video.
+        TsvadError: frames that the run's view does not fit; it names the video.
     """
     found: list[Finding] = []
     for number, video in enumerate(videos):
@@ -59,8 +60,8 @@ def suspicious_segments(scorer: Scorer, videos: Sequence[Video], progress: Progr
             found += _segments(name, scorer.score(source, tell), source.rate)
         except (VideoError, OSError) as error:
             found.append(Finding.of("not-judged", "note", name, f"the run cannot score it: {error}"))
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+        except TsvadError as error:
+            raise TsvadError(f"{name}: {error}") from error
         progress(number + 1, len(videos), name)
     return found
 
