@@ -91,18 +91,15 @@ def read_record(path: Path) -> Record:
     remedy = f"`tsvad evaluate {run}` writes it"
     try:
         values = json.loads(path.read_text("utf-8"))
+        if isinstance(values, dict) and values.get("format", 1) != FORMAT:
+            raise RecordError(f"{path} is of format {values.get('format', 1)}, needed is {FORMAT}: {remedy} anew")
+        return Record.model_validate(values)
     except (FileNotFoundError, NotADirectoryError):
         raise RecordError(f"{path} is not there: {remedy}") from None
-    except ValueError as error:
-        raise RecordError(f"{path} is no JSON ({error}): {remedy} anew") from None
-    if not isinstance(values, dict) or "recipe" not in values:
-        raise RecordError(f"{path} is no evaluation: {remedy} (RUN/results/evaluation.json)")
-    if values.get("format", 1) != FORMAT:
-        raise RecordError(f"{path} is of format {values.get('format', 1)}, needed is {FORMAT}: {remedy} anew")
-    try:
-        return Record.model_validate(values)
     except ValidationError as error:
         raise RecordError(f"{path} is broken ({explained(error.errors()[0])}): {remedy} anew") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path} is no JSON ({error}): {remedy} anew") from None
 
 
 def flat(values: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
