@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..video.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, FrameSource, open_source
+from ..video.frames import VIDEO_SUFFIXES, FrameSource, is_image, open_source
 from .errors import DatasetError
 from .manifest import PREPARED, read_manifest
 
@@ -233,7 +233,7 @@ def _nested(folder: Path) -> list[Path]:
 
 
 def _holds_images(folder: Path) -> bool:
-    return any(p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") for p in folder.iterdir())
+    return any(map(is_image, folder.iterdir()))
 
 
 def _split_folders(root: Path, layout: str) -> list[Path]:

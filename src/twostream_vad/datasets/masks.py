@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..video.frames import IMAGE_SUFFIXES, ImageFolder
+from ..video.frames import ImageFolder, is_image
 from .arrays import npz_names, read_mat, read_npy, read_npz
 from .errors import DatasetError
 from .layouts import Dataset, children, find_home, find_split, match_names, ucsd_name
@@ -110,7 +110,7 @@ def _folder_entries(folder: Path) -> Iterator[tuple[str, tuple[Path, str]]]:
     for path in marked or found:
         suffix = path.suffix.lower()
         if path.is_dir():
-            if any(p.suffix.lower() in IMAGE_SUFFIXES for p in children(path)):
+            if any(map(is_image, path.iterdir())):
                 yield ucsd_name(path.name.removesuffix("_gt")), (path, "")
         elif suffix == ".npy":
             yield path.stem, (path, "")

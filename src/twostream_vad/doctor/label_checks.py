@@ -65,9 +65,10 @@ def _gather(found: _Found, dataset: Dataset, testing: Mapping[str, Reading], giv
     masks = _masks(found, dataset)
     if place is not None:
         found.masks = masks
-        counts = {name: reading.frames for name, reading in testing.items()}
         arrays = _arrays(place)
-        labels = {} if arrays else read_labels(place, counts)
+        labels = (
+            {} if arrays else read_labels(place, lambda: {name: reading.frames for name, reading in testing.items()})
+        )
         names = match_names([*arrays, *labels], testing)
         for key, read in arrays.items():
             _take(found, names[key], "label", partial(_array, found, names[key], place, read))

@@ -1,6 +1,5 @@
 """One pass over a video for the doctor: fingerprints of its frames, and whatever keeps it from being read."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,11 +10,10 @@ import cv2
 import numpy as np
 
 from ..datasets.layouts import Video
-from ..video.frames import IMAGE_SUFFIXES, VideoError, read_image
+from ..video.folders import digits_of
+from ..video.frames import VideoError, is_image, read_image
 from .findings import Finding, Ranges, Severity, counted, in_words, ranges
 from .fingerprints import HEIGHT, WIDTH, Fingerprints, Pictures, small
-
-_NUMBER = re.compile(r"([0-9]+)[^0-9]*$")
 
 
 @dataclass(slots=True)
@@ -132,8 +130,8 @@ def _say_odd_sizes(reading: Reading) -> None:
 def _images(reading: Reading) -> list[Path]:
     """The folder's numbered images in order; faults of names and numbering become findings."""
     inside = sorted(path for path in reading.video.path.iterdir() if not path.name.startswith("."))
-    images = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-    digits = {path: match[1] for path in images if (match := _NUMBER.search(path.stem))}
+    images = [path for path in inside if is_image(path) and path.is_file()]
+    digits = {path: number for path in images if (number := digits_of(path))}
     files = sorted(digits, key=lambda path: (int(digits[path]), path))
     if strays := [path for path in inside if path not in images]:
         what = f"{_listed(strays)} {'is no image' if len(strays) == 1 else 'are no images'}, and passed over"
