@@ -211,3 +211,8 @@ def test_a_damaged_manifest_is_named(videos: Dataset, tmp_path: Path, text: str)
         prepare(videos, tmp_path)
     with pytest.raises(DatasetError, match=r"prepared\.json is damaged"):
         find_dataset(tmp_path)
+
+
+def test_no_worker_is_refused_by_value(videos: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="workers must be 1 or more, got 0"):
+        prepare(videos, tmp_path / "out", workers=0)

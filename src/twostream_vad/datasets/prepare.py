@@ -72,8 +72,10 @@ def prepare(dataset: Dataset, out: Path, *, workers: int | None = None, progress
 
     Raises:
         PrepareError: some videos are broken (after all others are done), or the disk is full.
-        DatasetError: ``out`` is the dataset's own folder or holds other people's frames.
+        DatasetError: ``out`` is the dataset's own folder or holds other people's frames; no worker.
     """
+    if workers is not None and workers < 1:
+        raise DatasetError(f"workers must be 1 or more, got {workers}")
     jobs = _plan(dataset, out)
     known = read_manifest(out).entries if (out / PREPARED).exists() else {}
     manifest = Manifest(dataset.root, dataset.layout, known)

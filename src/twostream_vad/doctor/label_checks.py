@@ -66,9 +66,8 @@ def _gather(found: _Found, dataset: Dataset, testing: Mapping[str, Reading], giv
     if place is not None:
         found.masks = masks
         arrays = _arrays(place)
-        labels = (
-            {} if arrays else read_labels(place, lambda: {name: reading.frames for name, reading in testing.items()})
-        )
+        counts = {name: reading.frames for name, reading in testing.items()}
+        labels = {} if arrays else read_labels(place, lambda: counts)
         names = match_names([*arrays, *labels], testing)
         for key, read in arrays.items():
             _take(found, names[key], "label", partial(_array, found, names[key], place, read))
