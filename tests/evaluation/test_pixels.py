@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from twostream_vad.evaluation.auc import NoMetricError
+from twostream_vad.evaluation.auc import EvaluationError, NoMetricError
 from twostream_vad.evaluation.pixels import LocalisedAuc, PixelAuc
 
 Frames = list[tuple[NDArray[np.float64], NDArray[np.bool_]]]
@@ -125,17 +125,23 @@ def test_one_hot_pixel_makes_a_normal_frame_positive() -> None:
 @pytest.mark.parametrize(
     ("heat", "mask"),
     [
-        (np.array([[0, np.nan]]), np.zeros((1, 2), bool)),
         (np.zeros((2, 3)), np.zeros((3, 2), bool)),
         (np.zeros(3), np.zeros(3, bool)),
         (np.zeros((1, 2)), np.zeros((1, 2), np.uint8)),
     ],
 )
-def test_frames_that_cannot_be_judged_are_refused(
+def test_a_mask_of_another_form_is_refused(
     measure: PixelAuc | LocalisedAuc, heat: NDArray[np.float64], mask: NDArray[np.bool_]
 ) -> None:
-    with pytest.raises(ValueError, match=r"heat must be finite \(H, W\)"):
+    with pytest.raises(ValueError, match=r"heat \(H, W\) and a bool mask like it"):
         measure.add(heat, mask)
+
+
+@pytest.mark.parametrize("measure", [PixelAuc(0, 1), LocalisedAuc()])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_heat_that_is_no_number_is_refused(measure: PixelAuc | LocalisedAuc, value: float) -> None:
+    with pytest.raises(EvaluationError, match="holds NaN or infinity"):
+        measure.add(np.array([[0, value]]), np.zeros((1, 2), bool))
 
 
 def test_frames_of_one_kind_have_no_area() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .auc import NoMetricError, roc_auc
+from .auc import EvaluationError, NoMetricError, roc_auc
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -37,7 +37,7 @@ class PixelAuc:
     def add(self, heat: NDArray[Any], mask: Mask) -> None:
         """Count one frame's scores (H, W) under its mask (H, W), True where anomalous.
 
-        ValueError for NaN or infinity, or shapes that differ.
+        EvaluationError for NaN or infinity.
         """
         values, marked = _frame(heat, mask)
         share = (np.clip(values, self._low, self._high) - self._low) / (self._high - self._low)
@@ -76,7 +76,7 @@ class LocalisedAuc:
     def add(self, heat: NDArray[Any], mask: Mask) -> None:
         """Judge one frame's scores (H, W) by its mask (H, W), True where anomalous.
 
-        ValueError for NaN or infinity, or shapes that differ.
+        EvaluationError for NaN or infinity.
         """
         values, marked = _frame(heat, mask)
         inside = values[marked]
@@ -97,8 +97,9 @@ class LocalisedAuc:
 
 
 def _frame(heat: NDArray[Any], mask: Mask) -> tuple[Floats, Mask]:
-    """Ours to get right: heat is computed in the frame's size, and masks are read in it."""
     values = np.asarray(heat, np.float64)
-    if values.ndim != 2 or mask.shape != values.shape or mask.dtype != np.bool_ or not np.isfinite(values).all():
-        raise ValueError(f"heat must be finite (H, W) and the mask bool like it, got {values.shape} and {mask.shape}")
+    if values.ndim != 2 or mask.shape != values.shape or mask.dtype != np.bool_:
+        raise ValueError(f"heat (H, W) and a bool mask like it are needed, got {values.shape} and {mask.shape}")
+    if not np.isfinite(values).all():
+        raise EvaluationError("a frame's heat holds NaN or infinity: look for them in the weights, or score it again")
     return values, mask

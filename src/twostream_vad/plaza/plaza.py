@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import TsvadError
 from ..progress import Progress, silent
 from .scene import Split, draw_crowd, draw_event, draw_light, place_events, plan_events
-from .stage import Box, PlazaFrame, Stage
+from .stage import Box, PlazaFrame, Renderer
 from .view import Camera
 
 VERSION = 3  # of the drawing: goes up when the same settings give other pixels
@@ -64,8 +64,8 @@ def render_frames(settings: PlazaSettings, split: Split, video: int) -> Iterator
         kinds = plan_events(settings.seed, settings.testing_videos)[video]
         for kind, moment in zip(kinds, place_events(rng, kinds, seconds), strict=True):
             actors += draw_event(rng, camera, kind, seconds, moment)
-    stage = Stage((settings.width, settings.height), actors, light, settings.seed, rng)
-    return (stage.frame(index / settings.rate) for index in range(settings.frames))
+    renderer = Renderer((settings.width, settings.height), actors, light, settings.seed, rng)
+    return (renderer.frame(index / settings.rate) for index in range(settings.frames))
 
 
 def render_plaza(out: Path, settings: PlazaSettings, *, progress: Progress = silent) -> None:
