@@ -19,8 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.datasets.labels import Labels, find_labels, read_labels
-from twostream_vad.datasets.layouts import DatasetError, find_dataset
+from twostream_vad.datasets.layouts import find_dataset
 from twostream_vad.doctor.examine import Report, examine
 
 Planted = tuple[str, str, str]

@@ -1,6 +1,6 @@
 """Every setting of a run: frozen, typed, strict sections, which make up a recipe."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -251,3 +251,10 @@ class Recipe(Section):
     def to_yaml(self) -> str:
         """The recipe as a file that `load_recipe` reads."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def explained(problem: Any) -> str:
+    """One of pydantic's errors in words, after the dotted key where it has one: ``recovery.lr: Input should …``."""
+    where = ".".join(map(str, problem["loc"]))
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

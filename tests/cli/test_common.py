@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -19,20 +17,30 @@ def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
 
 
-def test_waiting_ends_when_the_process_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
-    threading.Thread(target=process.wait).start()  # reaped, as by a shell: a zombie still has its number
-    began = time.monotonic()
-    wait_for([process.pid], every=0.05)
-    assert process.returncode == 0
-    assert time.monotonic() - began > 0.2
+def test_waiting_ends_when_the_process_has_ended(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) == 2:
+                process.communicate(b"\n")  # it ends, and is reaped: a zombie still has its number
+
+        monkeypatch.setattr("time.sleep", sleep)
+        wait_for([process.pid], every=7.0)
+    assert (slept, process.returncode) == ([7.0, 7.0], 0)
     assert f"waiting for {process.pid} to end" in capsys.readouterr().err
 
 
-def test_a_process_that_has_ended_already_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_process_that_has_ended_already_is_not_waited_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    wait_for([process.pid], every=60)
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waits"))
+    wait_for([process.pid])
     assert capsys.readouterr().err == ""
 
 
@@ -74,7 +82,10 @@ def test_what_killed_processes_left_half_written_goes(tmp_path: Path) -> None:
         assert (whole.exists(), half.exists()) == (True, False)
 
 
-def test_without_a_terminal_the_last_step_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_the_last_step_is_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
     with Bar("features") as bar:
         for done in range(4):
             bar(done, 3, "01")
@@ -85,7 +96,8 @@ def test_without_a_terminal_the_last_step_is_a_line(capsys: pytest.CaptureFixtur
     assert line.endswith("01")
 
 
-def test_a_total_not_known_yet_is_no_end(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_total_not_known_yet_is_no_end(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
     with Bar("score") as bar:
         for done in range(1, 4):
             bar(done, 0)

@@ -13,7 +13,7 @@ import pytest
 from twostream_vad.recipes import load_recipe
 from twostream_vad.runs import compare as comparison
 from twostream_vad.runs import reproduce as reproduction
-from twostream_vad.runs.compare import Comparison
+from twostream_vad.runs.compare import Comparison, Gain, Seeds, Spread
 from twostream_vad.runs.record import Metrics
 from twostream_vad.runs.reproduce import Difference as Found
 from twostream_vad.runs.run import Run
@@ -36,16 +36,24 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Comparison:
     """What every comparison finds from here on."""
     first = Metrics(micro_auc=0.9, macro_auc=0.8, average_precision=0.7, equal_error_rate=0.15, interval=(0.85, 0.9412))
     second = Metrics(micro_auc=0.92, macro_auc=0.8)
+    both = {
+        "micro_auc": Spread(mean=0.91, deviation=2**0.5 / 100),
+        "macro_auc": Spread(mean=0.8, deviation=0.0),
+    }
     found = Comparison(
         runs=("a", "b"),
         chosen=("MLE 64", "MLE 32"),
-        rows={
+        protocols={
             "paper": {"MLE 64": (first, None), "MLE 32": (first, second), "fused": (first, second)},
             "causal": {"fused": (first, second)},
         },
-        differences={"paper": (None, comparison.Difference(0.02, (-0.0111, 0.0345)))},
+        differences={"paper": (None, Gain(micro_auc=0.02, interval=(-0.0111, 0.0345)))},
         unpaired="",
-        seeds=((0, 1),),
+        seeds=(
+            Seeds(
+                runs=("a", "b"), rows={"paper": {"MLE 64": {}, "MLE 32": {}, "fused": both}, "causal": {"fused": both}}
+            ),
+        ),
         recipe={"seed": (1, 2), "recovery.windows": ([64, 32], [32]), "recovery.pretrained": (None, "x[b].st")},
         data=("x", "x"),
     )
@@ -95,7 +103,7 @@ def test_the_comparison_is_written_where_asked(
 ) -> None:
     said = tsvad("compare", *runs, "--json", tmp_path / "c.json")
     assert said.stdout.splitlines()[-1] == str(tmp_path / "c.json")
-    assert json.loads((tmp_path / "c.json").read_text()) == json.loads(json.dumps(compared.as_dict()))
+    assert json.loads((tmp_path / "c.json").read_text()) == json.loads(compared.model_dump_json())
 
 
 def test_a_run_that_was_not_evaluated_names_the_command(refused: Refused, runs: list[Path]) -> None:
@@ -150,7 +158,7 @@ def test_an_identical_run_says_so_and_gives_0(tsvad: Tsvad, recorded: Path, find
     assert said.stdout.splitlines()[-1].startswith("identical: every metric and every trained weight")
     (version,) = lines_with(said.stdout, "versions")
     assert version.index("2.0") < version.index("2.1")
-    path, run = again.call_args.args
+    path, run, _ = again.call_args.args
     assert (path, run.folder, run.recipe.seed) == (recorded, tmp_path / "new", 7)
 
 
@@ -172,7 +180,7 @@ def test_the_run_folder_does_in_place_of_its_file(
     again = finding()
     words = ["reproduce", tmp_path / "old", "--out", tmp_path / "new", "--set", "recovery.lr=0.5", "--other-data"]
     assert tsvad(*words).returncode == 0
-    path, run = again.call_args.args
+    path, run, _ = again.call_args.args
     assert (path, run.recipe.recovery.lr) == (recorded, 0.5)
     assert again.call_args.kwargs["other_data"] is True
 

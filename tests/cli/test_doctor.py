@@ -9,7 +9,7 @@ import pytest
 from cyclopts import App
 
 from twostream_vad.cli.doctor import register
-from twostream_vad.datasets.layouts import DatasetError
+from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.doctor.findings import Finding
 
 
@@ -120,7 +120,7 @@ def test_json_has_the_segments(
 ) -> None:
     segment = Finding("anomalous-looking", "warning", "training/1", "frames 7-59", "watch it", ((7, 59),))
     unscored = Finding("not-judged", "note", "training/1", "it breaks", "copy it again")
-    monkeypatch.setattr("twostream_vad.suspects.suspicious_segments", lambda *_: [segment, unscored])
+    monkeypatch.setattr("twostream_vad.doctor.suspects.suspicious_segments", lambda *_: [segment, unscored])
     assert run(data, "--run", fitted, "--json") == 1
     report = json.loads(capsys.readouterr().out)
     assert [(found["kind"], found["frames"]) for found in report["findings"]] == [("anomalous-looking", [[7, 59]])]

@@ -1,11 +1,9 @@
 """`tsvad fit`, `plaza` and `demo`: begun, refused, killed and gone on with."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -22,6 +20,22 @@ from twostream_vad.runs.run import Run
 Tsvad = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
 
+KILLED = """
+import os, signal
+from twostream_vad.cli import main
+from twostream_vad.training.log import TrainingLog
+
+write = TrainingLog.write
+
+def write_and_die(*args, **values):
+    write(*args, **values)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+TrainingLog.write = write_and_die
+main({words!r})
+"""
+"""A command that kills itself, as by `kill -9`, when its first training has logged its first step."""
+
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -32,13 +46,9 @@ def test_a_fit_killed_in_training_goes_on_to_the_same_net(
 ) -> None:
     run = tmp_path / "run"
     words = ["fit", str(plaza), "--recipe", str(tiny_recipe), "--out", str(run)]
-    code = f"from twostream_vad.cli import main; main({words!r})"
-    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stderr=subprocess.DEVNULL)
-    steps = run / "recovery/logs/steps.jsonl"
-    while process.poll() is None and not (steps.exists() and steps.read_bytes()):
-        time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    killed = subprocess.run([sys.executable, "-c", KILLED.format(words=words)], stderr=subprocess.DEVNULL, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len((run / "recovery/logs/steps.jsonl").read_text().splitlines()) == 1
     assert Run.open(run).is_done("prepare")
     assert not Run.open(run).is_done("train-recovery")
     stages.FITTING["train-recovery"](Run.open(run))

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.datasets.labels import check_lengths, find_labels, read_labels
-from twostream_vad.datasets.layouts import Dataset, DatasetError, Video
+from twostream_vad.datasets.layouts import Dataset, Video
 
 LABELS = np.array([0, 0, 1, 1, 0], dtype=np.uint8)
 MASKS = np.zeros((5, 2, 9), dtype=bool)
@@ -75,7 +76,7 @@ def test_avenues_masks_become_frame_labels(tmp_path: Path) -> None:
 def test_intervals_count_from_one_and_include_both_ends(tmp_path: Path) -> None:
     intervals = cells(np.array([[3.0], [4.0]]), np.array([[1.0, 4.0], [2.0, 4.0]]), np.zeros((2, 0)))
     savemat(tmp_path / "gt.mat", {"gt": intervals})
-    labels = read_labels(tmp_path / "gt.mat", {"10": 4, "2": 5, "11": 3})
+    labels = read_labels(tmp_path / "gt.mat", lambda: {"10": 4, "2": 5, "11": 3})
     assert {name: values.tolist() for name, values in labels.items()} == {
         "2": [0, 0, 1, 1, 0],
         "10": [1, 1, 0, 1],
@@ -93,13 +94,13 @@ def test_intervals_without_frame_counts_are_refused(tmp_path: Path) -> None:
 def test_an_interval_outside_the_video_is_refused(tmp_path: Path, interval: tuple[float, float]) -> None:
     savemat(tmp_path / "gt.mat", {"gt": cells(np.array(interval)[:, None])})
     with pytest.raises(DatasetError, match="video 01: interval"):
-        read_labels(tmp_path / "gt.mat", {"01": 5})
+        read_labels(tmp_path / "gt.mat", lambda: {"01": 5})
 
 
 def test_intervals_of_another_number_of_videos_are_refused(tmp_path: Path) -> None:
     savemat(tmp_path / "gt.mat", {"gt": cells(np.ones((2, 1)))})
     with pytest.raises(DatasetError, match="1 videos but there are 2"):
-        read_labels(tmp_path / "gt.mat", {"01": 5, "02": 5})
+        read_labels(tmp_path / "gt.mat", lambda: {"01": 5, "02": 5})
 
 
 @pytest.mark.parametrize("value", [2.0, -1.0, 0.5, np.nan])

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.layouts import Dataset, DatasetError, Video, find_dataset
-from twostream_vad.datasets.manifest import Prepared
+from twostream_vad.datasets.errors import DatasetError
+from twostream_vad.datasets.layouts import Dataset, Video, find_dataset
+from twostream_vad.datasets.manifest import Prepared, read_manifest
 from twostream_vad.datasets.prepare import PrepareError, prepare
 from twostream_vad.video.frames import read_image
 
@@ -41,14 +42,19 @@ def videos(tmp_path: Path) -> Dataset:
     return find_dataset(root)
 
 
+def prepared(dataset: Dataset, out: Path, workers: int = 1) -> tuple[list[Prepared], Dataset]:
+    """Prepares; every video with its count and size, and the dataset over the frames."""
+    prepare(dataset, out, workers=workers)
+    return [entry.prepared for entry in read_manifest(out).entries.values()], find_dataset(out)
+
+
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
 def test_frames_lie_where_the_frames_layout_has_them(videos: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    prepared, _ = prepare(videos, out, workers=1)
-    assert prepared == [
+    assert prepared(videos, out)[0] == [
         Prepared("a", "training", 5, 32, 48),
         Prepared("b", "training", 4, 32, 48),
         Prepared("c", "testing", 3, 32, 48),
@@ -57,21 +63,15 @@ def test_frames_lie_where_the_frames_layout_has_them(videos: Dataset, tmp_path: 
     assert files(out / "testing" / "frames" / "c") == ["000000.jpg", "000001.jpg", "000002.jpg"]
 
 
-def test_png_keeps_every_value(videos: Dataset, tmp_path: Path) -> None:
-    _, dataset = prepare(videos, tmp_path / "out", suffix=".png", workers=1)
-    images = [frame.image for frame in dataset.training[0].open()]
-    np.testing.assert_array_equal(images, pictures(5, 1))
-
-
 def test_jpg_is_close(videos: Dataset, tmp_path: Path) -> None:
-    _, dataset = prepare(videos, tmp_path / "out", workers=1)
+    _, dataset = prepared(videos, tmp_path / "out")
     image = read_image(dataset.training[0].path / "000004.jpg")
     assert np.abs(image.astype(int) - pictures(5, 1)[4]).mean() < 3
 
 
 def test_two_processes_give_the_same_as_one(videos: Dataset, tmp_path: Path) -> None:
-    one, _ = prepare(videos, tmp_path / "one", workers=1)
-    two, dataset = prepare(videos, tmp_path / "two", workers=2)
+    one, _ = prepared(videos, tmp_path / "one")
+    two, dataset = prepared(videos, tmp_path / "two", workers=2)
     assert one == two
     for split, video in [("training", dataset.training[0]), ("testing", dataset.testing[0])]:
         for file in video.path.iterdir():
@@ -80,15 +80,15 @@ def test_two_processes_give_the_same_as_one(videos: Dataset, tmp_path: Path) -> 
 
 def test_skipped_frames_are_left_out_once(videos: Dataset, tmp_path: Path) -> None:
     black = Dataset(videos.root, "corridor", (Video("a", videos.training[0].path, skip=1),), ())
-    prepared, dataset = prepare(black, tmp_path / "out", suffix=".png", workers=1)
-    assert (prepared[0].frames, dataset.training[0].skip) == (4, 0)
+    known, dataset = prepared(black, tmp_path / "out")
+    assert (known[0].frames, dataset.training[0].skip) == (4, 0)
     first = next(iter(dataset.training[0].open()))
-    np.testing.assert_array_equal(first.image, pictures(5, 1)[1])
+    assert np.abs(first.image.astype(int) - pictures(5, 1)[1]).mean() < 3
 
 
 def test_the_prepared_folder_is_a_dataset_of_its_own(videos: Dataset, tmp_path: Path) -> None:
-    _, dataset = prepare(videos, tmp_path / "out", workers=1)
-    assert find_dataset(tmp_path / "out") == dataset
+    _, dataset = prepared(videos, tmp_path / "out")
+    assert (dataset.layout, len(dataset.training), len(dataset.testing)) == ("folder", 2, 1)
     assert dataset.root == videos.root  # labels lie there
     assert dataset.training[0].open().rate == pytest.approx(10)
 
@@ -99,19 +99,18 @@ def test_videos_that_are_images_are_counted_where_they_are(tmp_path: Path) -> No
     for index, image in enumerate(pictures(3)):
         cv2.imwrite(str(folder / f"{index:03d}.png"), image)
     source = find_dataset(tmp_path / "set", "corridor")
-    prepared, dataset = prepare(source, tmp_path / "out", workers=1)
-    assert prepared == [Prepared("01", "training", 2, 32, 48)]
+    known, dataset = prepared(source, tmp_path / "out")
+    assert known == [Prepared("01", "training", 2, 32, 48)]
     assert (dataset.training[0].path, dataset.training[0].skip) == (folder, 1)
     assert files(tmp_path / "out") == ["prepared.json"]
-    assert find_dataset(tmp_path / "out") == dataset
 
 
 def test_what_is_done_is_not_done_again(videos: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    first, _ = prepare(videos, out, workers=1)
+    prepare(videos, out, workers=1)
     before = (out / "training/frames/a/000000.jpg").stat().st_mtime_ns
     done: list[str] = []
-    assert prepare(videos, out, workers=1, progress=lambda _, __, name: done.append(name))[0] == first
+    prepare(videos, out, workers=1, progress=lambda _, __, note="": done.append(note))
     assert (done, (out / "training/frames/a/000000.jpg").stat().st_mtime_ns) == ([], before)
 
 
@@ -119,15 +118,10 @@ def test_a_changed_source_is_extracted_again(videos: Dataset, tmp_path: Path) ->
     prepare(videos, tmp_path / "out", workers=1)
     write_video(videos.training[1].path, pictures(2))
     done: list[tuple[int, int, str]] = []
-    prepared, dataset = prepare(videos, tmp_path / "out", workers=1, progress=lambda *progress: done.append(progress))
+    prepare(videos, tmp_path / "out", workers=1, progress=lambda at, of, note="": done.append((at, of, note)))
     assert done == [(3, 3, "b")]
-    assert prepared[1].frames == len(files(dataset.training[1].path)) == 2
-
-
-def test_another_suffix_is_extracted_again(videos: Dataset, tmp_path: Path) -> None:
-    prepare(videos, tmp_path / "out", workers=1)
-    _, dataset = prepare(videos, tmp_path / "out", suffix=".png", workers=1)
-    assert files(dataset.testing[0].path) == ["000000.png", "000001.png", "000002.png"]
+    known, dataset = prepared(videos, tmp_path / "out")
+    assert known[1].frames == len(files(dataset.training[1].path)) == 2
 
 
 def test_a_video_that_is_gone_from_the_dataset_leaves_the_manifest(videos: Dataset, tmp_path: Path) -> None:
@@ -138,7 +132,7 @@ def test_a_video_that_is_gone_from_the_dataset_leaves_the_manifest(videos: Datas
 
 
 def test_lost_frames_are_extracted_again(videos: Dataset, tmp_path: Path) -> None:
-    _, dataset = prepare(videos, tmp_path / "out", workers=1)
+    _, dataset = prepared(videos, tmp_path / "out")
     (dataset.training[0].path / "000002.jpg").unlink()
     prepare(videos, tmp_path / "out", workers=1)
     assert len(files(dataset.training[0].path)) == 5
@@ -166,9 +160,8 @@ def test_a_run_that_was_killed_goes_on(videos: Dataset, tmp_path: Path, killed_a
 def test_a_broken_video_is_named_when_the_others_are_done(videos: Dataset, tmp_path: Path, workers: int) -> None:
     videos.training[0].path.write_bytes(b"no video")
     out = tmp_path / "out"
-    with pytest.raises(PrepareError, match=r"1 of 3 videos.*\ntraining video a: ") as caught:
+    with pytest.raises(PrepareError, match=r"1 of 3 videos.*\ntraining video a: [^\n]*$"):
         prepare(videos, out, workers=workers)
-    assert len(caught.value.failures) == 1
     assert files(out / "training" / "frames") == ["b"]
     assert files(out / "testing" / "frames") == ["c"]
 
@@ -198,7 +191,7 @@ def test_the_datasets_own_folder_is_refused(videos: Dataset) -> None:
 
 
 def test_what_is_prepared_cannot_be_prepared_onto_itself(videos: Dataset, tmp_path: Path) -> None:
-    _, dataset = prepare(videos, tmp_path / "out", workers=1)
+    _, dataset = prepared(videos, tmp_path / "out")
     with pytest.raises(DatasetError, match="nothing to prepare"):
         prepare(dataset, tmp_path / "out")
 
@@ -220,7 +213,6 @@ def test_a_damaged_manifest_is_named(videos: Dataset, tmp_path: Path, text: str)
         find_dataset(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "value"), [("suffix", ".gif"), ("workers", 0)])
-def test_wrong_settings_are_refused_by_value(videos: Dataset, tmp_path: Path, name: str, value: object) -> None:
-    with pytest.raises(DatasetError, match=rf"{name}.*{value}"):
-        prepare(videos, tmp_path / "out", **{name: value})  # type: ignore[arg-type]
+def test_no_worker_is_refused_by_value(videos: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="workers must be 1 or more, got 0"):
+        prepare(videos, tmp_path / "out", workers=0)

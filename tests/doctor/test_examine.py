@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.layouts import DatasetError, find_dataset
+from twostream_vad.datasets.errors import DatasetError
+from twostream_vad.datasets.layouts import find_dataset
 from twostream_vad.doctor.examine import Report, examine
 from twostream_vad.doctor.findings import Ranges, in_words, ranges
 

@@ -84,7 +84,7 @@ def test_a_copy_must_be_long_enough_to_be_one(film: Films, frames: int, found: i
 def test_a_long_video_is_compared_in_chunks(film: Films, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = pictures(film(8, 120))
     expected = find_copies([whole[10:]], [whole])
-    monkeypatch.setattr("twostream_vad.datasets.fingerprints._CHUNK", 13)
+    monkeypatch.setattr("twostream_vad.doctor.fingerprints._CHUNK", 13)
     assert [(c.training_start, c.test_start, c.frames) for c in expected] == [(0, 10, 110)]
     assert find_copies([whole[10:]], [whole]) == expected
 

@@ -12,6 +12,7 @@ from twostream_vad.datasets.layouts import Video, find_dataset
 from twostream_vad.detector.detector import Detector, RawScores, VideoScores
 from twostream_vad.doctor.findings import Finding
 from twostream_vad.doctor.suspects import suspicious_segments
+from twostream_vad.errors import TsvadError
 from twostream_vad.runs.run import Run
 from twostream_vad.video.frames import FrameSource, VideoError
 
@@ -125,8 +126,8 @@ def test_a_video_that_breaks_is_a_note_and_the_others_are_judged(judged: Judged,
 
 
 def test_a_run_that_does_not_fit_the_video_names_it(judged: Judged) -> None:
-    with pytest.raises(ValueError, match=r"^training/a: Region reaches outside"):
-        judged(a=ValueError("Region reaches outside"))
+    with pytest.raises(TsvadError, match=r"^training/a: Region reaches outside"):
+        judged(a=TsvadError("Region reaches outside"))
 
 
 def test_progress_tells_frames_within_a_video_and_videos_done(tmp_path: Path) -> None:

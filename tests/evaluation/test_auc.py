@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from twostream_vad.evaluation.auc import (
+    EvaluationError,
+    NoMetricError,
     average_precision,
     equal_error_rate,
     macro_auc,
@@ -49,20 +51,18 @@ def test_average_precision_is_scikit_learns(scores: Floats, labels: Labels) -> N
 
 @pytest.mark.parametrize(("scores", "labels"), CASES)
 def test_roc_curve_is_scikit_learns(scores: Floats, labels: Labels) -> None:
-    false, true, thresholds = metrics.roc_curve(labels, scores, drop_intermediate=False)
+    false, true, _ = metrics.roc_curve(labels, scores, drop_intermediate=False)
     curve = roc_curve(scores, labels)
     np.testing.assert_allclose(curve.false_positive_rate, false)
     np.testing.assert_allclose(curve.true_positive_rate, true)
-    np.testing.assert_array_equal(curve.thresholds, thresholds)
 
 
 @pytest.mark.parametrize(("scores", "labels"), CASES)
 def test_precision_and_recall_are_scikit_learns(scores: Floats, labels: Labels) -> None:
-    precision, recall, thresholds = metrics.precision_recall_curve(labels, scores)
+    precision, recall, _ = metrics.precision_recall_curve(labels, scores)
     curve = precision_recall(scores, labels)
     np.testing.assert_allclose(curve.precision, precision[-2::-1])
     np.testing.assert_allclose(curve.recall, recall[-2::-1])
-    np.testing.assert_array_equal(curve.thresholds, thresholds[::-1])
 
 
 @pytest.mark.parametrize(("scores", "labels"), CASES)
@@ -82,7 +82,7 @@ def test_a_perfect_score_errs_nowhere() -> None:
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_is_refused(metric: Callable[[Floats, Labels], object], label: int) -> None:
     for frames in (1, 5):
-        with pytest.raises(ValueError, match=f"all {frames} labels are {'anomalous' if label else 'normal'}"):
+        with pytest.raises(NoMetricError, match=f"all {frames} labels are {'anomalous' if label else 'normal'}"):
             metric(np.arange(float(frames)), np.full(frames, label))
 
 
@@ -100,7 +100,7 @@ def test_one_class_is_refused(metric: Callable[[Floats, Labels], object], label:
 def test_what_cannot_be_judged_is_refused(
     metric: Callable[[object, object], object], scores: object, labels: object, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(EvaluationError, match=message):
         metric(np.array(scores), np.array(labels))
 
 
@@ -148,26 +148,26 @@ def test_a_scene_is_the_name_before_the_underscore() -> None:
 @pytest.mark.parametrize("metric", [micro_auc, macro_auc, per_scene_auc])
 def test_videos_must_be_the_same_on_both_sides(metric: Callable[[object, object], object]) -> None:
     scores, labels = videos()
-    with pytest.raises(ValueError, match=r"no scores for 1 videos \(extra\)"):
+    with pytest.raises(EvaluationError, match=r"no scores for 1 videos \(extra\)"):
         metric(scores, labels | {"extra": np.zeros(3)})
-    with pytest.raises(ValueError, match=r"no labels for 1 videos \(extra\)"):
+    with pytest.raises(EvaluationError, match=r"no labels for 1 videos \(extra\)"):
         metric(scores | {"extra": np.zeros(3)}, labels)
-    with pytest.raises(ValueError, match="no videos"):
+    with pytest.raises(EvaluationError, match="no videos"):
         metric({}, {})
 
 
 @pytest.mark.parametrize("metric", [micro_auc, macro_auc, per_scene_auc])
 def test_errors_name_the_video(metric: Callable[[object, object], object]) -> None:
     scores, labels = videos()
-    with pytest.raises(ValueError, match="video 01_3: 53 scores but 52 labels"):
+    with pytest.raises(EvaluationError, match="video 01_3: 53 scores but 52 labels"):
         metric(scores, labels | {"01_3": labels["01_3"][1:]})
 
 
 def test_micro_auc_of_one_class_is_refused() -> None:
-    with pytest.raises(ValueError, match="all 3 labels are normal"):
+    with pytest.raises(NoMetricError, match="all 3 labels are normal"):
         micro_auc({"01": np.arange(3.0)}, {"01": np.zeros(3)})
 
 
 def test_macro_auc_of_a_one_frame_video_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="video 01 has 1 frames"):
+    with pytest.raises(NoMetricError, match="video 01 has 1 frames"):
         macro_auc({"01": np.zeros(1)}, {"01": np.zeros(1)})

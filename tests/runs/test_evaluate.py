@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from twostream_vad.datasets.layouts import DatasetError
+from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.runs.evaluate import TRAINED, data_hash, evaluate, labels_of
 from twostream_vad.runs.run import Run, RunError
 from twostream_vad.scores.files import read_scores

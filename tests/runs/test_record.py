@@ -74,11 +74,11 @@ def test_a_broken_record_names_the_key(change: Callable[[dict[str, Any]], object
         read_record(write(tmp_path, values))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": 1}', "\udcff"])
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"format": 2}', "\udcff"])
 def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(RecordError, match=r"x\.json is no (JSON|evaluation).*`tsvad evaluate RUN` writes it"):
+    with pytest.raises(RecordError, match=r"x\.json is (no JSON|broken) .*`tsvad evaluate RUN` writes it anew"):
         read_record(path)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twostream_vad.datasets.layouts import DatasetError
+from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.progress import Progress, silent
 from twostream_vad.recipes import RecipeError, load_recipe
 from twostream_vad.runs import reproduce as reproduction
@@ -38,6 +38,11 @@ def facts(data: Path) -> dict[str, Any]:
         "seconds": {"fuse": 1.0},
         "time": "2024-01-01",
     }
+
+
+@contextmanager
+def unshown(_: str) -> Iterator[Progress]:
+    yield silent
 
 
 @pytest.fixture
@@ -113,7 +118,7 @@ def test_data_that_moved_is_given_by_hand(recorded: Path, data: Path, tmp_path: 
 
 
 def test_the_recorded_run_itself_is_not_gone_on_with(recorded: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"is the run that .* records; choose another folder"):
+    with pytest.raises(RunError, match=r"is the run that .* records; choose another folder"):
         new_run(recorded, tmp_path / "old")
 
 
@@ -140,7 +145,7 @@ def test_all_stages_are_run_with_the_seed_and_then_evaluated(
     recorded: Path, fitted_with: Fitted, tmp_path: Path
 ) -> None:
     told = fitted_with()
-    assert reproduce(recorded, new_run(recorded, tmp_path / "new")) == []
+    assert reproduce(recorded, new_run(recorded, tmp_path / "new"), unshown) == []
     stages = [f"{name} with seed 7" for name in STAGES]
     assert told == [stages[0], "labels", *stages[1:], "evaluate"]
 
@@ -150,10 +155,10 @@ def test_other_data_is_refused_before_anything_is_read(
 ) -> None:
     told, run = fitted_with(), new_run(recorded, tmp_path / "new")
     monkeypatch.setattr(reproduction, "data_hash", lambda _: "0" * 64)
-    with pytest.raises(ValueError, match=r"hash 0000.*, recorded ab12.*--data DIR .*--other-data"):
-        reproduce(recorded, run)
+    with pytest.raises(DatasetError, match=r"hash 0000.*, recorded ab12.*--data DIR .*--other-data"):
+        reproduce(recorded, run, unshown)
     assert told == []
-    assert reproduce(recorded, run, other_data=True) == []
+    assert reproduce(recorded, run, unshown, other_data=True) == []
 
 
 def test_missing_labels_are_told_before_anything_is_trained(
@@ -165,7 +170,7 @@ def test_missing_labels_are_told_before_anything_is_trained(
     told, run = fitted_with(), new_run(recorded, tmp_path / "new")
     monkeypatch.setattr(reproduction, "labels_of", missing)
     with pytest.raises(RunError, match="no labels"):
-        reproduce(recorded, run)
+        reproduce(recorded, run, unshown)
     assert told == ["prepare with seed 7"]
 
 
@@ -176,7 +181,7 @@ def test_what_was_begun_with_other_settings_is_refused(recorded: Path, fitted_wi
     run.begin("train-recovery")
     other = new_run(recorded, tmp_path / "new", overrides=["recovery.lr=0.5"])
     with pytest.raises(RunError, match=r"recovery\.lr 0\.25 → 0\.5"):
-        reproduce(recorded, other)
+        reproduce(recorded, other, unshown)
     assert told == []
 
 
@@ -189,13 +194,13 @@ def test_progress_is_shown_stage_by_stage(recorded: Path, fitted_with: Fitted, t
         yield silent
 
     fitted_with()
-    reproduce(recorded, new_run(recorded, tmp_path / "new"), bar=bar)
+    reproduce(recorded, new_run(recorded, tmp_path / "new"), bar)
     assert shown == ["prepare", "train recovery", "fuse", "evaluate"]
 
 
 def test_another_number_is_told_with_its_change(recorded: Path, fitted_with: Fitted, tmp_path: Path) -> None:
     fitted_with(lambda values: values["protocols"]["paper"]["rows"]["fused"].update(micro_auc=0.875))
-    (found,) = reproduce(recorded, new_run(recorded, tmp_path / "new"))
+    (found,) = reproduce(recorded, new_run(recorded, tmp_path / "new"), unshown)
     assert found == Difference("metric", "paper fused micro_auc", 0.9, 0.875)
     assert found.change == pytest.approx(-0.025)
     assert not is_reproduced([found])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from twostream_vad.datasets.layouts import DatasetError
+from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.recipes import load_recipe, override_recipe
 from twostream_vad.runs.pipeline import STAGES
 from twostream_vad.runs.run import Run, RunError

@@ -20,12 +20,12 @@ def test_a_frame_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("rate", [0.0, -25.0, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_refused_by_value(rate: float) -> None:
-    with pytest.raises(ValueError, match=str(rate)):
+    with pytest.raises(VideoError, match=str(rate)):
         check_rate(rate)
 
 
 def test_a_negative_skip_is_refused_by_value() -> None:
-    with pytest.raises(ValueError, match="-1"):
+    with pytest.raises(VideoError, match="-1"):
         check_skip(-1)
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from twostream_vad.video.clips import ClipReader
-from twostream_vad.video.views import MEAN, STD, Region, Views, corridor_grid
+from twostream_vad.video.source import VideoError
+from twostream_vad.video.views import MEAN, STD, Region, ViewError, Views, corridor_grid
 
 # Noise makes the worst of float32 coordinates: neighbours differ by up to 4.4.
 ATOL = 5e-5
@@ -150,7 +151,7 @@ def test_fixed_with_regions_reaches_every_test_crop() -> None:
 @pytest.mark.parametrize("region", [Region(50, 0, 8, 8), Region(0, 33, 8, 8)])
 def test_a_region_outside_the_frame_is_named(region: Region) -> None:
     views = Views(16, (region,))
-    with pytest.raises(ValueError, match=rf"Region\(x={region.x}, y={region.y}.* 57 x 40"):
+    with pytest.raises(ViewError, match=rf"Region\(x={region.x}, y={region.y}.* 57 x 40"):
         views.scored(picture(40, 57))
 
 
@@ -203,7 +204,7 @@ def test_u_outside_its_range_is_refused_by_value(u: float) -> None:
 
 
 def test_frames_of_two_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"film: frame 1 is 48 x 30 pixels, others 47 x 30"):
+    with pytest.raises(VideoError, match=r"film: frame 1 is 48 x 30 pixels, others 47 x 30"):
         drawn(Views(16), [picture(30, 47), picture(30, 48)], 0.5)
 
 
@@ -225,7 +226,7 @@ def test_a_size_of_zero_is_refused() -> None:
 
 @pytest.mark.parametrize("numbers", [(-1, 0, 8, 8), (0, -1, 8, 8), (0, 0, 0, 8), (0, 0, 8, 0)])
 def test_an_impossible_region_is_refused(numbers: tuple[int, int, int, int]) -> None:
-    with pytest.raises(ValueError, match="no rectangle"):
+    with pytest.raises(ViewError, match="no rectangle"):
         Region(*numbers)
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
+from rich.markup import escape
+from rich.table import Table
 
 from .common import Bar, Options, at_work, console
+from .tables import print_table
 
 if TYPE_CHECKING:
-    from ..runs.compare import Comparison
-    from ..runs.record import Metrics
+    from ..runs.compare import Comparison, Spread
+    from ..runs.record import Part
     from ..runs.reproduce import Difference
 
 
@@ -52,7 +55,7 @@ def compare(
     from ..storage import write_text
 
     found = compare_runs([Run.open(folder) for folder in (run, other, *others)], labels)
-    for protocol in found.rows:
+    for protocol in found.protocols:
         _print_rows(found, protocol)
         _print_fused(found, protocol)
     _print_recipe(found)
@@ -61,7 +64,7 @@ def compare(
     if len(set(found.data)) > 1:
         console().print("the runs are of different data; training or test videos differ", soft_wrap=True)
     if to_json is not None:
-        write_text(to_json, json.dumps(found.as_dict(), indent=1) + "\n")
+        write_text(to_json, found.model_dump_json(indent=1) + "\n")
         print(to_json)
 
 
@@ -104,7 +107,7 @@ def reproduce(
         console().print(f"would fit {run.recipe.name} on {run.data} into {out}", soft_wrap=True)
         return
     with at_work(out, "reproduce", options):
-        found = run_again(recorded, run, other_data=other_data, redo=options.redo, bar=Bar)
+        found = run_again(recorded, run, Bar, other_data=other_data, redo=options.redo)
     _print_differences(found)
     if is_reproduced(found):
         print("identical: every metric and every trained weight, to the bit")
@@ -121,60 +124,38 @@ def _name(recorded: Path) -> str:
 
 def _print_rows(found: "Comparison", protocol: str) -> None:
     """Micro- and macro-AUC, a pair of columns a run, and of each group of seeds."""
-    from rich.table import Table
-
-    from .tables import print_table, spread
-
     table = Table("score")
-    for name in (*found.runs, *(f"{len(group)} seeds" for group in found.seeds)):
+    for name in (*found.runs, *(f"{len(group.runs)} seeds" for group in found.seeds)):
         table.add_column(f"{name}\nmicro", justify="right", overflow="fold")
         table.add_column("\nmacro", justify="right")
-    for row, entries in found.rows[protocol].items():
+    for row, entries in found.protocols[protocol].items():
         cells = []
-        for place, metrics in enumerate(entries):
-            mark = " *" if row == found.chosen[place] else ""
-            cells += ["", ""] if metrics is None else [_percent(metrics.micro_auc) + mark, _percent(metrics.macro_auc)]
+        for chosen, metrics in zip(found.chosen, entries, strict=True):
+            mark = " *" if row == chosen and metrics is not None else ""
+            cells += [_percent(metrics, "micro_auc") + mark, _percent(metrics, "macro_auc")]
         for group in found.seeds:
-            for metric in ("micro_auc", "macro_auc"):
-                values = found.of_seeds(group, protocol, row, metric)
-                cells.append(spread(values) if len(values) > 1 else "")
+            cells += [_spread(group.rows[protocol][row].get(metric)) for metric in ("micro_auc", "macro_auc")]
         table.add_row(row, *cells, style="bold" if row == "fused" else "")
     print_table(table, f"AUC, %, {_protocol(protocol)}; * the window chosen by pseudo-anomalies")
 
 
 def _print_fused(found: "Comparison", protocol: str) -> None:
     """All metrics of the fused row, a line a run."""
-    from rich.table import Table
-
-    from .tables import print_table
-
-    entries = found.rows[protocol].get("fused", ())
-    differences = found.differences.get(protocol, (None,) * len(entries))
+    entries = found.protocols[protocol].get("fused", ())
+    gains = found.differences.get(protocol, (None,) * len(entries))
     table = Table("run", "micro-AUC", "95 %", "against the first", "95 %", "macro-AUC", "AP", "EER")
-    for name, metrics, difference in zip(found.runs, entries, differences, strict=False):
-        gain = (
-            ["", ""] if difference is None else [f"{100 * difference.value:+.2f}", _interval(difference.interval, "+")]
+    for name, metrics, gain in zip(found.runs, entries, gains, strict=False):
+        table.add_row(
+            name,
+            *(_percent(metrics, "micro_auc"), _interval(metrics)),
+            *(_percent(gain, "micro_auc", "+"), _interval(gain, "+")),
+            *(_percent(metrics, key) for key in ("macro_auc", "average_precision", "equal_error_rate")),
         )
-        table.add_row(name, *_own(metrics), *gain, *_others(metrics))
     print_table(table, f"fused, %, {_protocol(protocol)}; intervals by a bootstrap over videos, of differences paired")
-
-
-def _own(metrics: "Metrics | None") -> list[str]:
-    return ["", ""] if metrics is None else [_percent(metrics.micro_auc), _interval(metrics.interval)]
-
-
-def _others(metrics: "Metrics | None") -> list[str]:
-    if metrics is None:
-        return ["", "", ""]
-    return [_percent(v) for v in (metrics.macro_auc, metrics.average_precision, metrics.equal_error_rate)]
 
 
 def _print_recipe(found: "Comparison") -> None:
     """Settings that are not the same in all runs."""
-    from rich.table import Table
-
-    from .tables import print_table
-
     if not found.recipe:
         return
     table = Table("setting", *found.runs)
@@ -185,10 +166,6 @@ def _print_recipe(found: "Comparison") -> None:
 
 def _print_differences(found: "Sequence[Difference]") -> None:
     """Each value that differs: recorded, now, and the change of numbers."""
-    from rich.table import Table
-
-    from .tables import print_table
-
     if not found:
         return
     table = Table("", "value", "recorded", "now", "change")
@@ -206,16 +183,20 @@ def _protocol(name: str) -> str:
     return {"paper": "paper's protocol"}.get(name, f"{name} protocol")
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.2f}"
+def _percent(part: "Part | None", key: str, sign: str = "") -> str:
+    """A value of metrics or a gain, empty where there is none."""
+    value = getattr(part, key, None)
+    return "" if value is None else f"{100 * value:{sign}.2f}"
 
 
-def _interval(interval: tuple[float, float] | None, sign: str = "") -> str:
-    return "" if interval is None else " to ".join(f"{100 * end:{sign}.2f}" for end in interval)
+def _interval(part: "Part | None", sign: str = "") -> str:
+    return " to ".join(f"{100 * end:{sign}.2f}" for end in getattr(part, "interval", None) or ())
+
+
+def _spread(spread: "Spread | None") -> str:
+    return "" if spread is None else f"{100 * spread.mean:.2f} ± {100 * spread.deviation:.2f}"
 
 
 def _plain(value: Any, most: int = 80) -> str:
-    from rich.markup import escape
-
     text = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
     return escape(text if len(text) <= most else f"{text[:most]}…")

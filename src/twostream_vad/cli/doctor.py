@@ -96,8 +96,9 @@ def _print(report: "Report", *, notes: bool) -> None:
     if notes and report.notes:
         print("notes")
         _print_blocks(report.notes)
-    found = "1 finding" if len(report.findings) == 1 else f"{len(report.findings)} findings"
-    videos = "1 video" if report.affected == 1 else f"{report.affected} videos"
+    from ..doctor.findings import counted
+
+    found, videos = counted(len(report.findings), "finding"), counted(report.affected, "video")
     read = f"{report.frames} frames read in {report.seconds:.1f} s"
     console().print(f"{found} in {videos}; {read}", soft_wrap=True)
 

@@ -3,13 +3,15 @@
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .layouts import DatasetError
+from .errors import DatasetError
 
 MAX_FRAMES = 50_000_000
 """23 days at 25 frames a second: a longer axis is a damaged or a hostile file."""
@@ -23,40 +25,28 @@ _BROKEN = (
 
 def npz_names(path: Path) -> list[str]:
     """The arrays' names. Raises DatasetError where the file is no .npz."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-    except _BROKEN as error:
-        raise _unreadable(path, error) from None
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
 def read_npz(path: Path, name: str) -> NDArray[Any]:
     """One array of numbers. Its header is read first, so that no absurd size is ever allocated."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            info = archive.getinfo(f"{name}.npy")
-            with archive.open(info) as member:
-                _check_header(member, info.file_size, f"{path}, video {name}")
-            with archive.open(info) as member:
-                array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-                return array
-    except DatasetError:
-        raise
-    except _BROKEN as error:
-        raise _unreadable(path, error) from None
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(f"{name}.npy")
+        with archive.open(info) as member:
+            _check_header(member, info.file_size, f"{path}, video {name}")
+        with archive.open(info) as member:
+            array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+            return array
 
 
 def read_npy(path: Path) -> NDArray[Any]:
     """The array of numbers in the file, mapped: nothing is read before it is looked at."""
-    try:
+    with _reading(path):
         with path.open("rb") as file:
             _check_header(file, path.stat().st_size, str(path))
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
-    except DatasetError:
-        raise
-    except _BROKEN as error:
-        raise _unreadable(path, error) from None
 
 
 def read_mat(path: Path) -> dict[str, NDArray[Any]]:
@@ -90,6 +80,17 @@ def _check_header(file: IO[bytes], size: int, what: str) -> None:
         raise DatasetError(f"{what}: shape {shape} of {dtype} cannot be labels of a video; write the file again")
     if file.tell() + count * dtype.itemsize > size:
         raise DatasetError(f"{what}: is cut off, shape {shape} needs more than its {size} bytes; copy it again")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever zipfile and numpy raise on a damaged file becomes one DatasetError."""
+    try:
+        yield
+    except DatasetError:
+        raise
+    except _BROKEN as error:
+        raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: BaseException) -> DatasetError:

@@ -1,7 +1,8 @@
 """Frame labels: every format that the datasets come with becomes video name -> 0/1 per frame."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ from numpy.typing import NDArray
 
 from ..video.frames import count_frames
 from .arrays import npz_names, read_mat, read_npy, read_npz
-from .layouts import Dataset, DatasetError, children, find_home, find_split, match_names, natural_key
+from .errors import DatasetError
+from .layouts import Dataset, children, find_home, find_split, match_names, natural_key
 from .masks import MaskSource, find_masks, open_masks
 
 Labels = dict[str, NDArray[np.uint8]]
 """Video name -> (frames,) of 0 (normal) and 1 (anomalous)."""
+Counts = Callable[[], Mapping[str, int]]
+"""Frames of the test videos by name, counted when asked for: few label files need them."""
 
 
-def read_labels(path: Path, counts: Mapping[str, int] | None = None) -> Labels:
+def read_labels(path: Path, counts: Counts | None = None) -> Labels:
     """Labels from one file or folder.
 
     - ``.npz``: video -> (frames,) of 0/1 in any number type (the authors'), or masks as in ``open_masks``.
@@ -27,7 +31,7 @@ def read_labels(path: Path, counts: Mapping[str, int] | None = None) -> Labels:
     - a folder of masks that ``open_masks`` reads.
 
     Args:
-        counts: frames of each test video; only the intervals of ``gt`` need them.
+        counts: gives the frames of each test video; called for the intervals of ``gt`` alone.
 
     Raises:
         DatasetError: the file is unreadable, holds Python objects, or a value that is not 0 or 1.
@@ -36,7 +40,7 @@ def read_labels(path: Path, counts: Mapping[str, int] | None = None) -> Labels:
     suffix = path.suffix.lower()
     if path.is_dir():
         arrays = [child for child in children(path) if child.suffix.lower() == ".npy"]
-        labels = _from_npys(arrays) if arrays else _from_masks(open_masks(path))
+        labels = _from_npys(arrays) if arrays else open_masks(path).labels()
     elif not path.is_file():
         raise DatasetError(f"label file {path} does not exist; give an .npz, .npy, .mat or a folder of masks")
     elif suffix == ".npz":
@@ -64,7 +68,7 @@ def find_labels(dataset: Dataset, given: Path | None = None) -> Labels | None:
         return None
     names = [video.name for video in dataset.testing]
     if given is not None:
-        return _renamed(read_labels(given, _Counted(dataset)), names)
+        return _renamed(read_labels(given, partial(_counts, dataset)), names)
     home = find_home(dataset.root, dataset.layout)
     for place in dict.fromkeys((dataset.root, home)):
         if (path := frame_label_place(place)) is not None:
@@ -72,10 +76,10 @@ def find_labels(dataset: Dataset, given: Path | None = None) -> Labels | None:
         if dataset.layout == "corridor" and (nested := _nested_npys(place, names)):
             return _renamed(_from_npys(nested), names)
     if (masks := find_masks(dataset)) is not None:
-        return _from_masks(masks)
+        return masks.labels()
     for place in dict.fromkeys((dataset.root, home)):
         if (path := _only([child for child in children(place) if child.suffix.lower() == ".mat"])) is not None:
-            return _renamed(read_labels(path, _Counted(dataset)), names)
+            return _renamed(read_labels(path, partial(_counts, dataset)), names)
     return None
 
 
@@ -132,11 +136,7 @@ def _from_npys(paths: Iterable[Path]) -> Labels:
     return {name: read_frame_labels(read_npy(path), path, name) for name, path in files.items()}
 
 
-def _from_masks(source: MaskSource) -> Labels:
-    return {name: source.frame_labels(name) for name in source.names}
-
-
-def _from_mat(path: Path, counts: Mapping[str, int] | None) -> Labels:
+def _from_mat(path: Path, counts: Counts | None) -> Labels:
     variables = read_mat(path)
     if "volLabel" in variables:
         name = path.stem.removesuffix("_label").zfill(2)
@@ -147,11 +147,12 @@ def _from_mat(path: Path, counts: Mapping[str, int] | None) -> Labels:
         raise DatasetError(f"{path} has neither volLabel (masks) nor a cell array gt (intervals); it has {found}")
     if counts is None:
         raise DatasetError(f"{path} holds intervals, which do not say how long a video is; pass the frame counts")
-    names = sorted(counts, key=natural_key)
+    frames = counts()
+    names = sorted(frames, key=natural_key)
     if cells.size != len(names):
         raise DatasetError(f"{path} has intervals of {cells.size} videos but there are {len(names)} test videos")
     return {
-        name: _from_intervals(np.asarray(cell), counts[name], f"{path}, video {name}")
+        name: _from_intervals(np.asarray(cell), frames[name], f"{path}, video {name}")
         for name, cell in zip(names, cells.ravel(), strict=True)
     }
 
@@ -212,17 +213,5 @@ def _renamed(labels: Labels, names: Iterable[str]) -> Labels:
     return {matched[name]: values for name, values in labels.items()}
 
 
-class _Counted(Mapping[str, int]):
-    """Frames of the test videos, decoded only when asked for: few label files need them."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._videos = {video.name: video for video in dataset.testing}
-
-    def __getitem__(self, name: str) -> int:
-        return count_frames(self._videos[name].open())
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._videos)
-
-    def __len__(self) -> int:
-        return len(self._videos)
+def _counts(dataset: Dataset) -> dict[str, int]:
+    return {video.name: count_frames(video.open()) for video in dataset.testing}

@@ -1,16 +1,13 @@
 """The datasets people have on disk, and any folder of videos: which videos there are, and in which split."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import TsvadError
-from ..video.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES, FrameSource, open_source
-
-PREPARED = "prepared.json"
-"""What ``prepare`` leaves in the folder it fills; it is read in preference to looking around."""
+from ..video.frames import VIDEO_SUFFIXES, FrameSource, is_image, open_source
+from .errors import DatasetError
+from .manifest import PREPARED, read_manifest
 
 SPLITS = {
     "training": frozenset({"training", "train", "training_videos", "train_iitb-corridor"}),
@@ -37,10 +34,6 @@ WRAPPERS = {
 
 SKIPPED = {"corridor": 1}
 """First frames that are no picture: every Corridor video starts with a black one."""
-
-
-class DatasetError(TsvadError):
-    """A dataset that cannot be used as it is; the message says what was looked for and what would do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,22 +112,15 @@ def read_prepared(root: Path) -> Dataset:
 
     Raises DatasetError where the manifest is damaged or the extraction was not finished.
     """
-    file = root / PREPARED
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        complete, source = bool(manifest["complete"]), Path(manifest["root"])
-        found: dict[str, list[Video]] = {"training": [], "testing": []}
-        for video in manifest["videos"]:
-            path = root / video["folder"]  # absolute for images that were only counted
-            known = video["prepared"]
-            found[known["split"]].append(Video(known["name"], path, video["left"], video["rate"]))
-        layout = str(manifest["layout"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{file} is damaged ({error!r}); delete {root} and prepare it again") from None
-    if not complete:
+    manifest = read_manifest(root)
+    if not manifest.complete:
         raise DatasetError(f"{root} was not prepared to the end; run prepare again, it goes on where it stopped")
-    home = source if source.is_dir() else root
-    return Dataset(home, layout, tuple(found["training"]), tuple(found["testing"]))
+    found: dict[str, list[Video]] = {split: [] for split in SPLITS}
+    for (split, name), entry in manifest.entries.items():
+        # The folder is absolute for images that were only counted.
+        found[split].append(Video(name, root / entry.folder, entry.left, entry.rate))
+    home = manifest.root if manifest.root.is_dir() else root
+    return Dataset(home, manifest.layout, tuple(found["training"]), tuple(found["testing"]))
 
 
 def guess_layout(root: Path) -> str:
@@ -145,8 +131,7 @@ def guess_layout(root: Path) -> str:
         return "avenue"
     if _any_child(root, "corridor", lambda path: bool(re.fullmatch(r"\d{6}", path.name) and _nested(path))):
         return "corridor"
-    home = find_home(root, "shanghaitech")
-    folders = [folder for split in SPLITS if (folder := find_split(home, split)) is not None]
+    folders = _split_folders(root, "shanghaitech")
     names = [video.name for folder in folders for video in _videos(folder, "shanghaitech")]
     if names and all(re.fullmatch(r"\d{2}_\d{3,4}", name) for name in names):
         return "shanghaitech"
@@ -248,13 +233,16 @@ def _nested(folder: Path) -> list[Path]:
 
 
 def _holds_images(folder: Path) -> bool:
-    return any(p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") for p in folder.iterdir())
+    return any(map(is_image, folder.iterdir()))
+
+
+def _split_folders(root: Path, layout: str) -> list[Path]:
+    home = find_home(root, layout)
+    return [folder for split in SPLITS if (folder := find_split(home, split)) is not None]
 
 
 def _any_child(root: Path, layout: str, fits: Callable[[Path], bool]) -> bool:
-    home = find_home(root, layout)
-    folders = [folder for split in SPLITS if (folder := find_split(home, split)) is not None]
-    return any(fits(child) for folder in folders for child in children(folder) if child.is_dir())
+    return any(fits(child) for folder in _split_folders(root, layout) for child in children(folder) if child.is_dir())
 
 
 def _numbers_read(name: str) -> tuple[str | int, ...]:

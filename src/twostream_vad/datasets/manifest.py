@@ -1,11 +1,14 @@
 """``prepared.json``: which videos lie ready as frames, and what each was extracted from."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..storage import write_text
-from .layouts import PREPARED, Dataset, DatasetError, Video
+from .errors import DatasetError
+
+PREPARED = "prepared.json"
+"""What ``prepare`` leaves in the folder it fills; it is read in preference to looking around."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,8 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A video's line in the manifest.
+class Entry:
+    """A video in the manifest.
 
     Attributes:
         folder: where its frames are; relative to the manifest where they were extracted.
@@ -46,44 +49,54 @@ class Record:
     left: int
 
 
+@dataclass(slots=True)
 class Manifest:
-    """The records by split and name, and their file, which is written whole and by one process only."""
+    """The file's content; it is written whole, and by one process only.
 
-    def __init__(self, out: Path, dataset: Dataset) -> None:
-        self.out = out
-        self.records = _read(out / PREPARED)
-        self._dataset = dataset
+    Attributes:
+        root: the source dataset's, where labels and masks lie.
+        entries: by split and name.
+        complete: whether every video of the dataset lies ready.
+    """
 
-    def put(self, record: Record) -> None:
-        self.records[record.prepared.split, record.prepared.name] = record
-        self.write(complete=False)
+    root: Path
+    layout: str
+    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    complete: bool = False
 
-    def write(self, *, complete: bool) -> None:
+    def by_split(self) -> dict[str, dict[str, Prepared]]:
+        """Frame count and size of every video, by split and name."""
+        found: dict[str, dict[str, Prepared]] = {"training": {}, "testing": {}}
+        for (split, name), entry in self.entries.items():
+            found[split][name] = entry.prepared
+        return found
+
+    def put(self, entry: Entry) -> None:
+        """Adds or replaces a video."""
+        self.entries[entry.prepared.split, entry.prepared.name] = entry
+
+    def write(self, folder: Path) -> None:
+        """Writes ``folder/prepared.json``."""
         value = {
-            "complete": complete,
-            "layout": self._dataset.layout,
-            "root": str(self._dataset.root.resolve()),
-            "videos": [asdict(record) for record in self.records.values()],
+            "complete": self.complete,
+            "layout": self.layout,
+            "root": str(self.root.resolve()),
+            "videos": [asdict(entry) for entry in self.entries.values()],
         }
-        write_text(self.out / PREPARED, json.dumps(value, indent=1) + "\n")
-
-    def dataset(self) -> Dataset:
-        """The dataset over the frames; its root stays, since labels and masks lie there."""
-        videos: dict[str, list[Video]] = {"training": [], "testing": []}
-        for (split, name), record in self.records.items():
-            videos[split].append(Video(name, self.out / record.folder, record.left, record.rate))
-        source = self._dataset
-        return Dataset(source.root, source.layout, tuple(videos["training"]), tuple(videos["testing"]))
+        write_text(folder / PREPARED, json.dumps(value, indent=1) + "\n")
 
 
-def _read(file: Path) -> dict[tuple[str, str], Record]:
-    if not file.exists():
-        return {}
+def read_manifest(folder: Path) -> Manifest:
+    """What ``folder/prepared.json`` says; DatasetError where it is damaged or not there."""
+    file = folder / PREPARED
     try:
-        records = [
-            Record(**{**line, "prepared": Prepared(**line["prepared"]), "source": Source(**line["source"])})
-            for line in json.loads(file.read_text(encoding="utf-8"))["videos"]
-        ]
+        value = json.loads(file.read_text(encoding="utf-8"))
+        manifest = Manifest(Path(value["root"]), str(value["layout"]), complete=bool(value["complete"]))
+        for line in value["videos"]:
+            parts = {"prepared": Prepared(**line["prepared"]), "source": Source(**line["source"])}
+            manifest.put(Entry(**{**line, **parts}))
+    except FileNotFoundError:
+        raise DatasetError(f"{file} is not there; run prepare again") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{file} is damaged ({error!r}); delete {file.parent} and prepare it again") from None
-    return {(record.prepared.split, record.prepared.name): record for record in records}
+        raise DatasetError(f"{file} is damaged ({error!r}); delete {folder} and prepare it again") from None
+    return manifest

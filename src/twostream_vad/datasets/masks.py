@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..video.frames import IMAGE_SUFFIXES, ImageFolder
+from ..video.frames import ImageFolder, is_image
 from .arrays import npz_names, read_mat, read_npy, read_npz
-from .layouts import Dataset, DatasetError, children, find_home, find_split, match_names, ucsd_name
+from .errors import DatasetError
+from .layouts import Dataset, children, find_home, find_split, match_names, ucsd_name
 
 Mask = NDArray[np.bool_]
 
@@ -61,6 +62,10 @@ class MaskSource:
         """(frames,): 1 where any pixel is anomalous; ``size`` and errors as `frames`."""
         return np.fromiter((mask.any() for mask in self.frames(name, size)), np.uint8)
 
+    def labels(self) -> dict[str, NDArray[np.uint8]]:
+        """Every video's `frame_labels`."""
+        return {name: self.frame_labels(name) for name in self.entries}
+
 
 def open_masks(path: Path) -> MaskSource:
     """Pixel masks in any of these forms.
@@ -105,7 +110,7 @@ def _folder_entries(folder: Path) -> Iterator[tuple[str, tuple[Path, str]]]:
     for path in marked or found:
         suffix = path.suffix.lower()
         if path.is_dir():
-            if any(p.suffix.lower() in IMAGE_SUFFIXES for p in children(path)):
+            if any(map(is_image, path.iterdir())):
                 yield ucsd_name(path.name.removesuffix("_gt")), (path, "")
         elif suffix == ".npy":
             yield path.stem, (path, "")

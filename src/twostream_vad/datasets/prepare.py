@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -16,23 +16,18 @@ from pathlib import Path
 
 import cv2
 
+from ..progress import Progress, silent
 from ..video.frames import VideoError
-from .layouts import Dataset, DatasetError, Video
-from .manifest import Manifest, Prepared, Record, Source
+from .errors import DatasetError
+from .layouts import Dataset, Video
+from .manifest import PREPARED, Entry, Manifest, Prepared, Source, read_manifest
 
-SUFFIXES = (".jpg", ".png")
+SUFFIX = ".jpg"
 JPEG_QUALITY = 100
-
-Progress = Callable[[int, int, str], None]
-"""Called with videos done, videos in all, and the name of the one just done."""
 
 
 class PrepareError(DatasetError):
-    """Videos that could not be prepared, a line each in ``failures``; the others are done and kept."""
-
-    def __init__(self, message: str, failures: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.failures = failures
+    """Videos that could not be prepared, a line each; the others are done and kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +37,10 @@ class _Job:
     source: Source
     target: Path | None  # where the frames go; None: count only
     run: str  # a run's own mark: a worker that outlives a killed run must not write among ours
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.split, self.video.name
 
     @property
     def partial(self) -> Path | None:
@@ -61,62 +60,49 @@ class _Outcome:
     disk_full: bool = False
 
 
-def prepare(
-    dataset: Dataset,
-    out: Path,
-    *,
-    suffix: str = ".jpg",
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> tuple[list[Prepared], Dataset]:
-    """Extracts the frames of every video file to ``out/<split>/frames/<name>/<000000>.jpg``.
+def prepare(dataset: Dataset, out: Path, *, workers: int | None = None, progress: Progress = silent) -> None:
+    """Extracts the frames of every video file to ``out/<split>/frames/<name>/<000000>.jpg``, of quality 100.
 
     A video appears there only when it is complete, and ``out/prepared.json`` says so: what is done is not
     done again unless its source changed. ``skip`` is applied, so index 0 is the first frame that counts.
 
     Args:
-        suffix: ``.jpg`` (quality 100) or ``.png`` (lossless).
         workers: processes; None for one a CPU. With 1, all is done in this process.
-
-    Returns:
-        Every video with its decoded count and size, and the dataset that reads the extracted frames.
+        progress: told videos done, videos in all, and the name of the one just done.
 
     Raises:
         PrepareError: some videos are broken (after all others are done), or the disk is full.
-        DatasetError: ``out`` is the dataset's own folder or holds other people's frames; a wrong ``suffix``.
+        DatasetError: ``out`` is the dataset's own folder or holds other people's frames; no worker.
     """
-    if suffix not in SUFFIXES:
-        raise DatasetError(f"suffix {suffix!r} cannot be written; use {' or '.join(SUFFIXES)}")
     if workers is not None and workers < 1:
         raise DatasetError(f"workers must be 1 or more, got {workers}")
-    out = Path(out)
-    jobs = _plan(dataset, out, suffix)
-    manifest = Manifest(out, dataset)
+    jobs = _plan(dataset, out)
+    known = read_manifest(out).entries if (out / PREPARED).exists() else {}
+    manifest = Manifest(dataset.root, dataset.layout, known)
     try:
-        failures = _prepare(jobs, manifest, workers or _cpus(), progress)
+        failures = _prepare(jobs, manifest, out, workers or _cpus(), progress)
         if failures:
-            lines = "\n".join([f"{len(failures)} of {len(jobs)} videos could not be prepared:", *failures])
-            raise PrepareError(lines, tuple(failures))
+            raise PrepareError("\n".join([f"{len(failures)} of {len(jobs)} videos could not be prepared:", *failures]))
         # In the dataset's order, without videos that it no longer has.
-        manifest.records = {(job.split, job.video.name): _record(manifest, job) for job in jobs}
-        manifest.write(complete=True)
+        manifest.entries = {job.key: manifest.entries[job.key] for job in jobs}
+        manifest.complete = True
+        manifest.write(out)
     except OSError as error:
         if not _is_disk_full(error):
             raise
         raise PrepareError(
             f"the disk of {out} is full; the videos that are complete are kept: free some space and run again"
         ) from None
-    return [record.prepared for record in manifest.records.values()], manifest.dataset()
 
 
-def _plan(dataset: Dataset, out: Path, suffix: str) -> list[_Job]:
+def _plan(dataset: Dataset, out: Path) -> list[_Job]:
     """Each video with its place, done or not, once it is sure that nothing of the dataset is overwritten."""
     jobs, run = [], secrets.token_hex(4)
     for split, videos in (("training", dataset.training), ("testing", dataset.testing)):
         for video in videos:
             images = video.path.is_dir()
             target = None if images else out / split / "frames" / video.name
-            jobs.append(_Job(video, split, _look(video, None if images else suffix), target, run))
+            jobs.append(_Job(video, split, _look(video, None if images else SUFFIX), target, run))
             if images and video.path.resolve().is_relative_to((out / split).resolve()):
                 raise DatasetError(f"{out} already holds the frames of {split} video {video.name}; nothing to prepare")
     if any(job.target for job in jobs) and out.resolve() == dataset.root.resolve():
@@ -134,13 +120,13 @@ def _look(video: Video, suffix: str | None) -> Source:
     return Source(str(video.path.resolve()), size, modified, video.skip, suffix)
 
 
-def _prepare(jobs: list[_Job], manifest: Manifest, workers: int, progress: Progress | None) -> list[str]:
+def _prepare(jobs: list[_Job], manifest: Manifest, out: Path, workers: int, progress: Progress) -> list[str]:
     """Does what is not done yet. Returns what failed, a line a video."""
     todo = [job for job in jobs if not _is_done(job, manifest)]
     for job in todo:
         _refuse_foreign(job, manifest)
         _clear(job)
-    manifest.write(complete=False)
+    manifest.write(out)
     done, failures = len(jobs) - len(todo), []
     with closing(_outcomes(todo, workers)) as outcomes:  # an error here cancels what has not begun
         for job, outcome in outcomes:
@@ -149,25 +135,24 @@ def _prepare(jobs: list[_Job], manifest: Manifest, workers: int, progress: Progr
             if outcome.failure:
                 failures.append(f"{job.split} video {job.video.name}: {outcome.failure}")
             else:
-                _finish(job, outcome, manifest)
+                _finish(job, outcome, manifest, out)
             done += 1
-            if progress is not None:
-                progress(done, len(jobs), job.video.name)
+            progress(done, len(jobs), job.video.name)
     return failures
 
 
 def _is_done(job: _Job, manifest: Manifest) -> bool:
     """Whether the video lies ready and its source is still what it was."""
-    record = manifest.records.get((job.split, job.video.name))
-    if record is None or record.source != job.source:
+    entry = manifest.entries.get(job.key)
+    if entry is None or entry.source != job.source:
         return False
-    return job.target is None or _count_files(job.target) == record.prepared.frames
+    return job.target is None or _count_files(job.target) == entry.prepared.frames
 
 
 def _refuse_foreign(job: _Job, manifest: Manifest) -> None:
     """Frames that no manifest of ours names may be somebody's only copy: they are never replaced."""
-    record = manifest.records.get((job.split, job.video.name))
-    ours = record is not None and record.source.suffix is not None
+    entry = manifest.entries.get(job.key)
+    ours = entry is not None and entry.source.suffix is not None
     if job.target is not None and job.target.exists() and not ours:
         raise DatasetError(f"{job.target} was not made by prepare and is not replaced; move it or give another folder")
 
@@ -181,21 +166,18 @@ def _clear(job: _Job) -> None:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _finish(job: _Job, outcome: _Outcome, manifest: Manifest) -> None:
+def _finish(job: _Job, outcome: _Outcome, manifest: Manifest, out: Path) -> None:
     """Puts a video in its place. Killed anywhere in between, the next run does this video again."""
     video, target, partial = job.video, job.target, job.partial
     if target is not None and target.exists():
         shutil.rmtree(target)  # an older extraction, see _refuse_foreign
-    folder = str(video.path.resolve()) if target is None else target.relative_to(manifest.out).as_posix()
+    folder = str(video.path.resolve()) if target is None else target.relative_to(out).as_posix()
     prepared = Prepared(video.name, job.split, outcome.frames, outcome.height, outcome.width)
     left = video.skip if target is None else 0
-    manifest.put(Record(prepared, job.source, folder, outcome.rate, left))
+    manifest.put(Entry(prepared, job.source, folder, outcome.rate, left))
+    manifest.write(out)
     if partial is not None and target is not None:
         partial.replace(target)
-
-
-def _record(manifest: Manifest, job: _Job) -> Record:
-    return manifest.records[job.split, job.video.name]
 
 
 def _outcomes(jobs: list[_Job], workers: int) -> Generator[tuple[_Job, _Outcome]]:
@@ -235,25 +217,25 @@ def _work(job: _Job) -> _Outcome:
     try:
         if partial is not None:
             partial.mkdir(parents=True)
-        return _decode(job.video, partial, job.source.suffix)
+        return _decode(job.video, partial)
     except (VideoError, OSError) as error:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
         return _Outcome(failure=str(error), disk_full=_is_disk_full(error))
 
 
-def _decode(video: Video, folder: Path | None, suffix: str | None) -> _Outcome:
+def _decode(video: Video, folder: Path | None) -> _Outcome:
     """Counts a video's frames and, given a folder, writes them there."""
     source = video.open()
     count, height, width = 0, 0, 0
     for frame in source:
         height, width = frame.image.shape[:2]
-        if folder is not None and suffix is not None:
+        if folder is not None:
             # Encoded in memory and written by Python: OpenCV's own writer does not say why it fails.
             image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
-            encoded, data = cv2.imencode(suffix, image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            encoded, data = cv2.imencode(SUFFIX, image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
             assert encoded
-            (folder / f"{count:06d}{suffix}").write_bytes(data.tobytes())
+            (folder / f"{count:06d}{SUFFIX}").write_bytes(data.tobytes())
         count += 1
     return _Outcome(count, height, width, source.rate)
 

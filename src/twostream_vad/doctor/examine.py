@@ -1,19 +1,18 @@
 """Says what is wrong with a dataset, and where: each video is decoded once, of each frame 1 KB is kept."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..datasets.layouts import Dataset, DatasetError, Video
+from ..datasets.errors import DatasetError
+from ..datasets.layouts import Dataset
+from ..progress import Progress, silent
 from .checks import black_start, copies, header_count, mixed, repeats, short
 from .findings import Finding
 from .label_checks import check_labels
 from .readings import Reading, read_video
-
-Progress = Callable[[int, int, str], None]
-"""Called with videos read, videos in all, and the name of the one just read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Report:
         return asdict(self) | {"root": str(self.root), "seconds": round(self.seconds, 3)}
 
 
-def examine(dataset: Dataset, labels: Path | None = None, progress: Progress | None = None) -> Report:
+def examine(dataset: Dataset, labels: Path | None = None, progress: Progress = silent) -> Report:
     """Reads every frame of the dataset and checks videos, labels, masks, and one split against the other.
 
     What is kept of a frame takes under 1 KB, so ShanghaiTech's 317,000 frames take 0.3 GB. Only a video file
@@ -52,6 +51,7 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress | N
 
     Args:
         labels: frame labels of the test videos; None for the dataset's usual places.
+        progress: told videos read, videos in all, and the name of the one just read.
 
     Raises:
         DatasetError: the label file given is not there. Faults of the dataset itself are findings.
@@ -59,7 +59,11 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress | N
     if labels is not None and not labels.exists():
         raise DatasetError(f"label file {labels} does not exist; check the path")
     began = time.monotonic()
-    readings = _read(dataset, progress)
+    videos = [("training", video) for video in dataset.training] + [("testing", video) for video in dataset.testing]
+    readings: list[Reading] = []
+    for split, video in videos:
+        readings.append(read_video(video, split))
+        progress(len(readings), len(videos), readings[-1].name)
     training, testing = readings[: len(dataset.training)], readings[len(dataset.training) :]
     said: list[Finding] = []
     for reading in readings:
@@ -70,21 +74,15 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress | N
     said += copies(training, testing)
     if testing:
         said += check_labels(dataset, {reading.video.name: reading for reading in testing}, labels)
-    report = Report(
-        root=dataset.root,
-        layout=dataset.layout,
-        videos=len(readings),
-        frames=sum(reading.readable for reading in readings),
-        seconds=time.monotonic() - began,
-        findings=(),
-        notes=(),
-    )
+    frames, seconds = sum(reading.readable for reading in readings), time.monotonic() - began
+    report = Report(dataset.root, dataset.layout, len(readings), frames, seconds, findings=(), notes=())
     return with_findings(report, dataset, said)
 
 
 def with_findings(report: Report, dataset: Dataset, more: Iterable[Finding]) -> Report:
     """The dataset's report with more findings and notes, each put at its video's end."""
-    names = [f"{split}/{video.name}" for split, video in _videos(dataset)]
+    splits = (("training", dataset.training), ("testing", dataset.testing))
+    names = [f"{split}/{video.name}" for split, videos in splits for video in videos]
     order = {name: number for number, name in enumerate(names, start=1)}
     said = sorted(
         (*report.findings, *report.notes, *more),
@@ -95,18 +93,3 @@ def with_findings(report: Report, dataset: Dataset, more: Iterable[Finding]) -> 
         findings=tuple(finding for finding in said if finding.severity != "note"),
         notes=tuple(finding for finding in said if finding.severity == "note"),
     )
-
-
-def _videos(dataset: Dataset) -> list[tuple[str, Video]]:
-    """Split and video, in the order of reading."""
-    videos = [("training", video) for video in dataset.training]
-    return videos + [("testing", video) for video in dataset.testing]
-
-
-def _read(dataset: Dataset, progress: Progress | None) -> list[Reading]:
-    videos, readings = _videos(dataset), []
-    for number, (split, video) in enumerate(videos, start=1):
-        readings.append(read_video(video, split))
-        if progress is not None:
-            progress(number, len(videos), f"{split}/{video.name}")
-    return readings

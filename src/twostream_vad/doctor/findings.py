@@ -31,10 +31,10 @@ class Finding:
     frames: Ranges = ()
 
     @classmethod
-    def of(cls, kind: str, severity: Severity, video: str, message: str, frames: Ranges = ()) -> "Finding":
+    def of(cls, kind: str, severity: Severity, video: str, message: str) -> "Finding":
         """From an error of ours: what is wrong, a semicolon, what would do."""
         what, _, remedy = message.partition("; ")
-        return cls(kind, severity, video, what, remedy, frames)
+        return cls(kind, severity, video, what, remedy)
 
 
 def ranges(frames: Iterable[int]) -> Ranges:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -119,17 +120,16 @@ def find_copies(training: Sequence[Pictures], testing: Sequence[Pictures]) -> li
     It survives encoding anew, scaling and changes of brightness; mirrored or cropped copies are not found,
     nor stretches in which nothing moves or shorter than RUN + LAG frames.
     """
-    bases = [_basis(pictures) for pictures in testing]
+    tests = [_Film(pictures, _basis(pictures)) for pictures in testing]
     found = []
     for number, pictures in enumerate(training):
-        basis = _basis(pictures)
-        offsets = _candidates(pictures, basis, testing, bases)
-        for test, counts in enumerate(offsets):
+        film = _Film(pictures, _basis(pictures))
+        for test, counts in enumerate(_candidates(film, tests)):
             runs = [
                 Copy(number, start + offset, test, start, frames, correlation)
                 for offset, count in counts.items()
                 if count > 1
-                for start, frames, correlation in _runs(pictures, basis, testing[test], bases[test], offset)
+                for start, frames, correlation in _runs(film, tests[test], offset)
             ]
             found += _best(runs)
     return found
@@ -182,56 +182,48 @@ def _basis(pictures: Pictures) -> NDArray[np.float32]:
     return np.asarray(np.linalg.qr(parts)[0], dtype=np.float32)
 
 
-def _motion(pictures: Pictures, starts: NDArray[np.intp], basis: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(starts, cells): the change over LAG frames from each start, of norm 1, or 0 where nothing moves."""
-    change = pictures[starts + LAG].astype(np.float32) - pictures[starts]
-    change = change.reshape(len(starts), WIDTH * HEIGHT)
-    change -= (change @ basis) @ basis.T
-    norm = np.linalg.norm(change, axis=1, keepdims=True)
-    change *= np.where(norm > _FLOOR, 1 / np.maximum(norm, _FLOOR), 0)
-    return change
+class _Film(NamedTuple):
+    """A video's pictures, and the `_basis` of what moves nothing in them."""
+
+    pictures: Pictures
+    basis: NDArray[np.float32]
+
+    def motion(self, starts: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(starts, cells): the change over LAG frames from each start, of norm 1, or 0 where nothing moves."""
+        change = self.pictures[starts + LAG].astype(np.float32) - self.pictures[starts]
+        change = change.reshape(len(starts), WIDTH * HEIGHT)
+        change -= (change @ self.basis) @ self.basis.T
+        norm = np.linalg.norm(change, axis=1, keepdims=True)
+        change *= np.where(norm > _FLOOR, 1 / np.maximum(norm, _FLOOR), 0)
+        return change
 
 
-def _chunks(pictures: Pictures, stride: int = 1) -> Iterator[NDArray[np.intp]]:
-    starts = np.arange(0, len(pictures) - LAG, stride, dtype=np.intp)
+def _chunks(first: int, last: int, stride: int = 1) -> Iterator[NDArray[np.intp]]:
+    starts = np.arange(first, last, stride, dtype=np.intp)
     for begin in range(0, len(starts), _CHUNK):
         yield starts[begin : begin + _CHUNK]
 
 
-def _candidates(
-    pictures: Pictures,
-    basis: NDArray[np.float32],
-    testing: Sequence[Pictures],
-    bases: Sequence[NDArray[np.float32]],
-) -> list[Counter[int]]:
+def _candidates(film: _Film, tests: Sequence[_Film]) -> list[Counter[int]]:
     """For each test video: offset in frames -> how many of its frames match best that much later."""
-    offsets: list[Counter[int]] = [Counter() for _ in testing]
-    for starts in _chunks(pictures):
-        motion = _motion(pictures, starts, basis)
-        for test, looked in enumerate(testing):
-            for looking in _chunks(looked, _STRIDE):
-                correlation = _motion(looked, looking, bases[test]) @ motion.T
+    offsets: list[Counter[int]] = [Counter() for _ in tests]
+    for starts in _chunks(0, len(film.pictures) - LAG):
+        motion = film.motion(starts)
+        for test, looked in enumerate(tests):
+            for looking in _chunks(0, len(looked.pictures) - LAG, _STRIDE):
+                correlation = looked.motion(looking) @ motion.T
                 best = correlation.argmax(axis=1)
                 alike = correlation[np.arange(len(best)), best] > MATCH
                 offsets[test].update((starts[best] - looking)[alike].tolist())
     return offsets
 
 
-def _runs(
-    training: Pictures,
-    training_basis: NDArray[np.float32],
-    test: Pictures,
-    test_basis: NDArray[np.float32],
-    offset: int,
-) -> Iterator[tuple[int, int, float]]:
+def _runs(film: _Film, test: _Film, offset: int) -> Iterator[tuple[int, int, float]]:
     """Stretches of the test video that match ``offset`` frames later: first frame, frames, correlation."""
     first = max(0, -offset)
-    last = min(len(test), len(training) - offset) - LAG
-    correlation = np.empty(max(last - first, 0), dtype=np.float32)
-    for begin in range(first, last, _CHUNK):
-        starts = np.arange(begin, min(begin + _CHUNK, last), dtype=np.intp)
-        pair = _motion(test, starts, test_basis) * _motion(training, starts + offset, training_basis)
-        correlation[starts - first] = pair.sum(axis=1)
+    last = min(len(test.pictures), len(film.pictures) - offset) - LAG
+    pairs = [(test.motion(starts) * film.motion(starts + offset)).sum(axis=1) for starts in _chunks(first, last)]
+    correlation = np.concatenate(pairs) if pairs else np.empty(0, dtype=np.float32)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], correlation > MATCH, [False]])))
     for begin, end in edges.reshape(-1, 2).tolist():
         if end - begin >= RUN:

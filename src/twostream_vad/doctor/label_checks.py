@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.arrays import npz_names, read_npy, read_npz
+from ..datasets.errors import DatasetError
 from ..datasets.labels import Labels, find_labels, frame_label_place, read_frame_labels, read_labels
-from ..datasets.layouts import Dataset, DatasetError, children, find_home, match_names, natural_key
+from ..datasets.layouts import Dataset, children, find_home, match_names, natural_key
 from ..datasets.masks import MaskSource, find_masks
+from ..errors import TsvadError
 from .findings import Finding, counted, in_words, ranges
 from .fingerprints import ends, jump
 from .readings import Reading, opencv_pictures
@@ -61,24 +63,24 @@ def _gather(found: _Found, dataset: Dataset, testing: Mapping[str, Reading], giv
     homes = dict.fromkeys((dataset.root, find_home(dataset.root, dataset.layout)))
     place = given or next(filter(None, map(frame_label_place, homes)), None)
     masks = _masks(found, dataset)
-    counts = {name: reading.frames for name, reading in testing.items()}
-    if place is not None and (arrays := _arrays(place)):
-        names = match_names(arrays, testing)
+    if place is not None:
+        found.masks = masks
+        arrays = _arrays(place)
+        counts = {name: reading.frames for name, reading in testing.items()}
+        labels = {} if arrays else read_labels(place, lambda: counts)
+        names = match_names([*arrays, *labels], testing)
         for key, read in arrays.items():
-            _one_array(found, names[key], place, read)
-        found.masks = masks
-    elif place is not None:
-        read_all = read_labels(place, counts)
-        names = match_names(read_all, testing)
-        _take(found, {names[key]: values for key, values in read_all.items()})
-        found.masks = masks
+            _take(found, names[key], "label", partial(_array, found, names[key], place, read))
     elif masks is not None and dataset.layout != "corridor":
         for name in masks.names:
-            _one_mask(found, masks, name, testing.get(name))
+            size = testing[name].size if name in testing else None
+            _take(found, name, "mask", partial(masks.frame_labels, name, size))
+        return
     else:
-        labels = find_labels(dataset)
-        found.any = labels is not None
-        _take(found, labels or {})
+        labels = find_labels(dataset) or {}
+        found.any, names = bool(labels), {name: name for name in labels}
+    for key, values in labels.items():
+        _take(found, names[key], "label", partial(np.asarray, values))
 
 
 def _masks(found: _Found, dataset: Dataset) -> MaskSource | None:
@@ -98,37 +100,33 @@ def _arrays(place: Path) -> dict[str, Callable[[], NDArray[Any]]]:
     return {}
 
 
-def _take(found: _Found, labels: Labels) -> None:
-    found.labels |= labels
-    found.lengths |= {name: len(values) for name, values in labels.items()}
-
-
-def _one_array(found: _Found, name: str, place: Path, read: Callable[[], NDArray[Any]]) -> None:
-    video = f"testing/{name}"
+def _take(found: _Found, name: str, what: str, read: Callable[[], NDArray[np.uint8] | None]) -> None:
+    """A video's labels, or a finding that these labels or masks cannot be read."""
     try:
         values = read()
-        flat = values.reshape(-1) if values.ndim == 2 and 1 in values.shape else values
-        if flat.ndim == 1 and flat.dtype.kind in "biuf":
-            found.lengths[name] = len(flat)
-            wrong = np.flatnonzero(~((flat == 0) | (flat == 1)))  # NaN is neither
-            if len(wrong):
-                frames = ranges(wrong.tolist())
-                what = f"{in_words(frames)}: label {flat[wrong[0]]} is neither 0 (normal) nor 1 (anomalous)"
-                remedy = f"write 0 or 1 there, in {place.name}"
-                found.findings.append(Finding("label-value", "error", video, what, remedy, frames))
-                return
-        _take(found, {name: read_frame_labels(values, place, name)})
-    except DatasetError as error:
+    except TsvadError as error:
         found.broken.add(name)
-        found.findings.append(Finding.of("label-unreadable", "error", video, str(error)))
+        found.findings.append(Finding.of(f"{what}-unreadable", "error", f"testing/{name}", str(error)))
+        return
+    if values is not None:
+        found.labels[name] = values
+        found.lengths[name] = len(values)
 
 
-def _one_mask(found: _Found, masks: MaskSource, name: str, reading: Reading | None) -> None:
-    try:
-        _take(found, {name: masks.frame_labels(name, reading.size if reading else None)})
-    except ValueError as error:
-        found.broken.add(name)
-        found.findings.append(Finding.of("mask-unreadable", "error", f"testing/{name}", str(error)))
+def _array(found: _Found, name: str, place: Path, read: Callable[[], NDArray[Any]]) -> NDArray[np.uint8] | None:
+    """Labels out of a file; None, with a finding, where some are neither 0 nor 1."""
+    values = read()
+    flat = values.reshape(-1) if values.ndim == 2 and 1 in values.shape else values
+    if flat.ndim == 1 and flat.dtype.kind in "biuf":
+        found.lengths[name] = len(flat)
+        wrong = np.flatnonzero(~((flat == 0) | (flat == 1)))  # NaN is neither
+        if len(wrong):
+            frames = ranges(wrong.tolist())
+            what = f"{in_words(frames)}: label {flat[wrong[0]]} is neither 0 (normal) nor 1 (anomalous)"
+            remedy = f"write 0 or 1 there, in {place.name}"
+            found.findings.append(Finding("label-value", "error", f"testing/{name}", what, remedy, frames))
+            return None
+    return read_frame_labels(values, place, name)
 
 
 def _names(found: _Found, testing: Mapping[str, Reading]) -> Iterator[Finding]:
@@ -187,7 +185,7 @@ def _against_masks(found: _Found, masks: MaskSource, testing: Mapping[str, Readi
         labels, reading = found.labels[name], testing[name]
         try:
             marked = masks.frame_labels(name, reading.size)
-        except ValueError as error:
+        except TsvadError as error:
             yield Finding.of("mask-unreadable", "error", reading.name, str(error))
             continue
         if len(marked) != len(labels):

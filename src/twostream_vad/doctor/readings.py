@@ -1,8 +1,6 @@
 """One pass over a video for the doctor: fingerprints of its frames, and whatever keeps it from being read."""
 
-import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -12,11 +10,10 @@ import cv2
 import numpy as np
 
 from ..datasets.layouts import Video
-from ..video.frames import IMAGE_SUFFIXES, VideoError, read_image
+from ..video.folders import digits_of
+from ..video.frames import VideoError, is_image, read_image
 from .findings import Finding, Ranges, Severity, counted, in_words, ranges
 from .fingerprints import HEIGHT, WIDTH, Fingerprints, Pictures, small
-
-_NUMBER = re.compile(r"([0-9]+)[^0-9]*$")
 
 
 @dataclass(slots=True)
@@ -39,6 +36,10 @@ class Reading:
     missing: int = 0
     rate: float | None = None
     declared: int = 0
+
+    def say(self, kind: str, what: str, remedy: str, frames: Ranges = (), severity: Severity = "error") -> None:
+        """Adds a finding."""
+        self.findings.append(Finding(kind, severity, self.name, what, remedy, frames))
 
     @property
     def frames(self) -> int:
@@ -65,8 +66,7 @@ def read_video(video: Video, split: str) -> Reading:
         reading.whole = False
     except OSError as error:
         what = f"{video.path} cannot be read: {error.strerror}"
-        remedy = "check that it is there and that you may read it"
-        reading.findings.append(Finding("unreadable-video", "error", reading.name, what, remedy))
+        reading.say("unreadable-video", what, "check that it is there and that you may read it")
         reading.whole = False
     return reading
 
@@ -112,11 +112,11 @@ def _read_folder(reading: Reading) -> None:
             what, _, remedy = faults[0][1].partition("; ")
             also = f"; so are {len(faults) - 1} more: {in_words(frames)}" if len(faults) > 1 else ""
             what = f"frame {faults[0][0]}: {what}{also}"
-            reading.findings.append(Finding(kind, "error", reading.name, what, remedy, frames))
-    reading.findings += _odd_sizes(reading)
+            reading.say(kind, what, remedy, frames)
+    _say_odd_sizes(reading)
 
 
-def _odd_sizes(reading: Reading) -> Iterator[Finding]:
+def _say_odd_sizes(reading: Reading) -> None:
     sizes = reading.prints.sizes
     odd = np.flatnonzero((sizes != (reading.size or (0, 0))).any(axis=1) & (sizes[:, 0] > 0))
     if len(odd) and reading.size:
@@ -124,78 +124,61 @@ def _odd_sizes(reading: Reading) -> Iterator[Finding]:
         (height, width), (usual_height, usual_width) = sizes[odd[0]], reading.size
         what = f"{in_words(frames)}: {width} x {height} pixels, the others {usual_width} x {usual_height}"
         remedy = "extract these frames again, or put each size into a folder of its own"
-        yield Finding("frame-size", "error", reading.name, what, remedy, frames)
+        reading.say("frame-size", what, remedy, frames)
 
 
 def _images(reading: Reading) -> list[Path]:
     """The folder's numbered images in order; faults of names and numbering become findings."""
-    folder = reading.video.path
-    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    images = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-    numbers = {path: match[1] for path in images if (match := _NUMBER.search(path.stem))}
-    files = sorted(numbers, key=lambda path: (int(numbers[path]), path))
-    skip = reading.video.skip
-    faults = (
-        *_strays([path for path in inside if path not in images]),
-        *_unnumbered([path for path in images if path not in numbers]),
-        *_numbering(files, [int(numbers[path]) for path in files]),
-        *_padding(files, [numbers[path] for path in files]),
-    )
-    for kind, what, remedy, at in faults:
-        severity: Severity = "error" if kind in ("frame-number", "frame-gap") else "warning"
-        frames = tuple((max(first - skip, 0), max(last - skip, 0)) for first, last in at)
-        reading.findings.append(Finding(kind, severity, reading.name, what, remedy, frames))
-        reading.whole &= kind != "frame-number"
-    reading.missing = int(numbers[files[-1]]) - int(numbers[files[0]]) + 1 - len(files) if files else 0
+    inside = sorted(path for path in reading.video.path.iterdir() if not path.name.startswith("."))
+    images = [path for path in inside if is_image(path) and path.is_file()]
+    digits = {path: number for path in images if (number := digits_of(path))}
+    files = sorted(digits, key=lambda path: (int(digits[path]), path))
+    if strays := [path for path in inside if path not in images]:
+        what = f"{_listed(strays)} {'is no image' if len(strays) == 1 else 'are no images'}, and passed over"
+        reading.say("stray-file", what, "move it elsewhere, or convert it where it is a frame", severity="warning")
+    if unnumbered := [path for path in images if path not in digits]:
+        what = f"{_listed(unnumbered)} {'has' if len(unnumbered) == 1 else 'have'} no number in the name"
+        reading.say("frame-number", what, "name frames by number (000.jpg), or remove what is no frame")
+        reading.whole = False
+    if files:
+        _say_numbering(reading, files, [int(digits[path]) for path in files])
+        _say_padding(reading, files, [digits[path] for path in files])
     return files
 
 
-_Fault = tuple[str, str, str, Ranges]
-"""Kind, what, remedy, frames."""
-
-
-def _strays(paths: list[Path]) -> Iterator[_Fault]:
-    if paths:
-        what = f"{_listed(paths)} {'is no image' if len(paths) == 1 else 'are no images'}, and passed over"
-        yield "stray-file", what, "move it elsewhere, or convert it where it is a frame", ()
-
-
-def _unnumbered(paths: list[Path]) -> Iterator[_Fault]:
-    if paths:
-        what = f"{_listed(paths)} {'has' if len(paths) == 1 else 'have'} no number in the name"
-        yield "frame-number", what, "name frames by number (000.jpg), or remove what is no frame", ()
-
-
-def _numbering(files: list[Path], numbers: list[int]) -> Iterator[_Fault]:
+def _say_numbering(reading: Reading, files: list[Path], numbers: list[int]) -> None:
     steps = list(enumerate(pairwise(numbers)))
     twice = [index for index, (a, b) in steps if a == b]
     gaps = [(index, b - a - 1) for index, (a, b) in steps if b > a + 1]
+    reading.missing = numbers[-1] - numbers[0] + 1 - len(files)
     if twice:
         first, second = files[twice[0]].name, files[twice[0] + 1].name
         more = f", and {len(twice) - 1} more such pairs" if len(twice) > 1 else ""
         what = f"{first} and {second} are both frame {numbers[twice[0]]}{more}"
-        yield "frame-number", what, "remove one, or give each video a folder of its own", ()
+        reading.say("frame-number", what, "remove one, or give each video a folder of its own")
+        reading.whole = False
     if gaps:
         places = [f"{count} between {files[index].name} and {files[index + 1].name}" for index, count in gaps[:5]]
         more = f", and so at {len(gaps) - 5} more places" if len(gaps) > 5 else ""
         what = f"{counted(sum(count for _, count in gaps), 'frame')} missing: {', '.join(places)}{more}"
-        frames = tuple((index, index + 1) for index, _ in gaps)
-        yield "frame-gap", what, "extract the video again, or renumber the frames if none was lost", frames
+        skip = reading.video.skip
+        frames = tuple((max(index - skip, 0), max(index + 1 - skip, 0)) for index, _ in gaps)
+        reading.say("frame-gap", what, "extract the video again, or renumber the frames if none was lost", frames)
 
 
-def _padding(files: list[Path], digits: list[str]) -> Iterator[_Fault]:
+def _say_padding(reading: Reading, files: list[Path], digits: list[str]) -> None:
     """1, 2, ..., 10 is in order and so is 001, ..., 1000; 1, 02, 003 is not: files of two extractions?"""
 
     def odd(width: int) -> list[Path]:
         named = zip(files, digits, strict=True)
         return [file for file, text in named if text != f"{int(text):0{width}d}"]
 
-    fewest = min((odd(width) for width in sorted({len(text) for text in digits})), key=len, default=[])
+    fewest = min((odd(width) for width in sorted({len(text) for text in digits})), key=len)
     if fewest:
         usual = next(file for file in files if file not in fewest)
         what = f"numbers are padded differently: {_listed(fewest)}, but {usual.name}"
         remedy = "check that these frames are of one extraction, and rename them alike"
-        yield "mixed-padding", what, remedy, ()
+        reading.say("mixed-padding", what, remedy, severity="warning")
 
 
 def _listed(paths: list[Path]) -> str:

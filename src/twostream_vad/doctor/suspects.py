@@ -1,20 +1,16 @@
 """Training video that looks anomalous to a fitted run: a look at what is meant to be normal, for the doctor."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from ..datasets.layouts import Video
-from ..detector.detector import VideoScores
-from ..evaluation.events import Event, alarms
+from ..detector.detector import JOIN_SECONDS, Alarm, VideoScores
+from ..errors import TsvadError
 from ..progress import Progress, silent
 from ..video.frames import FrameSource, VideoError
 from .findings import Finding, counted, in_words
-
-JOIN_SECONDS = 2.0
-"""Alarms less far apart are one segment, as when alarms are judged against events."""
 
 LEAST_SECONDS = 0.5
 """A shorter segment is passed over."""
@@ -49,7 +45,7 @@ def suspicious_segments(scorer: Scorer, videos: Sequence[Video], progress: Progr
         Findings in the videos' order, those of a video by falling peak score.
 
     Raises:
-        ValueError: frames that the run's view does not fit, or scores that are no numbers; it names the video.
+        TsvadError: frames that the run's view does not fit; it names the video.
     """
     found: list[Finding] = []
     for number, video in enumerate(videos):
@@ -63,8 +59,8 @@ def suspicious_segments(scorer: Scorer, videos: Sequence[Video], progress: Progr
             found += _segments(name, scorer.score(source, tell), source.rate)
         except (VideoError, OSError) as error:
             found.append(Finding.of("not-judged", "note", name, f"the run cannot score it: {error}"))
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+        except TsvadError as error:
+            raise TsvadError(f"{name}: {error}") from error
         progress(number + 1, len(videos), name)
     return found
 
@@ -74,7 +70,7 @@ def _segments(name: str, scores: VideoScores, rate: float) -> Iterator[Finding]:
         what = f"{counted(len(scores.fused), 'frame')}, no snippet of the run fits"
         yield Finding("not-judged", "note", name, what, "the run cannot score it; that is no fault")
         return
-    joined = alarms(scores.fused, scores.threshold, gap=math.ceil(JOIN_SECONDS * rate))
+    joined = scores.alarms(JOIN_SECONDS)
     segments = [alarm for alarm in joined if (alarm.last - alarm.first + 1) / rate >= LEAST_SECONDS]
     segments.sort(key=lambda segment: -_peak(scores, segment))  # equal ones stay in order of time
     more = len(segments) - SHOWN
@@ -90,6 +86,6 @@ def _segments(name: str, scores: VideoScores, rate: float) -> Iterator[Finding]:
         yield Finding("anomalous-looking", "warning", name, what, REMEDY, frames)
 
 
-def _peak(scores: VideoScores, segment: Event) -> float:
+def _peak(scores: VideoScores, segment: Alarm) -> float:
     """Highest score; frames without one lie before the first segment."""
     return float(scores.fused[segment.first : segment.last + 1].max())

@@ -8,17 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from ..errors import TsvadError
+
 Floats = NDArray[np.float64]
 ByVideo = Mapping[str, NDArray[Any]]
 
 
+class EvaluationError(TsvadError):
+    """Scores, labels or tracks that cannot be judged; the message says which, and what would do."""
+
+
+class NoMetricError(EvaluationError):
+    """A metric that does not exist on these frames or videos, such as an AUC where all of them are normal."""
+
+
 @dataclass(frozen=True, slots=True)
 class RocCurve:
-    """Rates when everything at a threshold or above is called anomalous; the first threshold is infinite."""
+    """Rates when everything at a threshold or above is called anomalous, the highest threshold first."""
 
     false_positive_rate: Floats
     true_positive_rate: Floats
-    thresholds: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +36,13 @@ class PrecisionRecall:
 
     precision: Floats
     recall: Floats
-    thresholds: Floats
 
 
 def roc_auc(scores: NDArray[Any], labels: NDArray[Any]) -> float:
     """Area under the ROC of scores (n,) against labels (n,) of 0/1; tied scores count half.
 
-    ValueError for NaN or infinite scores, other labels than 0 and 1, differing lengths, or one class only.
+    NoMetricError where there is one class only; EvaluationError for NaN or infinite scores, other labels than
+    0 and 1, or differing lengths.
     """
     values, positive = _both_classes(scores, labels)
     ranks = rankdata(values)  # ties share their mean rank, which makes them count half
@@ -45,7 +54,7 @@ def roc_auc(scores: NDArray[Any], labels: NDArray[Any]) -> float:
 def micro_auc(scores: ByVideo, labels: ByVideo) -> float:
     """One ROC over all frames of all videos: video name -> (frames,).
 
-    ValueError as ``roc_auc``, or where the videos of both differ.
+    Errors as ``roc_auc``; EvaluationError where the videos of both differ.
     """
     return roc_auc(*pooled(scores, labels))
 
@@ -54,14 +63,14 @@ def macro_auc(scores: ByVideo, labels: ByVideo) -> float:
     """Mean of the videos' own AUCs.
 
     A video of one class has its first label flipped, so that an AUC exists (the authors' rule).
-    ValueError as ``micro_auc``, or where such a video has one frame only.
+    EvaluationError as ``micro_auc``; NoMetricError where such a video has one frame only.
     """
     areas = []
-    for name in _videos(scores, labels):
-        values, positive = _checked(scores[name], labels[name], f"video {name}: ")
+    for name in same_videos(scores, labels):
+        values, positive = checked(scores[name], labels[name], f"video {name}: ")
         if positive.all() or not positive.any():
             if len(positive) < 2:
-                raise ValueError(f"video {name} has {len(positive)} frames: its AUC does not exist, leave it out")
+                raise NoMetricError(f"video {name} has {len(positive)} frames: its AUC does not exist, leave it out")
             positive = positive.copy()
             positive[0] = not positive[0]
         areas.append(roc_auc(values, positive))
@@ -71,7 +80,7 @@ def macro_auc(scores: ByVideo, labels: ByVideo) -> float:
 def per_scene_auc(scores: ByVideo, labels: ByVideo) -> dict[str, float | None]:
     """Micro-AUC within each scene, the part of a video's name before ``_``; None where one class only."""
     scenes: dict[str, list[str]] = {}
-    for name in _videos(scores, labels):
+    for name in same_videos(scores, labels):
         scenes.setdefault(name.split("_")[0], []).append(name)
     areas: dict[str, float | None] = {}
     for scene, names in scenes.items():
@@ -81,20 +90,19 @@ def per_scene_auc(scores: ByVideo, labels: ByVideo) -> dict[str, float | None]:
 
 
 def roc_curve(scores: NDArray[Any], labels: NDArray[Any]) -> RocCurve:
-    """One point a distinct score, after (0, 0); ValueError as ``roc_auc``."""
-    values, positive = _both_classes(scores, labels)
-    thresholds, true, false = _falling(values, positive)
-    return RocCurve(np.append(0.0, false / false[-1]), np.append(0.0, true / true[-1]), np.append(np.inf, thresholds))
+    """One point a distinct score, after (0, 0); errors as ``roc_auc``."""
+    true, false = _falling(*_both_classes(scores, labels))
+    return RocCurve(np.append(0.0, false / false[-1]), np.append(0.0, true / true[-1]))
 
 
 def precision_recall(scores: NDArray[Any], labels: NDArray[Any]) -> PrecisionRecall:
-    """One point a distinct score; ValueError as ``roc_auc``."""
-    thresholds, true, false = _falling(*_both_classes(scores, labels))
-    return PrecisionRecall(true / (true + false), true / true[-1], thresholds)
+    """One point a distinct score; errors as ``roc_auc``."""
+    true, false = _falling(*_both_classes(scores, labels))
+    return PrecisionRecall(true / (true + false), true / true[-1])
 
 
 def average_precision(scores: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Precision weighted by the gain in recall, with no interpolation; ValueError as ``roc_auc``."""
+    """Precision weighted by the gain in recall, with no interpolation; errors as ``roc_auc``."""
     curve = precision_recall(scores, labels)
     return float((curve.precision * np.diff(curve.recall, prepend=0.0)).sum())
 
@@ -102,7 +110,7 @@ def average_precision(scores: NDArray[Any], labels: NDArray[Any]) -> float:
 def equal_error_rate(scores: NDArray[Any], labels: NDArray[Any]) -> float:
     """Where as large a share of normal frames is called anomalous as of anomalous ones is missed.
 
-    Linear between the ROC's points; ValueError as ``roc_auc``.
+    Linear between the ROC's points; errors as ``roc_auc``.
     """
     curve = roc_curve(scores, labels)
     false, missed = curve.false_positive_rate, 1 - curve.true_positive_rate
@@ -112,60 +120,66 @@ def equal_error_rate(scores: NDArray[Any], labels: NDArray[Any]) -> float:
     return float(false[after - 1] + share * (false[after] - false[after - 1]))
 
 
-def _falling(values: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
-    """Distinct scores, falling, and how many positives and negatives score as much or more."""
-    order = np.argsort(-values, kind="stable")
-    ordered = values[order]
-    last_of_tie = np.flatnonzero(np.append(np.diff(ordered) != 0, True))
-    true = np.cumsum(positive[order], dtype=np.float64)[last_of_tie]
-    return ordered[last_of_tie], true, last_of_tie + 1.0 - true
+def pooled(scores: ByVideo, labels: ByVideo) -> tuple[Floats, NDArray[np.bool_]]:
+    """Scores and anomaly marks of all frames of all videos, (n,) each; EvaluationError as ``micro_auc``."""
+    return _joined(scores, labels, same_videos(scores, labels))
 
 
-def _videos(scores: ByVideo, labels: ByVideo) -> list[str]:
-    """Names in both; ValueError where one side lacks some."""
+def same_videos(scores: ByVideo, labels: ByVideo) -> list[str]:
+    """Names in both; EvaluationError where one side lacks some."""
     if not scores and not labels:
-        raise ValueError("no videos to evaluate: scores and labels are both empty")
+        raise EvaluationError("no videos to evaluate: scores and labels are both empty")
     for lacking, having, what in ((scores, labels, "scores"), (labels, scores, "labels")):
         if absent := sorted(set(having) - set(lacking)):
             shown = ", ".join(absent[:5]) + (" …" if len(absent) > 5 else "")
-            raise ValueError(f"no {what} for {len(absent)} videos ({shown}): both must name the same videos")
+            raise EvaluationError(f"no {what} for {len(absent)} videos ({shown}): both must name the same videos")
     return list(labels)
 
 
-def pooled(scores: ByVideo, labels: ByVideo) -> tuple[Floats, NDArray[np.bool_]]:
-    """Scores and anomaly marks of all frames of all videos, (n,) each; ValueError where the videos of both differ."""
-    return _joined(scores, labels, _videos(scores, labels))
+def checked(
+    scores: NDArray[Any], labels: NDArray[Any], where: str = "", *, gaps: bool = False
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Scores (frames,) and anomaly marks (frames,) that can be judged, else EvaluationError that begins ``where``.
+
+    With ``gaps``, NaN is a frame that has no score.
+    """
+    values, marks = np.asarray(scores, np.float64), np.asarray(labels)
+    if values.ndim != 1 or marks.ndim != 1:
+        raise EvaluationError(f"{where}scores and labels must be (frames,), got {values.shape} and {marks.shape}")
+    if len(values) != len(marks):
+        raise EvaluationError(
+            f"{where}{len(values)} scores but {len(marks)} labels: one belongs to another video or decoder"
+        )
+    for wrong, found, what, remedy in (
+        (np.isinf(values) if gaps else ~np.isfinite(values), values, "score", "score the video again"),
+        (~np.isin(marks, (0, 1)), marks, "label", "labels are 0 (normal) or 1 (anomalous)"),
+    ):
+        if wrong.any():
+            frame = int(np.argmax(wrong))
+            raise EvaluationError(f"{where}the {what} of frame {frame} is {found[frame]}: {remedy}")
+    return values, marks.astype(np.bool_)
+
+
+def _falling(values: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """How many positives and negatives score as much as each distinct score or more, the highest first."""
+    order = np.argsort(-values, kind="stable")
+    last_of_tie = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))
+    true = np.cumsum(positive[order], dtype=np.float64)[last_of_tie]
+    return true, last_of_tie + 1.0 - true
 
 
 def _joined(scores: ByVideo, labels: ByVideo, names: Iterable[str]) -> tuple[Floats, NDArray[np.bool_]]:
     """All frames of the named videos, one after another."""
-    pairs = [_checked(scores[name], labels[name], f"video {name}: ") for name in names]
+    pairs = [checked(scores[name], labels[name], f"video {name}: ") for name in names]
     return np.concatenate([values for values, _ in pairs]), np.concatenate([positive for _, positive in pairs])
 
 
 def _both_classes(scores: NDArray[Any], labels: NDArray[Any]) -> tuple[Floats, NDArray[np.bool_]]:
-    values, positive = _checked(scores, labels)
+    values, positive = checked(scores, labels)
     if not positive.any() or positive.all():
         kind = "anomalous" if positive.any() else "normal"
-        raise ValueError(
+        raise NoMetricError(
             f"all {len(positive)} labels are {kind}, where this metric does not exist: "
             "take frames of both kinds together, or macro-AUC, which has a rule for such videos"
         )
     return values, positive
-
-
-def _checked(scores: NDArray[Any], labels: NDArray[Any], where: str = "") -> tuple[Floats, NDArray[np.bool_]]:
-    values, marks = np.asarray(scores, np.float64), np.asarray(labels)
-    if values.ndim != 1 or marks.ndim != 1:
-        raise ValueError(f"{where}scores and labels must be (frames,), got {values.shape} and {marks.shape}")
-    if len(values) != len(marks):
-        raise ValueError(
-            f"{where}{len(values)} scores but {len(marks)} labels: one belongs to another video or decoder"
-        )
-    if not np.isfinite(values).all():
-        bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise ValueError(f"{where}the score of frame {bad} is {values[bad]}: score the video again")
-    if not np.isin(marks, (0, 1)).all():
-        bad = int(np.flatnonzero(~np.isin(marks, (0, 1)))[0])
-        raise ValueError(f"{where}the label of frame {bad} is {marks[bad]}: labels are 0 (normal) or 1 (anomalous)")
-    return values, marks.astype(np.bool_)

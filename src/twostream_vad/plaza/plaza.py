@@ -2,22 +2,25 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsvadError
+from ..progress import Progress, silent
 from .scene import Split, draw_crowd, draw_event, draw_light, place_events, plan_events
-from .stage import Box, PlazaFrame, Stage
-from .view import Camera, Image
+from .stage import Box, PlazaFrame, Renderer
+from .view import Camera
 
 VERSION = 3  # of the drawing: goes up when the same settings give other pixels
 JPEG_QUALITY = 92
+Packed = NDArray[np.uint8]
+
 SPLITS: tuple[Split, Split] = ("training", "testing")
 
 
@@ -38,14 +41,7 @@ class PlazaSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        smallest = {
-            "width": 32,
-            "height": 24,
-            "training_videos": 1,
-            "testing_videos": 1,
-            "frames": 1,
-            "seed": 0,
-        }
+        smallest = {"width": 32, "height": 24, "training_videos": 1, "testing_videos": 1, "frames": 1, "seed": 0}
         for name, least in smallest.items():
             if getattr(self, name) < least:
                 raise PlazaError(f"{name} must be {least} or more, got {getattr(self, name)}")
@@ -59,14 +55,7 @@ class PlazaSettings:
 
 
 def render_frames(settings: PlazaSettings, split: Split, video: int) -> Iterator[PlazaFrame]:
-    """The frames of one video, one at a time; ``video`` counts from 0.
-
-    Raises:
-        PlazaError: the split has no video of that index.
-    """
-    count = len(settings.videos(split))
-    if not 0 <= video < count:
-        raise PlazaError(f"there is no {split} video {video}: the settings ask for {count}, counted from 0")
+    """The frames of one video, one at a time; ``video`` counts from 0."""
     rng = np.random.default_rng([settings.seed, SPLITS.index(split), video])
     camera, seconds = Camera(settings.width, settings.height), settings.frames / settings.rate
     light = draw_light(rng)
@@ -75,11 +64,11 @@ def render_frames(settings: PlazaSettings, split: Split, video: int) -> Iterator
         kinds = plan_events(settings.seed, settings.testing_videos)[video]
         for kind, moment in zip(kinds, place_events(rng, kinds, seconds), strict=True):
             actors += draw_event(rng, camera, kind, seconds, moment)
-    stage = Stage((settings.width, settings.height), actors, light, settings.seed, rng)
-    return (stage.frame(index / settings.rate) for index in range(settings.frames))
+    renderer = Renderer((settings.width, settings.height), actors, light, settings.seed, rng)
+    return (renderer.frame(index / settings.rate) for index in range(settings.frames))
 
 
-def render_plaza(out: Path, settings: PlazaSettings, *, progress: Callable[[int, int], None] | None = None) -> None:
+def render_plaza(out: Path, settings: PlazaSettings, *, progress: Progress = silent) -> None:
     """Write the whole dataset: the frames of both splits, and what is true of the test videos.
 
     - ``training/frames/01/000000.jpg`` …, ``testing/frames/…``;
@@ -89,7 +78,7 @@ def render_plaza(out: Path, settings: PlazaSettings, *, progress: Callable[[int,
     - ``plaza.json``: the settings and the events.
 
     The folder appears when it is complete; one that is complete already is left alone.
-    ``progress`` is told (frames done, frames in all).
+    ``progress`` is told frames done and frames in all.
 
     Raises:
         PlazaError: ``out`` holds a plaza of other settings, or something else.
@@ -99,39 +88,23 @@ def render_plaza(out: Path, settings: PlazaSettings, *, progress: Callable[[int,
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    counter = _Counter(settings, progress)
-    for index, name in enumerate(settings.videos("training")):
-        frames = counter.over(render_frames(settings, "training", index))
-        _write_video(partial / "training" / "frames" / name, frames)
-    labels: dict[str, NDArray[np.uint8]] = {}
-    masks: dict[str, NDArray[np.uint8]] = {}
+    labels: dict[str, Packed] = {}
+    masks: dict[str, Packed] = {}
     events: list[dict[str, str | int]] = []
-    for index, name in enumerate(settings.videos("testing")):
-        frames = counter.over(render_frames(settings, "testing", index))
-        masks[name], boxes = _write_video(partial / "testing" / "frames" / name, frames)
-        labels[name] = np.asarray(masks[name].any(axis=(1, 2)), np.uint8)
-        _write_tracks(partial / "tracks" / f"{name}.txt", boxes)
-        events += _events(name, boxes)
-    _write_arrays(partial / "labels.npz", labels)
-    _write_arrays(partial / "masks.npz", masks)
+    done, total = count(1), settings.frames * (settings.training_videos + settings.testing_videos)
+    for split in SPLITS:
+        for index, name in enumerate(settings.videos(split)):
+            frames = render_frames(settings, split, index)
+            seen, boxes = _write_video(partial / split / "frames" / name, frames, lambda: progress(next(done), total))
+            if split == "testing":
+                labels[name], masks[name] = np.asarray(seen.any(axis=(1, 2)), np.uint8), seen
+                _write_tracks(partial / "tracks" / f"{name}.txt", boxes)
+                events += _events(name, boxes)
+    np.savez_compressed(partial / "labels.npz", allow_pickle=False, **labels)
+    np.savez_compressed(partial / "masks.npz", allow_pickle=False, **masks)
     about = {"version": VERSION, "settings": asdict(settings), "events": events}
     (partial / "plaza.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     partial.replace(out)
-
-
-class _Counter:
-    """Tells ``progress`` of every frame that passes."""
-
-    def __init__(self, settings: PlazaSettings, progress: Callable[[int, int], None] | None) -> None:
-        self.done, self.total = 0, settings.frames * (settings.training_videos + settings.testing_videos)
-        self.progress = progress
-
-    def over(self, frames: Iterator[PlazaFrame]) -> Iterator[PlazaFrame]:
-        for frame in frames:
-            yield frame
-            self.done += 1
-            if self.progress is not None:
-                self.progress(self.done, self.total)
 
 
 def _is_complete(out: Path, settings: PlazaSettings) -> bool:
@@ -154,28 +127,22 @@ def _is_complete(out: Path, settings: PlazaSettings) -> bool:
     return True
 
 
-def _write_video(folder: Path, frames: Iterator[PlazaFrame]) -> tuple[NDArray[np.uint8], list[tuple[int, Box]]]:
-    """Write the pictures; return the packed masks (n, H, ceil(W / 8)) and (frame, box) pairs."""
+def _write_video(
+    folder: Path, frames: Iterable[PlazaFrame], tell: Callable[[], None]
+) -> tuple[Packed, list[tuple[int, Box]]]:
+    """Write the pictures, ``tell`` after each; return the packed masks (n, H, ceil(W / 8)) and (frame, box) pairs."""
     folder.mkdir(parents=True)
-    masks: list[NDArray[np.uint8]] = []
+    masks: list[Packed] = []
     boxes: list[tuple[int, Box]] = []
     for index, frame in enumerate(frames):
-        _write_jpeg(folder / f"{index:06d}.jpg", frame.image)
+        image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
+        written, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        assert written
+        (folder / f"{index:06d}.jpg").write_bytes(data.tobytes())
         masks.append(np.packbits(frame.mask, axis=-1))
         boxes += [(index, box) for box in frame.boxes]
+        tell()
     return np.stack(masks), boxes
-
-
-def _write_jpeg(path: Path, image: Image) -> None:
-    written, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
-    assert written
-    path.write_bytes(data.tobytes())
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    np.savez_compressed(path, **arrays)
 
 
 def _write_tracks(path: Path, boxes: list[tuple[int, Box]]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -22,26 +22,20 @@ WAYS: tuple[tuple[tuple[float, float], ...], ...] = (
     ((-16.0, 6.8), (-2.5, 6.8), (-0.2, 8.6), (-0.2, 12.4), (1.4, 14.0), (17.0, 14.0)),
     ((-16.0, 10.6), (-4.0, 9.4), (-1.2, 6.8), (0.6, 4.0), (1.2, -7.0)),
 )
-FAST_WAYS = (2, 3)  # long enough to be seen for a few seconds
-CART_WAYS = (0, 4)
 LAWN_WAYS: tuple[tuple[tuple[float, float], ...], ...] = (
     ((17.0, 11.2), (6.0, 10.6), (1.8, 9.6), (-2.0, 8.8), (-15.0, 8.4)),
     ((3.2, -7.0), (3.0, 5.0), (3.4, 8.6), (3.7, 12.4), (2.0, 13.8), (-17.0, 13.9)),
 )
+EVENTS = {  # kind -> its ways, and its least and greatest speed, metres a second
+    "bicycle": ((WAYS[2], WAYS[3]), 3.6, 4.6),  # long enough to be seen for a few seconds
+    "cart": ((WAYS[0], WAYS[4]), 2.0, 2.4),
+    "running": ((WAYS[2], WAYS[3]), 3.3, 4.0),
+    "lawn": (LAWN_WAYS, 1.1, 1.5),
+}
+ALWAYS, NEVER = (-np.inf, np.inf), (0.0, 0.0)  # seconds from, until
+
 ON_SCREEN = 10.0  # people, about
 SECONDS_ON_SCREEN = 15.0  # of one walker, about
-
-
-class Actor(Protocol):
-    """Something that comes and goes. Times are seconds from the video's start."""
-
-    @property
-    def kind(self) -> str | None:
-        """What is wrong with it, one of KINDS."""
-
-    def spot(self, time: float) -> Points: ...
-    def shapes(self, time: float) -> list[Shape]: ...
-    def abnormal(self, time: float) -> bool: ...
 
 
 class Path:
@@ -94,7 +88,7 @@ class Mover:
     kind: str | None = None
     colour: Colour = (60, 110, 150)
     stop: float = 0.0
-    bag: tuple[float, float] = (0.0, 0.0)  # carried from, until
+    bag: tuple[float, float] = NEVER  # carried from, until
 
     def along(self, time: float) -> float:
         """Metres of the path."""
@@ -139,7 +133,7 @@ class LeftBag:
     until: float
     kind: str | None = "left_bag"
 
-    def spot(self, time: float) -> Points:  # noqa: ARG002 (it lies still)
+    def spot(self, _: float) -> Points:
         return self.place
 
     def abnormal(self, time: float) -> bool:
@@ -147,6 +141,10 @@ class LeftBag:
 
     def shapes(self, time: float) -> list[Shape]:
         return bag_on_ground(self.place, self.heading, self.colour) if self.abnormal(time) else []
+
+
+Actor = Mover | LeftBag
+"""Something that comes and goes. Times are seconds from the video's start."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,7 @@ def draw_crowd(rng: np.random.Generator, camera: Camera, seconds: float) -> list
     for i, moment in enumerate(moments):
         path = _draw_path(rng, WAYS[(first + 2 * i) % len(WAYS)])
         speed, mark, moment = float(rng.uniform(1.1, 1.6)), path.middle(camera), float(moment)
-        crowd.append(Mover(path, draw_look(rng), speed, mark, moment, bag=_maybe_bag(rng)))
+        crowd.append(Mover(path, draw_look(rng), speed, mark, moment, bag=ALWAYS if rng.random() < 0.2 else NEVER))
         if rng.random() < 0.2:
             beside = Path(path.points + np.array([0.3, 0.55]) * rng.choice([-1, 1]))
             crowd.append(Mover(beside, draw_look(rng), speed, mark + rng.uniform(-0.2, 0.2), moment))
@@ -189,13 +187,7 @@ def draw_event(rng: np.random.Generator, camera: Camera, kind: str, seconds: flo
     """The actors of one anomaly, in the middle of the picture at ``moment``."""
     if kind == "left_bag":
         return _left_bag(rng, seconds, moment)
-    ways = {
-        "bicycle": [WAYS[i] for i in FAST_WAYS],
-        "running": [WAYS[i] for i in FAST_WAYS],
-        "cart": [WAYS[i] for i in CART_WAYS],
-        "lawn": list(LAWN_WAYS),
-    }[kind]
-    slow, fast = {"bicycle": (3.6, 4.6), "running": (3.3, 4.0), "cart": (2.0, 2.4), "lawn": (1.1, 1.5)}[kind]
+    ways, slow, fast = EVENTS[kind]
     path = _draw_path(rng, ways[int(rng.integers(len(ways)))])
     mark = _lawn_middle(path, camera) if kind == "lawn" else path.middle(camera)
     paints = ((176, 40, 44), (44, 92, 150), (222, 176, 60), (60, 120, 92))
@@ -226,10 +218,6 @@ def place_events(rng: np.random.Generator, kinds: Sequence[str], seconds: float)
 def _draw_path(rng: np.random.Generator, way: Sequence[tuple[float, float]]) -> Path:
     points = np.array(way) + rng.uniform(-0.4, 0.4, 2) + rng.uniform(-0.15, 0.15, (len(way), 2))
     return Path(points[::-1] if rng.random() < 0.5 else points)
-
-
-def _maybe_bag(rng: np.random.Generator) -> tuple[float, float]:
-    return (-np.inf, np.inf) if rng.random() < 0.2 else (0.0, 0.0)
 
 
 def _left_bag(rng: np.random.Generator, seconds: float, moment: float) -> list[Actor]:

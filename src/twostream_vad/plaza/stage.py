@@ -50,7 +50,7 @@ class _Piece(NamedTuple):
     code: int
 
 
-class Stage:
+class Renderer:
     """The still layers, the actors and the light of one video.
 
     Args:

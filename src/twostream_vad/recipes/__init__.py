@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..errors import TsvadError
-from ..settings import Recipe
+from ..settings import Recipe, explained
 
 
 class RecipeError(TsvadError):
@@ -91,12 +91,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 
 def _explain(source: str, problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = ", ".join(_keys(problem["loc"][:-1]))
-        return f"{source}: unknown key {where}; known there: {known}"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{source}: {where + ': ' if where else ''}{message} (got {problem['input']!r})"[:400]
+        return f"{source}: unknown key {'.'.join(map(str, problem['loc']))}; known there: {known}"
+    return f"{source}: {explained(problem)} (got {problem['input']!r})"[:400]
 
 
 def _keys(location: tuple[int | str, ...]) -> list[str]:

@@ -1,20 +1,21 @@
 """Evaluated runs side by side: their metrics, paired differences, spread over seeds, and unlike settings."""
 
+import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..datasets.errors import DatasetError
 from ..datasets.labels import Labels
-from ..datasets.layouts import DatasetError
+from ..evaluation.auc import NoMetricError
 from ..evaluation.bootstrap import Statistic, bootstrap, micro_auc_of
 from ..scores.files import read_scores
 from ..storage import typed
 from .evaluate import labels_of
-from .record import Metrics, Record, flat, read_record
+from .record import Metrics, Part, Record, flat, read_record
 from .run import Run, RunError
 
 FUSED = {"paper": "results/fused.npz", "causal": "results/causal.npz"}
@@ -23,78 +24,51 @@ METRICS = ("micro_auc", "macro_auc", "average_precision", "equal_error_rate")
 SAME = 1e-9
 """Two micro-AUCs of one set of scores differ by rounding only."""
 
+Rows = dict[str, dict[str, tuple[Metrics | None, ...]]]
 
-@dataclass(frozen=True)
-class Difference:
+
+class Gain(Part):
     """Micro-AUC less the first run's on the same frames."""
 
-    value: float
+    micro_auc: float
     interval: tuple[float, float] | None
     """95 %, by a paired bootstrap over videos; None for too few videos."""
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Spread(Part):
+    """A metric over several seeds; the deviation is a sample's."""
+
+    mean: float
+    deviation: float
+
+
+class Seeds(Part):
+    """Runs that are seeds of one recipe on the same data."""
+
+    runs: tuple[str, ...]
+    rows: dict[str, dict[str, dict[str, Spread]]]
+    """Protocol → row → metric, where two or more of the runs have it."""
+
+
+class Comparison(Part):
     """Runs side by side; a tuple with one entry a run follows the order of ``runs``."""
 
     runs: tuple[str, ...]
     chosen: tuple[str, ...]
-    rows: dict[str, dict[str, tuple[Metrics | None, ...]]]
+    protocols: Rows
     """Protocol → row → each run's metrics; None where a run has no such row."""
-    differences: dict[str, tuple[Difference | None, ...]]
+    differences: dict[str, tuple[Gain | None, ...]]
     """Protocol → each run's fused row against the first run's; None for the first itself."""
     unpaired: str
     """Why there are no differences; empty where there are."""
-    seeds: tuple[tuple[int, ...], ...]
-    """Groups of runs, as places in ``runs``, that are seeds of one recipe on the same data."""
+    seeds: tuple[Seeds, ...]
     recipe: dict[str, tuple[Any, ...]]
     """Dotted key → each run's value, of the settings that are not the same in all runs."""
     data: tuple[str, ...]
     """Hash of each run's data."""
 
-    def of_seeds(self, group: tuple[int, ...], protocol: str, row: str, metric: str) -> list[float]:
-        """One metric of the runs of a group, of those that have it."""
-        found = [self.rows[protocol][row][place] for place in group]
-        values = [getattr(metrics, metric) for metrics in found if metrics is not None]
-        return [value for value in values if value is not None]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For a JSON file."""
-        return {
-            "runs": list(self.runs),
-            "chosen": list(self.chosen),
-            "protocols": {
-                protocol: {
-                    row: [None if metrics is None else metrics.model_dump(mode="json") for metrics in entries]
-                    for row, entries in rows.items()
-                }
-                for protocol, rows in self.rows.items()
-            },
-            "differences": {
-                protocol: [None if d is None else {"micro_auc": d.value, "interval": d.interval} for d in entries]
-                for protocol, entries in self.differences.items()
-            },
-            "unpaired": self.unpaired,
-            "seeds": [{"runs": [self.runs[place] for place in g], "rows": self._spread(g)} for g in self.seeds],
-            "recipe": {key: list(values) for key, values in self.recipe.items()},
-            "data": list(self.data),
-        }
-
-    def _spread(self, group: tuple[int, ...]) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-        return {
-            protocol: {
-                row: {
-                    metric: {"mean": statistics.mean(values), "deviation": statistics.stdev(values)}
-                    for metric in METRICS
-                    if len(values := self.of_seeds(group, protocol, row, metric)) > 1
-                }
-                for row in rows
-            }
-            for protocol, rows in self.rows.items()
-        }
-
-
-def compare(runs: Sequence[Run], labels: Path | None = None, *, draws: int = 1000) -> Comparison:
+def compare(runs: Sequence[Run], labels: Path | None = None) -> Comparison:
     """Evaluated runs side by side.
 
     Differences of micro-AUC to the first run are there where all runs have the same test videos, frame for frame and
@@ -103,24 +77,21 @@ def compare(runs: Sequence[Run], labels: Path | None = None, *, draws: int = 100
     Args:
         runs: two or more.
         labels: labels given by hand; None: each run's own.
-        draws: of the bootstrap.
 
     Raises:
         RecordError: a run has not been evaluated, or its evaluation is broken.
         RunError: a run was fitted anew after it was evaluated.
-        ValueError: fewer than two runs.
     """
-    if len(runs) < 2:
-        raise ValueError(f"{len(runs)} run to compare: give two or more")
     records = [read_record(run.path("results/evaluation.json")) for run in runs]
     truth, unpaired = _common_labels(runs, labels)
+    names, rows = tuple(str(run.folder) for run in runs), _rows(records)
     return Comparison(
-        runs=tuple(str(run.folder) for run in runs),
+        runs=names,
         chosen=tuple(record.chosen for record in records),
-        rows=_rows(records),
-        differences={} if truth is None else _differences(runs, records, truth, draws),
+        protocols=rows,
+        differences={} if truth is None else _differences(runs, records, truth),
         unpaired=unpaired,
-        seeds=_seeds(records),
+        seeds=tuple(_spread(places, names, rows) for places in _groups(records)),
         recipe=unlike([record.recipe for record in records]),
         data=tuple(record.hashes.data for record in records),
     )
@@ -134,29 +105,37 @@ def unlike(recipes: Sequence[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
     return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
 
 
-def _rows(records: Sequence[Record]) -> dict[str, dict[str, tuple[Metrics | None, ...]]]:
-    protocols = dict.fromkeys(protocol for record in records for protocol in record.protocols)
-    found: dict[str, dict[str, tuple[Metrics | None, ...]]] = {}
-    for protocol in protocols:
-        columns = [record.protocols[protocol].rows if protocol in record.protocols else {} for record in records]
+def _rows(records: Sequence[Record]) -> Rows:
+    found: Rows = {}
+    for protocol in dict.fromkeys(protocol for record in records for protocol in record.protocols):
+        columns = [record.rows(protocol) for record in records]
         names = dict.fromkeys(name for column in columns for name in column)
         found[protocol] = {name: tuple(column.get(name) for column in columns) for name in names}
     return found
 
 
-def _seeds(records: Sequence[Record]) -> tuple[tuple[int, ...], ...]:
-    groups: list[list[int]] = []
+def _groups(records: Sequence[Record]) -> list[list[int]]:
+    """Places of the records that are seeds of one recipe on the same data."""
+    groups: dict[str, list[int]] = {}
     for place, record in enumerate(records):
-        for group in groups:
-            first = records[group[0]]
-            same = {**first.recipe, "seed": 0} == {**record.recipe, "seed": 0}
-            if same and first.hashes.data == record.hashes.data:
-                group.append(place)
-                break
-        else:
-            groups.append([place])
+        same = json.dumps([{**record.recipe, "seed": None}, record.hashes.data], sort_keys=True)
+        groups.setdefault(same, []).append(place)
     # One seed twice is no second draw: it would make the spread smaller than it is.
-    return tuple(tuple(g) for g in groups if len(g) > 1 and len({records[place].seed for place in g}) == len(g))
+    return [g for g in groups.values() if len(g) > 1 and len({records[place].seed for place in g}) == len(g)]
+
+
+def _spread(places: Sequence[int], names: Sequence[str], protocols: Rows) -> Seeds:
+    def spreads(entries: Sequence[Metrics | None]) -> dict[str, Spread]:
+        found = {}
+        for metric in METRICS:
+            values = [getattr(entries[place], metric, None) for place in places]
+            known = [value for value in values if value is not None]
+            if len(known) > 1:
+                found[metric] = Spread(mean=statistics.mean(known), deviation=statistics.stdev(known))
+        return found
+
+    rows = {protocol: {row: spreads(entries) for row, entries in rows.items()} for protocol, rows in protocols.items()}
+    return Seeds(runs=tuple(names[place] for place in places), rows=rows)
 
 
 def _common_labels(runs: Sequence[Run], given: Path | None) -> tuple[Labels | None, str]:
@@ -181,31 +160,30 @@ def _common_labels(runs: Sequence[Run], given: Path | None) -> tuple[Labels | No
     return first, ""
 
 
-def _differences(
-    runs: Sequence[Run], records: Sequence[Record], truth: Labels, draws: int
-) -> dict[str, tuple[Difference | None, ...]]:
-    found: dict[str, tuple[Difference | None, ...]] = {}
+def _differences(runs: Sequence[Run], records: Sequence[Record], truth: Labels) -> dict[str, tuple[Gain | None, ...]]:
+    found: dict[str, tuple[Gain | None, ...]] = {}
     videos = sorted(truth)
     for protocol, file in FUSED.items():
-        rows = [record.protocols[protocol].rows.get("fused") for record in records if protocol in record.protocols]
+        rows = [record.rows(protocol).get("fused") for record in records]
         recorded = [row.micro_auc for row in rows if row is not None]
         if len(recorded) < len(runs):
             continue
         measures = [micro_auc_of(read_scores(run.path(file)), truth) for run in runs]
         for run, before, measure in zip(runs, recorded, measures, strict=True):
             _refuse_other_scores(run, protocol, before, measure(videos))
-        found[protocol] = (None, *(_gain(measures[0], own, videos, draws) for own in measures[1:]))
+        found[protocol] = (None, *(_gain(measures[0], own, videos) for own in measures[1:]))
     return found
 
 
-def _gain(first: Statistic, own: Statistic, videos: Sequence[str], draws: int) -> Difference:
+def _gain(first: Statistic, own: Statistic, videos: Sequence[str]) -> Gain:
     def gain(names: Sequence[str]) -> float:
         return own(names) - first(names)
 
     try:
-        return Difference(gain(videos), bootstrap(gain, videos, draws=draws))
-    except ValueError:  # too few videos for an interval
-        return Difference(gain(videos), None)
+        interval = bootstrap(gain, videos)
+    except NoMetricError:  # too few videos
+        interval = None
+    return Gain(micro_auc=gain(videos), interval=interval)
 
 
 def _refuse_other_scores(run: Run, protocol: str, recorded: float, now: float) -> None:

@@ -15,7 +15,15 @@ import torch
 
 from ..datasets.labels import Labels, check_lengths, find_labels
 from ..detector.bundle import Bundle
-from ..evaluation.auc import average_precision, equal_error_rate, macro_auc, micro_auc, per_scene_auc, pooled
+from ..evaluation.auc import (
+    NoMetricError,
+    average_precision,
+    equal_error_rate,
+    macro_auc,
+    micro_auc,
+    per_scene_auc,
+    pooled,
+)
 from ..evaluation.bootstrap import bootstrap, micro_auc_of
 from ..evaluation.events import EventReport, judge_alarms
 from ..progress import Progress, silent
@@ -165,7 +173,7 @@ def _interval(statistic: Callable[[Sequence[str]], float], videos: list[str]) ->
     """None where nearly every draw of videos has one class only."""
     try:
         return bootstrap(statistic, videos)
-    except ValueError:
+    except NoMetricError:
         return None
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.errors import DatasetError
 from ..datasets.manifest import Prepared
 from ..datasets.masks import MaskSource, find_masks
 from ..datasets.tracks import mask_tracks
+from ..evaluation.auc import NoMetricError
 from ..evaluation.pixels import LocalisedAuc, PixelAuc
 from ..evaluation.regions import detect_regions, read_tracks
 from ..progress import Progress, silent
@@ -108,7 +110,7 @@ def _masks(source: MaskSource | None, known: Prepared) -> Iterator[NDArray[np.bo
         if frames <= known.frames:
             yield mask
     if frames != known.frames:
-        raise ValueError(
+        raise DatasetError(
             f"{source.path}: {frames} masks of video {known.name}, which has {known.frames} frames; "
             "take the masks that were drawn on these frames"
         )
@@ -125,7 +127,7 @@ def _judge(
     tracks: dict[str, Floats] = {}
     if masks is not None:
         for key, judge in (("pixel_auc", pixels), ("localised_frame_auc", localised)):
-            with contextlib.suppress(ValueError):  # all frames or all pixels of one kind
+            with contextlib.suppress(NoMetricError):  # all frames or all pixels of one kind
                 facts[key] = judge.value()
         facts["pixels_from"] = facts["tracks_from"] = masks.path.name
     given = track_folder(scores.source.root)

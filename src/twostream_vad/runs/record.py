@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from ..errors import TsvadError
+from ..settings import explained
 from ..storage import typed
 
 FORMAT = 2
@@ -17,13 +18,13 @@ class RecordError(TsvadError):
     """An evaluation that cannot be read; the message names the file and the command that writes it anew."""
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     """Frozen; keys of later versions are passed over, infinity and NaN are errors."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-class Metrics(_Part):
+class Metrics(Part):
     """One row of the table; all in [0, 1]."""
 
     micro_auc: float
@@ -35,20 +36,20 @@ class Metrics(_Part):
     """Of micro-AUC, by a bootstrap over videos."""
 
 
-class Rows(_Part):
+class Rows(Part):
     """All rows under one protocol."""
 
     rows: dict[str, Metrics]
 
 
-class Hashes(_Part):
+class Hashes(Part):
     """SHA-256 of what went in and what was trained."""
 
     data: str
     weights: dict[str, str] = {}
 
 
-class Record(_Part):
+class Record(Part):
     """One evaluation of one run."""
 
     format: Literal[2]
@@ -68,6 +69,10 @@ class Record(_Part):
     seconds: dict[str, Any] = {}
     time: str = ""
 
+    def rows(self, protocol: str) -> dict[str, Metrics]:
+        """The protocol's rows; none where it was not evaluated."""
+        return self.protocols[protocol].rows if protocol in self.protocols else {}
+
     @model_validator(mode="after")
     def seed_is_the_recipes(self) -> "Record":
         """Two seeds would mean that the file was edited."""
@@ -86,21 +91,15 @@ def read_record(path: Path) -> Record:
     remedy = f"`tsvad evaluate {run}` writes it"
     try:
         values = json.loads(path.read_text("utf-8"))
+        if isinstance(values, dict) and values.get("format", 1) != FORMAT:
+            raise RecordError(f"{path} is of format {values.get('format', 1)}, needed is {FORMAT}: {remedy} anew")
+        return Record.model_validate(values)
     except (FileNotFoundError, NotADirectoryError):
         raise RecordError(f"{path} is not there: {remedy}") from None
-    except ValueError as error:
-        raise RecordError(f"{path} is no JSON ({error}): {remedy} anew") from None
-    if not isinstance(values, dict) or "recipe" not in values:
-        raise RecordError(f"{path} is no evaluation: {remedy} (RUN/results/evaluation.json)")
-    if values.get("format", 1) != FORMAT:
-        raise RecordError(f"{path} is of format {values.get('format', 1)}, needed is {FORMAT}: {remedy} anew")
-    try:
-        return Record.model_validate(values)
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        message = str(problem["msg"]).removeprefix("Value error, ")
-        raise RecordError(f"{path} is broken ({where + ': ' if where else ''}{message}): {remedy} anew") from None
+        raise RecordError(f"{path} is broken ({explained(error.errors()[0])}): {remedy} anew") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path} is no JSON ({error}): {remedy} anew") from None
 
 
 def flat(values: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..datasets.errors import DatasetError
 from ..recipes import override_recipe, parse_recipe
 from .evaluate import data_hash, evaluate, labels_of
-from .fit import Bar, fit, unshown
+from .fit import Bar, fit
 from .record import Record, flat, read_record
-from .run import Run
+from .run import Run, RunError
 
 RESULTS = ("metric", "weights")
 """Kinds of difference that make a run no reproduction; the others may be why."""
@@ -56,40 +57,33 @@ def new_run(
     Raises:
         RecordError: ``recorded`` cannot be used.
         RecipeError: its recipe is not one of this version, or an override does not fit.
-        ValueError: ``out`` is the recorded run itself.
-        RunError, DatasetError: as `Run.create`.
+        RunError: ``out`` is the recorded run itself, or as `Run.create`.
+        DatasetError: as `Run.create`.
     """
     record = read_record(recorded)
     if out.resolve() == recorded.resolve().parent.parent:
-        raise ValueError(f"--out {out} is the run that {recorded} records; choose another folder")
+        raise RunError(f"--out {out} is the run that {recorded} records; choose another folder")
     recipe = override_recipe(parse_recipe(record.recipe, f"{recorded}, recipe"), overrides)
     return Run.create(out, recipe, data or record.data, labels, write=write)
 
 
-def reproduce(
-    recorded: Path,
-    run: Run,
-    *,
-    other_data: bool = False,
-    redo: bool = False,
-    bar: Bar = unshown,
-) -> list[Difference]:
+def reproduce(recorded: Path, run: Run, bar: Bar, *, other_data: bool = False, redo: bool = False) -> list[Difference]:
     """Fits and evaluates ``run``, going on where it was stopped, and compares it with an evaluation.
 
     Args:
         recorded: the evaluation.
         run: what `new_run` made of it.
+        bar: shows the progress of each stage and of the evaluation.
         other_data: go on where the data is not the recorded one.
         redo: replace what was made with other settings.
-        bar: shows the progress of a stage, by its command.
 
     Returns:
         What differs; empty where everything is the same to the bit.
 
     Raises:
         RecordError: ``recorded`` cannot be used.
-        ValueError: the data is not the recorded one.
-        RunError, DatasetError: as a fit; no labels.
+        DatasetError: the data is not the recorded one, or as a fit.
+        RunError: as a fit; no labels.
     """
     before = read_record(recorded)
     if not other_data:
@@ -138,7 +132,7 @@ def _facts(record: Record) -> list[tuple[str, Mapping[str, Any]]]:
 def _refuse_other_data(run: Run, before: Record) -> None:
     now = data_hash(run)
     if now != before.hashes.data:
-        raise ValueError(
+        raise DatasetError(
             f"{run.data} is not the data of the evaluation (hash {now[:12]}…, recorded {before.hashes.data[:12]}…): "
             "give that with --data DIR and another --out, or go on all the same with --other-data"
         )

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ..datasets.layouts import Dataset, find_dataset, read_prepared
-from ..datasets.manifest import Prepared
+from ..datasets.manifest import Prepared, read_manifest
 from ..errors import TsvadError
 from ..recipes import override_recipe, parse_recipe
 from ..settings import Recipe
@@ -121,12 +121,7 @@ class Run:
     @cached_property
     def prepared(self) -> dict[str, dict[str, Prepared]]:
         """Frame count and size of every video, by split and name."""
-        videos = json.loads((self.path("frames") / "prepared.json").read_text("utf-8"))["videos"]
-        found: dict[str, dict[str, Prepared]] = {"training": {}, "testing": {}}
-        for video in videos:
-            record = Prepared(**video["prepared"])
-            found[record.split][record.name] = record
-        return found
+        return read_manifest(self.path("frames")).by_split()
 
     @property
     def goes_on(self) -> str:

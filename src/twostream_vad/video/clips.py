@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .source import VideoError
 from .views import Region, Views
 
 KEPT_BYTES = 768 << 20
 """Room for the resized frames of Ped2's training video: a small set is decoded once, not once a draw."""
 
 
-class Video(Protocol):
+class Readable(Protocol):
     """What a clip is read from."""
 
     @property
@@ -43,7 +44,7 @@ class ClipReader:
         self._shapes: dict[Path, tuple[int, int]] = {}
         self._lock = threading.Lock()
 
-    def drawn(self, video: Video, frames: Sequence[int], u: float, *, fixed: bool = False) -> Tensor:
+    def drawn(self, video: Readable, frames: Sequence[int], u: float, *, fixed: bool = False) -> Tensor:
         """One crop, the same of each frame → (3, T, size, size) float32.
 
         Args:
@@ -53,7 +54,7 @@ class ClipReader:
             fixed: choose among the test crops instead of all offsets.
 
         Raises:
-            ValueError: frames of more than one size.
+            VideoError: frames of more than one size.
         """
         if not frames:
             raise ValueError("no frames to draw a crop from; a snippet has at least one")
@@ -61,7 +62,7 @@ class ClipReader:
         region, offset = self.views.crop(height, width, u, fixed=fixed)
         return self.views.clip([self._picture(video, frame, region) for frame in frames], offset)
 
-    def _picture(self, video: Video, frame: int, region: Region) -> Tensor:
+    def _picture(self, video: Readable, frame: int, region: Region) -> Tensor:
         key = (video.path, frame, region)
         with self._lock:
             if key in self._kept:
@@ -78,11 +79,11 @@ class ClipReader:
                 self._bytes -= self._kept.popitem(last=False)[1].nbytes
         return picture
 
-    def _shape(self, image: NDArray[np.uint8], video: Video, frame: int) -> tuple[int, int]:
+    def _shape(self, image: NDArray[np.uint8], video: Readable, frame: int) -> tuple[int, int]:
         shape = image.shape[0], image.shape[1]
         if self._shapes.setdefault(video.path, shape) != shape:
             height, width = self._shapes[video.path]
-            raise ValueError(
+            raise VideoError(
                 f"{video.path}: frame {frame} is {shape[1]} x {shape[0]} pixels, others {width} x {height}; a video's "
                 "frames must be of one size: put each size into a folder of its own, or resize"
             )

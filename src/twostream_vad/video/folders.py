@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .images import IMAGE_SUFFIXES, read_image
+from .images import IMAGE_SUFFIXES, is_image, read_image
 from .source import DEFAULT_RATE, Frame, VideoError, check_rate, check_skip
 
 _NUMBER = re.compile(r"([0-9]+)[^0-9]*$")
@@ -72,7 +72,7 @@ def _numbered_images(folder: Path) -> list[Path]:
         raise VideoError(f"{folder} does not exist; check the path")
     if not folder.is_dir():
         raise VideoError(f"{folder} is not a folder; give the folder that holds the frames")
-    numbered = sorted((_number(file), file) for file in folder.iterdir() if _is_image(file))
+    numbered = sorted((_number(file), file) for file in folder.iterdir() if is_image(file) and file.is_file())
     if not numbered:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
         raise VideoError(f"{folder} holds no images ({kinds}); give the folder that holds one video's frames")
@@ -87,23 +87,22 @@ def _numbered_images(folder: Path) -> list[Path]:
     return [file for _, file in numbered]
 
 
-def _is_image(file: Path) -> bool:
-    # macOS leaves "._001.jpg" beside 001.jpg: not an image, whatever its suffix says.
-    return not file.name.startswith(".") and file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
+def digits_of(file: Path) -> str:
+    """The last number in the name as it stands there, padding and all; empty without one."""
+    match = _NUMBER.search(file.stem)
+    return match[1] if match else ""
 
 
 def _number(file: Path) -> int:
-    match = _NUMBER.search(file.stem)
-    if match is None:
+    if not (digits := digits_of(file)):
         raise VideoError(f"{file} has no number in its name; name frames by number (000.jpg) or remove the file")
-    return int(match[1])
+    return int(digits)
 
 
 def _gap(folder: Path, before: Path, after: Path, missing: int) -> str:
     """The message for a gap, the missing frame written as its neighbours are."""
-    match = _NUMBER.search(before.stem)
-    assert match is not None
-    name = f"{int(match[1]) + 1:0{len(match[1])}d}"
+    digits = digits_of(before)
+    name = f"{int(digits) + 1:0{len(digits)}d}"
     more = f" and {missing - 1} more" if missing > 1 else ""
     verb = "are" if missing > 1 else "is"
     return (

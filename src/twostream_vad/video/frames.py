@@ -4,12 +4,11 @@ from pathlib import Path
 
 from .files import VIDEO_SUFFIXES, VideoFile
 from .folders import ImageFolder
-from .images import IMAGE_SUFFIXES, read_image
+from .images import is_image, read_image
 from .source import DEFAULT_RATE, ChangedVideoError, Frame, FrameSource, VideoError
 
 __all__ = [
     "DEFAULT_RATE",
-    "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
     "ChangedVideoError",
     "Frame",
@@ -18,6 +17,7 @@ __all__ = [
     "VideoError",
     "VideoFile",
     "count_frames",
+    "is_image",
     "open_source",
     "read_image",
 ]
@@ -37,7 +37,7 @@ def open_source(path: Path, *, rate: float | None = None, skip: int = 0) -> Imag
     path = Path(path)
     if path.is_dir():
         return ImageFolder(path, rate=DEFAULT_RATE if rate is None else rate, skip=skip)
-    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+    if path.is_file() and is_image(path):
         raise VideoError(f"{path} is one image, not a video; give the folder that holds it")
     return VideoFile(path, skip=skip, rate=rate)
 

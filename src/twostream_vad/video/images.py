@@ -17,6 +17,11 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
 
 
+def is_image(path: Path) -> bool:
+    """Whether the name is an image's; hidden files are none: macOS leaves "._001.jpg" beside 001.jpg."""
+    return not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES
+
+
 def read_image(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB; gray is repeated, 16 bits keep their upper 8, alpha and orientation are left out.
 

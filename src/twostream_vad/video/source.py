@@ -65,14 +65,14 @@ def scene_of(name: str) -> str:
 
 
 def check_rate(rate: float) -> float:
-    """``rate`` itself; ValueError where it is no number of frames a second."""
+    """``rate`` itself; VideoError where it is no number of frames a second."""
     if not (isfinite(rate) and rate > 0):
-        raise ValueError(f"rate must be above 0 frames a second, got {rate}")
+        raise VideoError(f"rate must be above 0 frames a second, got {rate}")
     return rate
 
 
 def check_skip(skip: int) -> int:
-    """``skip`` itself; ValueError where it is no number of frames."""
+    """``skip`` itself; VideoError where it is no number of frames."""
     if skip < 0:
-        raise ValueError(f"skip must be 0 or more frames, got {skip}")
+        raise VideoError(f"skip must be 0 or more frames, got {skip}")
     return skip

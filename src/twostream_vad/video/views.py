@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ..errors import TsvadError
+
 # Kinetics-400 mean and deviation of every channel, of values in [0, 1].
 MEAN = 0.45
 STD = 0.225
 
 Choice = TypeVar("Choice")
+
+
+class ViewError(TsvadError):
+    """Regions that do not fit the frames; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class Region:
 
     def __post_init__(self) -> None:
         if self.x < 0 or self.y < 0 or self.width < 1 or self.height < 1:
-            raise ValueError(f"{self} is no rectangle inside a frame: x, y from 0, width and height from 1")
+            raise ViewError(f"{self} is no rectangle inside a frame: x, y from 0, width and height from 1")
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ class Views:
     def _regions(self, height: int, width: int) -> tuple[Region, ...]:
         for region in self.regions:
             if region.x + region.width > width or region.y + region.height > height:
-                raise ValueError(
+                raise ViewError(
                     f"{region} reaches outside the frame of {width} x {height} pixels (width x height); "
                     f"set the regions for this camera"
                 )
