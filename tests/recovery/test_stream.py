@@ -8,19 +8,35 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from twostream_vad.detector.engines import TorchPredictor
+from twostream_vad.errors import TsvadError
 from twostream_vad.nets.stunet import STUNet
-from twostream_vad.recovery.stream import Chosen, RecoveryStream, chosen
-from twostream_vad.settings import RecoverySettings
+from twostream_vad.recovery.stream import RecoveryStream, predict
+from twostream_vad.recovery.windows import AllWindows
+from twostream_vad.settings import RecoverySettings, Resolved
 from twostream_vad.storage import CheckpointError, save_tensors
 from twostream_vad.video.snippets import RECOVERY
+from twostream_vad.video.views import Views
 
 CPU = torch.device("cpu")
 WINDOWS, STRIDE = (128, 48), 16
 
 
-def settings(**values: object) -> RecoverySettings:
-    given = {"width": 1 / 16, "windows": WINDOWS, "window_stride": STRIDE, **values}
-    return RecoverySettings.model_validate(given)
+SETTINGS = RecoverySettings.model_validate({"width": 1 / 16, "windows": WINDOWS, "window_stride": STRIDE})
+VIEWS = Views(128)
+
+
+def how(**values: object) -> Resolved:
+    given = {"window": 48, "score_l1": 1.0, "channel_l2": False, "crops": "mean", "per_place": False, **values}
+    return Resolved.model_validate(given)
+
+
+def stream_of(net: STUNet, normal: Tensor | None = None, **values: object) -> RecoveryStream:
+    return RecoveryStream(TorchPredictor(net, CPU), RECOVERY, VIEWS, how(**values), STRIDE, normal)
+
+
+def windows_of(net: STUNet, normal: dict[int, Tensor] | None = None) -> AllWindows:
+    return AllWindows(TorchPredictor(net, CPU), SETTINGS, VIEWS, normal)
 
 
 def clips() -> Tensor:
@@ -64,8 +80,9 @@ def test_scores_are_mle_of_each_window_then_fle(
     net: STUNet,
     pictures: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
-    stream = RecoveryStream(net, settings(score_l1=l1, channel_l2=channel_l2, crops=crops), CPU)
-    scores = stream.score(clips())
+    windows = windows_of(net)
+    chosen = how(score_l1=l1, channel_l2=channel_l2, crops=crops)
+    scores = windows.scores(*predict(windows.predictor, clips()), (2, 3), chosen)
     gaps = pictures[1] - pictures[0]
     over = np.max if crops == "max" else np.mean
     expected = [
@@ -80,22 +97,31 @@ def test_scores_are_mle_of_each_window_then_fle(
 def test_predict_gives_the_nets_frame_and_the_true_one(
     net: STUNet, pictures: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> None:
-    predicted, true = RecoveryStream(net, settings(), CPU).predict(clips().flatten(0, 1))
+    predicted, true = predict(TorchPredictor(net, CPU), clips())
     np.testing.assert_allclose(predicted.numpy(), pictures[0].reshape(6, 3, 128, 128), rtol=1e-3, atol=1e-4)
     assert np.array_equal(true.numpy(), pictures[1].reshape(6, 3, 128, 128).astype(np.float32))
 
 
 def test_maxima_are_told_clip_by_clip_and_crop_by_crop(net: STUNet) -> None:
-    stream = RecoveryStream(net, settings(), CPU)
-    local, whole = stream.maxima(clips())
-    assert (local.shape, whole.shape) == ((2, 3, 2, 2, 3), (2, 3, 2))
-    alone, alone_whole = stream.maxima(clips()[1:, 2:])
+    windows = windows_of(net)
+    local = windows.maxima(*predict(windows.predictor, clips()), (2, 3))
+    assert local.shape == (2, 3, 2, 2, 3)
+    alone = windows.maxima(*predict(windows.predictor, clips()[1:, 2:]), (1, 1))
     torch.testing.assert_close(alone[0, 0], local[1, 2], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(alone_whole[0, 0], whole[1, 2], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize(("l1", "channel_l2", "crops"), [(0.0, False, "max"), (1.0, True, "mean")])
+def test_a_streams_score_is_its_column_of_all_windows_to_the_bit(
+    window: int, l1: float, channel_l2: bool, crops: str, net: STUNet
+) -> None:
+    stream = stream_of(net, window=window, score_l1=l1, channel_l2=channel_l2, crops=crops)
+    columns = windows_of(net).scores(*predict(stream.predictor, clips()), (2, 3), stream.how)
+    assert stream.score(clips()).tolist() == columns[:, WINDOWS.index(window)].tolist()
 
 
 def test_scoring_repeats_to_the_bit_and_teaches_the_net_nothing(net: STUNet) -> None:
-    stream = RecoveryStream(net.train(), settings(), CPU)
+    stream = stream_of(net.train())
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     first = stream.score(clips())
     assert np.array_equal(stream.score(clips()), first)
@@ -104,33 +130,24 @@ def test_scoring_repeats_to_the_bit_and_teaches_the_net_nothing(net: STUNet) -> 
 
 def test_a_model_file_scores_as_the_net_it_was_written_from(net: STUNet, tmp_path: Path) -> None:
     save_tensors(tmp_path / "model.safetensors", net.state_dict(), {})
-    loaded = RecoveryStream.load(tmp_path / "model.safetensors", settings(), 128, CPU)
-    assert np.array_equal(loaded.score(clips()), RecoveryStream(net, settings(), CPU).score(clips()))
+    loaded = TorchPredictor.load(tmp_path / "model.safetensors", width=1 / 16, size=128, residual=False, device=CPU)
+    seen = clips().flatten(0, 1)[:, :, :-1].numpy()
+    assert np.array_equal(loaded(seen), TorchPredictor(net, CPU)(seen))
 
 
 def test_a_model_of_another_width_is_refused_by_file(net: STUNet, tmp_path: Path) -> None:
     save_tensors(tmp_path / "model.safetensors", net.state_dict(), {})
     with pytest.raises(CheckpointError, match=r"model\.safetensors: not the tensors of this net"):
-        RecoveryStream.load(tmp_path / "model.safetensors", settings(width=1 / 8), 128, CPU)
+        TorchPredictor.load(tmp_path / "model.safetensors", width=1 / 8, size=128, residual=False, device=CPU)
 
 
 def test_the_score_belongs_to_the_predicted_frame(net: STUNet) -> None:
-    assert RecoveryStream(net, settings(), CPU).snippet == RECOVERY
-
-
-@pytest.mark.parametrize("key", ["score_l1", "channel_l2", "crops", "per_place"])
-def test_settings_still_to_be_selected_are_refused_with_the_command(key: str) -> None:
-    with pytest.raises(ValueError, match="select-window"):
-        chosen(settings(**{key: "select"}))
-
-
-def test_chosen_settings_are_told() -> None:
-    assert chosen(settings(score_l1=0.5, channel_l2=True, crops="max")) == Chosen(0.5, True, "max", per_place=False)
+    assert stream_of(net).snippet.offset == RECOVERY.span == 16
 
 
 @pytest.mark.parametrize(("l1", "channel_l2", "crops"), [(0.0, False, "max"), (1.0, True, "mean")])
 def test_a_look_gives_the_very_scores(l1: float, channel_l2: bool, crops: str, net: STUNet) -> None:
-    stream = RecoveryStream(net, settings(window=48, score_l1=l1, channel_l2=channel_l2, crops=crops), CPU)
+    stream = stream_of(net, window=48, score_l1=l1, channel_l2=channel_l2, crops=crops)
     assert np.array_equal(stream.look(clips())[0], stream.score(clips()))
 
 
@@ -142,7 +159,7 @@ def test_a_look_gives_the_chosen_windows_error_by_place(
     net: STUNet,
     pictures: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
-    stream = RecoveryStream(net, settings(window=window, score_l1=l1, channel_l2=channel_l2), CPU)
+    stream = stream_of(net, window=window, score_l1=l1, channel_l2=channel_l2)
     places = stream.look(clips())[1]
     starts = range(0, 128 - window + 1, STRIDE)
     assert places.shape == (2, 3, len(starts), len(starts))
@@ -154,34 +171,37 @@ def test_a_look_gives_the_chosen_windows_error_by_place(
 
 
 def test_without_l1_the_largest_error_by_place_is_the_score(net: STUNet) -> None:
-    stream = RecoveryStream(net, settings(window=48, score_l1=0.0, crops="max"), CPU)
+    stream = stream_of(net, window=48, score_l1=0.0, crops="max")
     scores, places = stream.look(clips())
-    np.testing.assert_allclose(places.max(axis=(1, 2, 3)), scores[:, WINDOWS.index(48)], rtol=1e-6)
-
-
-def test_a_look_without_a_chosen_window_is_refused_with_the_command(net: STUNet) -> None:
-    with pytest.raises(ValueError, match="no window is chosen yet: run `tsvad recovery select-window` first"):
-        RecoveryStream(net, settings(), CPU).look(clips())
+    np.testing.assert_allclose(places.max(axis=(1, 2, 3)), scores, rtol=1e-6)
 
 
 def test_by_place_each_error_is_relative_to_what_is_normal_there(net: STUNet) -> None:
-    """Against the errors of the plain stream, divided by hand."""
-    plain = RecoveryStream(net, settings(window=48), CPU)
-    predicted, true = plain.predict(clips().flatten(0, 1))
-    errors = {w: local.reshape(2, 3, *local.shape[1:]) for w, local in plain.local_errors(predicted, true).items()}
+    """Against the errors of the plain windows, divided by hand."""
+    plain = windows_of(net)
+    errors = {w: local.reshape(2, 3, *local.shape[1:]) for w, local in plain.local_errors(clips()).items()}
     rng = torch.Generator().manual_seed(1)
     normal = {w: 0.5 + torch.rand(local.shape[1:], generator=rng) for w, local in errors.items()}
-    stream = RecoveryStream(net, settings(window=48, per_place=True, score_l1=1.0, crops="max"), CPU, normal)
+    stream = stream_of(net, normal[48], per_place=True, score_l1=1.0, crops="max")
     scores, maps = stream.look(clips())
     relative = errors[48] / normal[48]
     torch.testing.assert_close(torch.from_numpy(maps), relative[:, :, 0] + relative[:, :, 2])
     expected = (relative.flatten(3).amax(3)[..., 0] + relative.flatten(3).amax(3)[..., 2]).amax(1)
-    column = stream.settings.windows.index(48)
-    torch.testing.assert_close(torch.from_numpy(scores[:, column]).float(), expected)
-    torch.testing.assert_close(stream.maxima(clips())[0][..., 0, :], plain.maxima(clips())[0][..., 0, :])
+    torch.testing.assert_close(torch.from_numpy(scores).float(), expected)
+    both = windows_of(net, normal).maxima(*predict(plain.predictor, clips()), (2, 3))
+    torch.testing.assert_close(both[..., 0, :], plain.maxima(*predict(plain.predictor, clips()), (2, 3))[..., 0, :])
+    torch.testing.assert_close(both[:, :, WINDOWS.index(48), 1], relative.flatten(3).amax(3))
 
 
 def test_video_of_another_shape_is_refused_where_errors_are_judged_by_place(net: STUNet) -> None:
-    normal = {w: torch.ones(1, 3, 1, 1) for w in settings().windows}
-    with pytest.raises(ValueError, match="3 crops a frame, the run's camera 1"):
-        RecoveryStream(net, settings(per_place=True), CPU, normal).score(clips())
+    with pytest.raises(TsvadError, match="3 crops a frame, the detector's camera 1"):
+        stream_of(net, torch.ones(1, 3, 1, 1), per_place=True).score(clips())
+
+
+def test_any_function_of_arrays_predicts() -> None:
+    def still(seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        return seen[:, :, -1]
+
+    stream = RecoveryStream(still, RECOVERY, VIEWS, how(window=128, score_l1=0.0), STRIDE)
+    gaps = (clips()[:, :, :, 8] - clips()[:, :, :, 7]).square().mean((2, 3, 4)).mean(1)
+    np.testing.assert_allclose(stream.score(clips()), gaps.numpy(), rtol=1e-5)

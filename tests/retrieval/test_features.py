@@ -4,17 +4,18 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from twostream_vad.detector.engines import TorchEncoder
 from twostream_vad.nets.i3d import I3D
 from twostream_vad.retrieval import features as module
 from twostream_vad.retrieval.features import FeatureError, FeatureSet, extract_features
-from twostream_vad.retrieval.stream import Encoder
+from twostream_vad.retrieval.stream import Encoding, FeatureType
 from twostream_vad.video.frames import ChangedVideoError, FrameSource, ImageFolder
 from twostream_vad.video.snippets import Snippet
 from twostream_vad.video.views import Views
@@ -29,19 +30,19 @@ class KilledError(Exception):
     """In place of a SIGKILL."""
 
 
-class Mortal(Encoder):
+class Mortal(TorchEncoder):
     """An encoder that dies at a call, and counts the calls."""
 
     def __init__(self, dies_at: int = -1, source: str = "weights 1") -> None:
         torch.manual_seed(0)
-        super().__init__(I3D(1 / 16, 32, 1), SNIPPET, torch.device("cpu"), source)
+        super().__init__(I3D(1 / 16, 32, 1), source, torch.device("cpu"))
         self.dies_at, self.calls = dies_at, 0
 
-    def encode(self, clips: Tensor) -> NDArray[np.float32]:
+    def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
         self.calls += 1
         if self.calls == self.dies_at:
             raise KilledError
-        return super().encode(clips)
+        return super().__call__(clips)
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +52,16 @@ def sources(film: Film) -> Sources:
     return [(wide, 20, 3), (short, 7, 3), (film("square", 12, height=32, width=32), 12, 1)]
 
 
-def extract(sources: Sources, folder: Path, encoder: Encoder | None = None, **values: object) -> FeatureSet:
-    return extract_features(sources, encoder or Mortal(), VIEWS, folder, **values)  # type: ignore[arg-type]
+def extract(
+    sources: Sources, folder: Path, encoder: Mortal | None = None, dtype: FeatureType = "float16", **values: Any
+) -> FeatureSet:
+    encoding = Encoding(encoder or Mortal(), SNIPPET, VIEWS, dtype)
+    return extract_features(sources, encoding, folder, rate=25, **{"batch": 4, **values})
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float16", 1e-2)])
 def test_rows_are_the_snippets_features_crop_by_crop(
-    dtype: str, tolerance: float, sources: Sources, tmp_path: Path
+    dtype: FeatureType, tolerance: float, sources: Sources, tmp_path: Path
 ) -> None:
     encoder = Mortal()
     found = extract(sources, tmp_path, encoder, dtype=dtype)
@@ -155,7 +159,7 @@ def test_features_of_something_else_are_refused(change: str, sources: Sources, t
         "other crops": [sources[1], (source, frames, 3)],
         "other dtype": sources[1:],
     }
-    dtype = "float32" if change == "other dtype" else "float16"
+    dtype: FeatureType = "float32" if change == "other dtype" else "float16"
     with pytest.raises(FeatureError, match="holds features of other videos or another encoder; delete it"):
         extract(others[change], tmp_path, dtype=dtype)
 
@@ -215,6 +219,23 @@ def test_a_video_that_changed_since_it_was_counted_is_refused_by_path(
     with pytest.raises(ChangedVideoError, match=rf"wide: {message}; .* run `tsvad prepare` again"):
         extract([(wide, frames, crops), sources[2]], tmp_path)
     assert not np.load(tmp_path / "features.npy")[-5:].any()  # the next video's rows are untouched
+
+
+def test_every_rows_place_is_its_video_snippet_and_crop(sources: Sources, tmp_path: Path) -> None:
+    places = extract(sources, tmp_path).places()
+    wide = [[0, snippet, crop] for snippet in range(13) for crop in range(3)]
+    assert places.tolist() == wide + [[2, snippet, 0] for snippet in range(5)]
+
+
+def test_a_video_of_twice_the_rate_gives_the_features_of_every_second_frame(film: Film, tmp_path: Path) -> None:
+    video = film("fast", 40, height=32, width=32)
+    fast = ImageFolder(video.path, rate=50)
+    found = extract([(fast, 20, 1)], tmp_path / "fast")
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    for number, file in enumerate(video.files[::2]):
+        (slow / f"{number:03d}.png").write_bytes(file.read_bytes())
+    assert np.array_equal(found.array(), extract([(ImageFolder(slow), 20, 1)], tmp_path / "other").array())
 
 
 def test_a_saved_manifest_comes_back(sources: Sources, tmp_path: Path) -> None:

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from twostream_vad.detector.engines import TorchEncoder, TorchHasher
 from twostream_vad.nets.hashnet import HashNet
 from twostream_vad.nets.i3d import I3D
 from twostream_vad.nets.stunet import STUNet
-from twostream_vad.retrieval.stream import Encoder, RetrievalStream, encode_codes, load_hashnet
+from twostream_vad.retrieval.stream import Encoding, FeatureType, RetrievalStream
 from twostream_vad.retrieval.tables import HashTables
-from twostream_vad.settings import RetrievalSettings
 from twostream_vad.storage import CheckpointError, save_tensors
 from twostream_vad.video.snippets import RETRIEVAL
+from twostream_vad.video.views import Views
 
 CPU, WIDTH, SIZE, VALUES = torch.device("cpu"), 1 / 16, 128, 4 * 128
-SETTINGS = RetrievalSettings.model_validate({"tables": 3, "bits": 2})
 
 
 def clips(batch: int, crops: int = 3) -> Tensor:
@@ -35,19 +35,23 @@ def random_i3d(final_relu: bool) -> I3D:
     return net.eval()
 
 
-def load(path: Path, **values: str) -> Encoder:
-    return Encoder.load(path, SETTINGS, width=WIDTH, size=SIZE, device=CPU, **values)
+def load(path: Path, source: str = "") -> TorchEncoder:
+    return TorchEncoder.load(path, width=WIDTH, size=SIZE, cells=2, source=source, device=CPU)
+
+
+def encoding_of(encoder: TorchEncoder, dtype: FeatureType = "float32") -> Encoding:
+    return Encoding(encoder, RETRIEVAL, Views(SIZE), dtype)
 
 
 @pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return Encoder(random_i3d(final_relu=True), RETRIEVAL, CPU)
+def encoder() -> TorchEncoder:
+    return TorchEncoder(random_i3d(final_relu=True), "", CPU)
 
 
 def test_an_encoder_file_gives_the_nets_features_with_the_last_relu(tmp_path: Path) -> None:
     save_file(random_i3d(final_relu=False).state_dict(), tmp_path / "i3d.safetensors")
     encoder = load(tmp_path / "i3d.safetensors")
-    found = encoder.encode(clips(2, 2))
+    found = encoding_of(encoder).encode(clips(2, 2))
     assert (encoder.values, found.shape) == (VALUES, (2, 2, VALUES))
     with torch.no_grad():
         expected = random_i3d(final_relu=True)(clips(2, 2).flatten(0, 1)).reshape(2, 2, VALUES)
@@ -64,12 +68,11 @@ def test_a_recovery_models_encoder_is_taken_out_of_it(tmp_path: Path) -> None:
     assert all(torch.equal(found[name], tensor) for name, tensor in net.encoder.state_dict().items())
 
 
-def test_an_encoder_knows_its_source_and_geometry(tmp_path: Path) -> None:
+def test_an_encoder_knows_its_source(tmp_path: Path) -> None:
     save_file(random_i3d(final_relu=True).state_dict(), tmp_path / "i3d.safetensors")
     encoder = load(tmp_path / "i3d.safetensors")
     assert encoder.source == str(tmp_path / "i3d.safetensors")
     assert load(tmp_path / "i3d.safetensors", source="run 7").source == "run 7"
-    assert encoder.snippet == RETRIEVAL
 
 
 def test_an_encoder_of_another_width_is_refused_by_file(tmp_path: Path) -> None:
@@ -78,9 +81,9 @@ def test_an_encoder_of_another_width_is_refused_by_file(tmp_path: Path) -> None:
         load(tmp_path / "wide.safetensors")
 
 
-def test_encoding_teaches_the_net_nothing(encoder: Encoder) -> None:
+def test_encoding_teaches_the_net_nothing(encoder: TorchEncoder) -> None:
     assert not encoder.net.training
-    assert np.array_equal(encoder.encode(clips(1)), encoder.encode(clips(1)))
+    assert np.array_equal(encoding_of(encoder).encode(clips(1)), encoding_of(encoder).encode(clips(1)))
 
 
 def slow_scores(net: HashNet, normal: NDArray[np.float32], tested: NDArray[np.float32]) -> list[float]:
@@ -106,26 +109,40 @@ def slow_scores(net: HashNet, normal: NDArray[np.float32], tested: NDArray[np.fl
     return scores
 
 
-def test_a_score_is_the_nearest_tables_distance_averaged_over_crops(encoder: Encoder) -> None:
+def test_a_score_is_the_nearest_tables_distance_averaged_over_crops(encoder: TorchEncoder) -> None:
     torch.manual_seed(1)
     net = HashNet(VALUES, 3, 8)
     rng = np.random.default_rng(0)
     normal, tested = (rng.normal(size=shape).astype(np.float32) for shape in ((60, VALUES), (9, 3, VALUES)))
     tested[:4] = normal[:12].reshape(4, 3, VALUES) + 0.05 * tested[:4]
-    stream = RetrievalStream(encoder, net, HashTables.build(encode_codes(net, normal)))
+    hasher = TorchHasher(net)
+    stream = RetrievalStream(encoding_of(encoder), hasher, HashTables.build(hasher(normal)))
     found = stream.score_features(tested)
     assert (found.shape, found.dtype.name) == ((9,), "float64")
     np.testing.assert_allclose(found, slow_scores(net, normal, tested), rtol=1e-4)
     assert found[:4].max() < found[4:].min()
 
 
-def test_clips_are_scored_by_their_features(encoder: Encoder) -> None:
+def test_clips_are_scored_by_their_features(encoder: TorchEncoder) -> None:
     torch.manual_seed(1)
     net = HashNet(VALUES, 3, 2)
-    tables = HashTables.build(encode_codes(net, np.random.default_rng(0).normal(size=(50, VALUES))))
-    stream = RetrievalStream(encoder, net, tables)
-    assert np.array_equal(stream.score(clips(2)), stream.score_features(encoder.encode(clips(2))))
+    hasher = TorchHasher(net)
+    tables = HashTables.build(hasher(np.random.default_rng(0).normal(size=(50, VALUES))))
+    stream = RetrievalStream(encoding_of(encoder), hasher, tables)
+    assert np.array_equal(stream.score(clips(2)), stream.score_features(stream.encoding.encode(clips(2))))
     assert stream.snippet == RETRIEVAL
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_clip_scores_the_same_alone_and_among_others_to_the_bit(dtype: FeatureType, encoder: TorchEncoder) -> None:
+    torch.manual_seed(1)
+    hasher = TorchHasher(HashNet(VALUES, 3, 2))
+    tables = HashTables.build(hasher(np.random.default_rng(0).normal(size=(50, VALUES))))
+    stream = RetrievalStream(encoding_of(encoder, dtype), hasher, tables)
+    features = stream.encoding.encode(clips(5))
+    assert features.dtype == dtype
+    together = stream.score_features(features)
+    assert [stream.score_features(features[place : place + 1])[0] for place in range(5)] == together.tolist()
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
@@ -133,7 +150,7 @@ def test_codes_of_a_read_only_map_are_those_of_the_array(dtype: str, tmp_path: P
     features = np.random.default_rng(0).normal(size=(7, VALUES)).astype(dtype)
     np.save(tmp_path / "features.npy", features)
     net = HashNet(VALUES, 3, 2)
-    codes = encode_codes(net, np.load(tmp_path / "features.npy", mmap_mode="r")[2:6])
+    codes = TorchHasher(net)(np.load(tmp_path / "features.npy", mmap_mode="r")[2:6])
     assert (codes.shape, codes.dtype.name) == ((4, 3, 2), "float32")
     with torch.no_grad():
         np.testing.assert_allclose(codes, net(torch.from_numpy(features[2:6]).float()), rtol=1e-5)
@@ -142,11 +159,11 @@ def test_codes_of_a_read_only_map_are_those_of_the_array(dtype: str, tmp_path: P
 def test_a_hashnet_file_gives_the_net_back(tmp_path: Path) -> None:
     net = HashNet(VALUES, 3, 2)
     save_tensors(tmp_path / "model.safetensors", net.state_dict(), {})
-    loaded = load_hashnet(tmp_path / "model.safetensors", SETTINGS, VALUES).state_dict()
+    loaded = TorchHasher.load(tmp_path / "model.safetensors", values=VALUES, tables=3, bits=2).net.state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in net.state_dict().items())
 
 
 def test_a_hashnet_file_of_other_features_is_refused_by_file(tmp_path: Path) -> None:
     save_tensors(tmp_path / "model.safetensors", HashNet(VALUES, 3, 2).state_dict(), {})
     with pytest.raises(CheckpointError, match=r"model\.safetensors: not the tensors of this net"):
-        load_hashnet(tmp_path / "model.safetensors", SETTINGS, VALUES // 2)
+        TorchHasher.load(tmp_path / "model.safetensors", values=VALUES // 2, tables=3, bits=2)

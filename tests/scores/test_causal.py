@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from twostream_vad.scores.calibration import Scale
 from twostream_vad.scores.causal import (
+    CausalSmoother,
+    CausalStream,
     causal_sigma,
-    causal_snippet,
     causal_timeline,
     cold_start,
     fuse_causal,
-    smooth_causal,
 )
 from twostream_vad.video.snippets import RECOVERY, RETRIEVAL, Snippet
 
@@ -39,20 +39,31 @@ def by_definition(scores: Scores, sigma: float) -> Scores:
     return smoothed
 
 
+def smooth_causal(scores: Scores, sigma: float) -> Scores:
+    """All scores through one smoother."""
+    smoother = CausalSmoother(sigma)
+    return np.array([smoother.push(score) for score in scores.tolist()])
+
+
+def both(recovery: Scores, retrieval: Scores, weights: tuple[float, float] = (1.0, 1.0)) -> Scores:
+    """Two timelines fused."""
+    named = {"recovery": recovery, "retrieval": retrieval}
+    return fuse_causal(named, dict(zip(named, weights, strict=True)))
+
+
 def fused(streams: list[Scores], frames: int) -> Scores:
     """Both streams' raw scores, all the way to one number a frame."""
     recovery, retrieval = (
         causal_timeline(scores, snippet, frames, SCALE)
         for scores, snippet in zip(streams, (RECOVERY, RETRIEVAL), strict=True)
     )
-    return cold_start(fuse_causal(recovery, retrieval, (1.0, 2.0)))
+    return cold_start(both(recovery, retrieval, (1.0, 2.0)))
 
 
 @pytest.mark.parametrize(("snippet", "last"), [(RECOVERY, 16), (RETRIEVAL, 56), (Snippet(1, 3, 0), 0)])
 def test_a_score_belongs_to_its_snippets_last_frame(snippet: Snippet, last: int) -> None:
-    causal = causal_snippet(snippet)
-    assert causal == Snippet(snippet.length, snippet.interval, last)
-    assert causal.offset == snippet.frames(0)[-1]
+    line = causal_timeline(random_scores(3), snippet, last + 3, SCALE)
+    assert np.flatnonzero(~np.isnan(line)).tolist() == [last, last + 1, last + 2]
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.5, 4.5, 16.0])
@@ -109,15 +120,15 @@ def test_a_video_of_one_snippet_scores_its_last_frame() -> None:
 
 @pytest.mark.parametrize(("count", "frames"), [(43, 100), (100, 100), (0, 100), (35, 36)])
 def test_a_wrong_number_of_scores_is_refused_with_both_numbers(count: int, frames: int) -> None:
-    with pytest.raises(ValueError, match=rf"{frames} frames .* but {count} scores"):
+    with pytest.raises(ValueError, match=rf"{frames} frames .* but scores of shape \({count},\)"):
         causal_timeline(np.ones(count), RETRIEVAL, frames, SCALE)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_scores_that_are_not_numbers_are_refused_by_place(bad: float) -> None:
+def test_scores_that_are_not_numbers_are_refused_in_words(bad: float) -> None:
     scores = np.zeros(44)
     scores[3] = bad
-    with pytest.raises(ValueError, match="score 3 is"):
+    with pytest.raises(ValueError, match="a snippet scores (nan|inf): look for NaN"):
         causal_timeline(scores, RETRIEVAL, 100, SCALE)
 
 
@@ -150,34 +161,36 @@ def test_cutting_the_video_after_a_frame_changes_no_score_up_to_it(frames: int, 
 
 def test_a_stream_alone_stands_for_both_until_the_other_has_a_score() -> None:
     recovery, retrieval = np.array([NAN, 1.0, 2.0, NAN]), np.array([NAN, NAN, 5.0, 3.0])
-    np.testing.assert_allclose(fuse_causal(recovery, retrieval), [NAN, 2, 7, 6])
-    np.testing.assert_allclose(fuse_causal(recovery, retrieval, (1.0, 3.0)), [NAN, 4, 17, 12])
+    np.testing.assert_allclose(both(recovery, retrieval), [NAN, 2, 7, 6])
+    np.testing.assert_allclose(both(recovery, retrieval, (1.0, 3.0)), [NAN, 4, 17, 12])
 
 
 def test_a_stream_of_weight_0_is_left_out() -> None:
     recovery, retrieval = np.array([NAN, 1.0, 2.0, NAN]), np.array([NAN, NAN, 5.0, 3.0])
-    np.testing.assert_array_equal(fuse_causal(recovery, retrieval, (2, 0)), [NAN, 2, 4, NAN])
-    np.testing.assert_array_equal(fuse_causal(recovery, retrieval, (0, 0.5)), [NAN, NAN, 2.5, 1.5])
+    np.testing.assert_array_equal(both(recovery, retrieval, (2, 0)), [NAN, 2, 4, NAN])
+    np.testing.assert_array_equal(both(recovery, retrieval, (0, 0.5)), [NAN, NAN, 2.5, 1.5])
 
 
 def test_a_video_without_frames_is_fused_to_none() -> None:
-    assert fuse_causal(np.zeros(0), np.zeros(0)).shape == (0,)
-
-
-@pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 1.0), (np.nan, 1.0), (1.0,), (1.0, 1.0, 1.0)])
-def test_weights_that_mean_nothing_are_refused(weights: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="weights must be two numbers"):
-        fuse_causal(np.ones(2), np.full(2, NAN), weights)
+    assert both(np.zeros(0), np.zeros(0)).shape == (0,)
 
 
 def test_timelines_of_different_videos_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
-        fuse_causal(np.ones(2), np.full(3, NAN))
+    with pytest.raises(ValueError, match="shorter than"):
+        both(np.ones(3), np.full(2, NAN))
 
 
-def test_infinity_is_refused_by_frame() -> None:
-    with pytest.raises(ValueError, match="frame 1 scores"):
-        fuse_causal(np.ones(2), np.array([NAN, np.inf]))
+def test_a_camera_gets_the_scores_of_the_whole_video_to_the_bit() -> None:
+    """Against products of arrays, tap by tap, in the same order."""
+    scores, stream = random_scores(200), CausalStream(RETRIEVAL, SCALE)
+    sigma = causal_sigma(RETRIEVAL)
+    taps = np.exp(-0.5 * (np.arange(int(4 * sigma + 0.5) + 1) / sigma) ** 2)
+    total, scaled = np.zeros(200), (scores - 2.0) / SCALE.spread
+    for delay, tap in enumerate(taps):
+        total[delay:] += tap * scaled[: 200 - delay]
+    expected = total / np.cumsum(taps)[np.minimum(np.arange(200), len(taps) - 1)]
+    assert math.isnan(stream.score)
+    assert [stream.push(score) for score in scores.tolist()] == expected.tolist()
 
 
 def test_a_frame_without_a_score_yet_counts_as_ordinary() -> None:

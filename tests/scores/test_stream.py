@@ -1,17 +1,15 @@
 """Clips out of consecutive frames: the same as stacking them by the snippet's arithmetic, in bounded memory."""
 
 import weakref
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from torch import Tensor
 
-from twostream_vad.scores.stream import ClipBuffer, ScoreLog, clip_batches, score_views
+from twostream_vad.scores.stream import ClipBuffer, ScoreLog, clip_batches
 from twostream_vad.video.snippets import Snippet
 
 
@@ -74,42 +72,6 @@ def test_clips_do_not_change_when_more_frames_come() -> None:
     buffer = ClipBuffer(snippet, batch=1)
     clips = [clip for view in views if (clip := buffer.push(view)) is not None]
     assert torch.equal(torch.cat(clips), torch.stack(stacked(views, snippet)))
-
-
-class Sums:
-    """A stream whose score is the sum of a clip; it remembers what it was asked."""
-
-    snippet = Snippet(3, 2, offset=4)
-
-    def __init__(self) -> None:
-        self.asked: list[int] = []
-
-    def score(self, clips: Tensor) -> NDArray[np.float64]:
-        self.asked.append(len(clips))
-        return clips.double().sum((1, 2, 3, 4, 5)).numpy()
-
-
-@pytest.mark.parametrize("batch", [1, 3, 8, 100])
-def test_scores_in_batches_are_those_of_one_large_batch(batch: int) -> None:
-    views = video(21)
-    expected = Sums().score(torch.stack(stacked(views, Sums.snippet)))
-    assert np.array_equal(score_views(Sums(), views, batch), expected)
-
-
-def test_a_video_is_scored_as_it_is_read() -> None:
-    stream, asked = Sums(), []
-
-    def views() -> Iterator[Tensor]:
-        for view in video(12):
-            asked.append(sum(stream.asked))
-            yield view
-
-    score_views(stream, views(), 2)
-    assert asked == [0, 0, 0, 0, 0, 0, 2, 2, 4, 4, 6, 6]
-
-
-def test_a_video_too_short_has_no_scores() -> None:
-    assert score_views(Sums(), video(4), 2).shape == (0,)
 
 
 @pytest.mark.parametrize("shape", [(), (3,)])

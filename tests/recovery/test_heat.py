@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from twostream_vad.recovery.localise import heat_map
+from twostream_vad.recovery.heat import heat_map
 from twostream_vad.recovery.stream import RecoveryStream
-from twostream_vad.settings import RecoverySettings
+from twostream_vad.settings import Resolved
+from twostream_vad.video.snippets import RECOVERY
 from twostream_vad.video.views import Region, Views
 
 SIZE, WINDOW, STRIDE = 128, 16, 8
@@ -25,15 +25,10 @@ SHAPES = {
 Boxes = Sequence[tuple[float, float, float, float]]
 
 
-class StillStream(RecoveryStream):
+def still_stream(views: Views) -> RecoveryStream:
     """Predicts that nothing changes."""
-
-    def __init__(self, **values: object) -> None:
-        given = {"windows": (WINDOW,), "window": WINDOW, "window_stride": STRIDE, **values}
-        self.settings, self.normal = RecoverySettings.model_validate(given), None
-
-    def predict(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        return clips[:, :, -2], clips[:, :, -1]
+    how = Resolved(window=WINDOW, score_l1=1.0, channel_l2=False, crops="mean", per_place=False)
+    return RecoveryStream(lambda seen: seen[:, :, -1], RECOVERY, views, how, STRIDE)
 
 
 def slow_heat_map(errors: NDArray[np.float32], boxes: Boxes, height: int, width: int) -> NDArray[np.float64]:
@@ -87,7 +82,7 @@ def test_a_change_in_the_frame_is_hottest_where_it_is(name: str, x: int, y: int)
     changed = still.copy()
     changed[y : y + 12, x : x + 12] = 250
     clip = torch.stack([views.scored(image) for image in (*[still] * 8, changed)], dim=2)[None]
-    heat = heat_of(StillStream().look(clip)[1][0], views, height, width)
+    heat = heat_of(still_stream(views).look(clip)[1][0], views, height, width)
     # The change is smaller than the window: any window that holds it all is as hot, to the crop's edge.
     down, across = np.argwhere(heat > 0.99 * heat.max()).mean(axis=0)
     half_window = WINDOW / 2 * max((x1 - x0) / SIZE for x0, _, x1, _ in views.boxes(height, width))
