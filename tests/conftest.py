@@ -19,7 +19,7 @@ TINY = (
     # By place a run judges video of its camera's shape only, and tests score square ones too.
     *("recovery.windows=[128,32,16]", "recovery.window_stride=8", "recovery.per_place=false", "pseudo.videos=1"),
     *("pseudo.kinds=[ghosts,jumps,rushes]", "pace.epochs=1", "pace.draws=2", "pace.batch=2"),
-    *("retrieval.interval=1", "retrieval.encoder=pace", "retrieval.cells=1", "retrieval.feature_dtype=float32"),
+    *("retrieval.interval=1", "retrieval.encoder=pace", "retrieval.cells=1"),
     *("retrieval.epochs=1", "retrieval.batch=16", "retrieval.tables=4", "retrieval.bits=8"),
     "fusion.retrieval=select",
 )

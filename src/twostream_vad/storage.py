@@ -71,14 +71,14 @@ def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
         ) from None
 
 
-def fill(net: "torch.nn.Module", tensors: "Mapping[str, Tensor]", source: Path) -> None:
-    """Puts a file's tensors into a net.
+def fill(net: "torch.nn.Module", tensors: "Mapping[str, Tensor]", source: Path, *, assign: bool = False) -> None:
+    """Puts a file's tensors into a net; with ``assign`` in place of its own, for a net on no device yet.
 
     Raises:
         CheckpointError: a tensor is missing, unknown or of another shape; names ``source``.
     """
     try:
-        net.load_state_dict(tensors)
+        net.load_state_dict(tensors, assign=assign)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:3]]
         raise CheckpointError(

@@ -1,80 +1,94 @@
-"""A fitted run on a video: the same scores as in the stages, and any length and shape of video."""
+"""A detector on a video: the scores of the stages and of a watcher to the bit, at any length, shape and rate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
+from twostream_vad import Detector, TsvadError, VideoScores
 from twostream_vad.detector import detector as module
-from twostream_vad.detector.detector import Detector, VideoScores
+from twostream_vad.detector.detector import Alarm, RawScores, raw_scores
 from twostream_vad.recovery.stream import RecoveryStream
-from twostream_vad.runs.run import Run, RunError
+from twostream_vad.scores.causal import cold_start
 from twostream_vad.scores.files import read_scores
-from twostream_vad.scores.stream import Stream
 from twostream_vad.video.frames import ImageFolder, open_source
+
+Film = Callable[..., ImageFolder]
 
 
 @pytest.fixture(scope="module")
 def detector(fitted: Path) -> Detector:
-    return Detector.load(Run.open(fitted))
+    return Detector.load(fitted)
 
 
 @pytest.fixture(scope="module")
-def scores(detector: Detector, plaza: Path) -> VideoScores:
-    return detector.score(open_source(plaza / "testing/frames/02", rate=12.5))
+def source(plaza: Path) -> ImageFolder:
+    opened = open_source(plaza / "testing/frames/02", rate=12.5)
+    assert isinstance(opened, ImageFolder)
+    return opened
 
 
-def test_recovery_is_as_in_its_stage(scores: VideoScores, detector: Detector, fitted: Path) -> None:
-    staged = read_scores(fitted / "recovery/scores.npz")["02"][:, detector.window]
-    np.testing.assert_allclose(scores.raw.recovery, staged, rtol=1e-6)
+@pytest.fixture(scope="module")
+def scores(detector: Detector, source: ImageFolder) -> VideoScores:
+    return detector.score(source)
 
 
-def test_retrieval_is_as_in_its_stage(scores: VideoScores, fitted: Path) -> None:
-    # Features of this run lie on the disk as float32. The stage encodes codes of a whole video at once, the
-    # detector of a few clips, and matrix products of other sizes round differently.
-    np.testing.assert_allclose(scores.raw.retrieval, read_scores(fitted / "retrieval/scores.npz")["02"], rtol=1e-5)
+def test_features_are_rounded_as_is_shipped(detector: Detector) -> None:
+    assert detector.bundle is not None
+    assert detector.bundle.description.retrieval.dtype == "float16"
 
 
-def test_fused_is_as_in_its_stage(scores: VideoScores, fitted: Path) -> None:
-    np.testing.assert_allclose(scores.fused, read_scores(fitted / "results/fused.npz")["02"], atol=1e-4)
+def test_both_streams_score_as_in_their_stages_to_the_bit(scores: VideoScores, fitted: Path) -> None:
+    columns = [128, 32, 16]
+    window = Detector.load(fitted).bundle.description.recovery.how.window  # type: ignore[union-attr]
+    staged = read_scores(fitted / "recovery/scores.npz")["02"][:, columns.index(window)]
+    assert scores.raw.streams["recovery"].tolist() == staged.tolist()
+    assert scores.raw.streams["retrieval"].tolist() == read_scores(fitted / "retrieval/scores.npz")["02"].tolist()
+
+
+def test_causal_scores_are_those_of_the_stages_to_the_bit(scores: VideoScores, fitted: Path) -> None:
+    assert cold_start(scores.fused).tolist() == read_scores(fitted / "results/causal.npz")["02"].tolist()
+
+
+def test_a_path_is_scored_as_its_source(detector: Detector, scores: VideoScores, source: ImageFolder) -> None:
+    np.testing.assert_array_equal(detector.score(source.path).fused, scores.fused)
+    np.testing.assert_array_equal(detector.score(str(source.path)).fused, scores.fused)
+
+
+def test_images_alone_count_as_being_of_the_detectors_rate(
+    detector: Detector, scores: VideoScores, source: ImageFolder
+) -> None:
+    found = detector.score([source.read(index) for index in range(30)])
+    np.testing.assert_array_equal(found.fused, scores.fused)
+    np.testing.assert_allclose(found.times, np.arange(30) / 12.5)
 
 
 def test_times_are_the_sources(scores: VideoScores) -> None:
-    np.testing.assert_allclose(scores.raw.times, np.arange(30) / 12.5)
+    np.testing.assert_allclose(scores.times, np.arange(30) / 12.5)
+    assert not scores.raw.resampled
 
 
-def test_a_video_too_short_for_recovery_is_scored_by_retrieval_alone(
-    detector: Detector, film: Callable[..., ImageFolder]
-) -> None:
-    found = detector.score(film(frames=8, height=128, width=128))
-    assert (len(found.raw.recovery), len(found.raw.retrieval)) == (0, 1)
-    assert {len(line) for line in (found.raw.times, found.recovery, found.retrieval, found.fused)} == {8}
-    assert np.isfinite(found.fused).all()
+def test_a_video_too_short_for_recovery_is_scored_by_retrieval_alone(detector: Detector, film: Film) -> None:
+    found = detector.score(film(frames=8, height=128, width=128).path)
+    assert {name: len(line) for name, line in found.raw.streams.items()} == {"recovery": 0, "retrieval": 1}
+    assert np.isnan(found.fused[:7]).all()
+    assert np.isfinite(found.fused[7])
 
 
-def test_a_video_too_short_for_either_scores_as_the_authors_have_it(
-    detector: Detector, film: Callable[..., ImageFolder]
-) -> None:
-    found = detector.score(film(frames=5, height=128, width=128))
-    assert (len(found.raw.recovery), len(found.raw.retrieval)) == (0, 0)
-    assert found.fused.argmax() == 4
+def test_a_video_too_short_for_either_has_no_score(detector: Detector, film: Film) -> None:
+    found = detector.score(film(frames=5, height=128, width=128).path)
+    assert np.isnan(found.fused).all()
+    assert (len(found.fused), found.alarms()) == (5, [])
 
 
-def test_every_frame_is_told(detector: Detector, film: Callable[..., ImageFolder]) -> None:
+def test_every_frame_is_told(detector: Detector, film: Film) -> None:
     told: list[int] = []
-    detector.score(film(frames=5, height=128, width=128), told.append)
+    detector.score(film(frames=5, height=128, width=128).path, told.append)
     assert told == [1, 2, 3, 4, 5]
-
-
-def stop_at(frame: int) -> Callable[[int], None]:
-    def progress(done: int) -> None:
-        if done == frame:
-            raise KeyboardInterrupt
-
-    return progress
 
 
 @pytest.mark.parametrize("frame", [5, 12, 21, 29])
@@ -82,18 +96,21 @@ def test_a_stopped_scoring_goes_on_to_the_same_scores(
     frame: int,
     scores: VideoScores,
     detector: Detector,
-    plaza: Path,
+    source: ImageFolder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "KEEP_SECONDS", 0.0)
-    source, keep = open_source(plaza / "testing/frames/02", rate=12.5), tmp_path / "so-far.npz"
+    def stop(done: int) -> None:
+        if done == frame:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "KEEP_SECONDS", -1.0)
+    keep = tmp_path / "so-far.npz"
     with pytest.raises(KeyboardInterrupt):
-        detector.raw(source, stop_at(frame), keep)
+        raw_scores(detector.streams, detector.rate, source, stop, keep)
     left = read_scores(keep)
-    streams: list[Stream] = [detector.recovery, detector.retrieval]
-    for name, stream, batch in zip(left, streams, detector.batches, strict=True):
-        assert len(left[name]) == max(0, frame - stream.snippet.span) // batch * batch
+    for name, stream in detector.streams.items():
+        assert len(left[name]) == max(0, frame - stream.snippet.span)
     looked: list[int] = []
     score = RecoveryStream.score
 
@@ -102,22 +119,75 @@ def test_a_stopped_scoring_goes_on_to_the_same_scores(
         return score(self, clips)
 
     monkeypatch.setattr(RecoveryStream, "score", look)
-    found = detector.raw(source, keep=keep)
-    for name in ("times", "recovery", "retrieval"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(scores.raw, name))
-    assert sum(looked) == len(scores.raw.recovery) - len(left["recovery"])
+    found = detector.score(source, keep=keep)
+    np.testing.assert_array_equal(found.fused, scores.fused)
+    assert sum(looked) == len(scores.raw.streams["recovery"]) - len(left["recovery"])
 
 
+@pytest.mark.parametrize("content", [b"PK", b""])
 def test_what_was_kept_broken_is_scored_anew(
-    scores: VideoScores, detector: Detector, plaza: Path, tmp_path: Path
+    content: bytes, scores: VideoScores, detector: Detector, source: ImageFolder, tmp_path: Path
 ) -> None:
     keep = tmp_path / "so-far.npz"
-    keep.write_bytes(b"PK")
-    found = detector.raw(open_source(plaza / "testing/frames/02", rate=12.5), keep=keep)
-    np.testing.assert_array_equal(found.recovery, scores.raw.recovery)
+    keep.write_bytes(content)
+    np.testing.assert_array_equal(detector.score(source, keep=keep).fused, scores.fused)
 
 
-def test_a_run_that_is_not_fitted_to_the_end_names_the_command(copied: Path, plaza: Path) -> None:
-    Run.open(copied).begin("index", redo=True)
-    with pytest.raises(RunError, match=rf"`tsvad fit {plaza} --out {copied}` goes on"):
-        Detector.load(Run.open(copied))
+class Faster:
+    """The same pictures at three times the rate, each shown three times."""
+
+    def __init__(self, source: ImageFolder, times: int) -> None:
+        self.source, self.times = source, times
+        self.path, self.name, self.rate = source.path, source.name, source.rate * times
+
+    def __iter__(self) -> Iterator[Any]:
+        for frame in self.source:
+            for shown in range(self.times):
+                time = frame.time + shown / self.rate
+                yield type(frame)(frame.index * self.times + shown, time, frame.image)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_faster_video_scores_as_the_frames_at_its_ticks(
+    times: int, detector: Detector, source: ImageFolder, scores: VideoScores
+) -> None:
+    found = detector.score(Faster(source, times))
+    assert found.raw.resampled
+    assert len(found.fused) == 30 * times
+    np.testing.assert_array_equal(found.fused, np.repeat(scores.fused, times)[: len(found.fused)])
+
+
+def test_alarms_are_joined_and_name_peak_and_stream() -> None:
+    fused = np.full(100, 0.0)
+    fused[[20, 25]], fused[24], fused[80] = 3.0, np.nan, 2.0
+    streams = {"recovery": np.where(fused > 2.5, 1.0, 2.0), "retrieval": np.full(100, 1.5)}
+    raw = RawScores(np.arange(100) / 10, np.arange(100), {})
+    found = VideoScores(raw, streams, fused, threshold=2.0).alarms()
+    assert found == [Alarm(20, 25, 20, 3.0, "retrieval"), Alarm(80, 80, 80, 2.0, "recovery")]
+
+
+def test_a_frame_is_explained_by_picture_heat_and_nearest_normal_event(detector: Detector, source: ImageFolder) -> None:
+    seen = list(detector.explain(source.path, [20, 3, 12, 12]))
+    assert [found.frame for found in seen] == [3, 12, 20]
+    assert all(np.array_equal(found.image, source.read(found.frame)) for found in seen)
+    assert (seen[0].heat, seen[0].nearest) == (None, None)
+    assert seen[2].heat is not None
+    assert seen[2].heat.shape == source.read(0).shape[:2]
+    assert seen[2].nearest is not None
+    if seen[2].nearest.exemplar is not None:
+        assert seen[2].nearest.exemplar.video in ("01", "03")
+        assert all(picture.startswith(b"\xff\xd8") for picture in seen[2].nearest.exemplar.strip)
+
+
+def test_loading_changes_nothing_in_the_process(fitted: Path) -> None:
+    import cv2
+    import torch
+
+    before = torch.get_num_threads(), cv2.getNumThreads(), torch.get_rng_state().tolist()
+    Detector.load(fitted / "detector")
+    assert before == (torch.get_num_threads(), cv2.getNumThreads(), torch.get_rng_state().tolist())
+
+
+def test_frames_that_are_no_images_are_refused(detector: Detector) -> None:
+    with pytest.raises(TsvadError, match=r"uint8 array \(H, W, 3\), RGB, got float64 of shape \(4, 4, 3\)"):
+        detector.score([np.zeros((4, 4, 3))])  # type: ignore[list-item]

@@ -15,12 +15,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from twostream_vad.detector.engines import TorchEncoder
 from twostream_vad.nets.i3d import I3D, init_from_scratch
 from twostream_vad.nets.stunet import STUNet
 from twostream_vad.retrieval import pace
 from twostream_vad.retrieval.pace import MOVING, STILL, Clips, PaceNet, draw_batch, sum_of_losses, train_pace
-from twostream_vad.retrieval.stream import Encoder
-from twostream_vad.settings import PaceSettings, RetrievalSettings
+from twostream_vad.settings import PaceSettings
 from twostream_vad.storage import CheckpointError, save_tensors
 from twostream_vad.training.loop import seeded
 from twostream_vad.video.clips import ClipReader
@@ -108,11 +108,10 @@ def test_a_killed_trainings_log_has_each_step_once_and_the_same_numbers(trained:
 
 def test_the_file_is_an_encoder_that_has_moved_from_its_start(trained: tuple[Path, Path], start: Path) -> None:
     path = trained[0] / "model.safetensors"
-    given = RetrievalSettings(interval=1, cells=2)
-    loaded = [Encoder.load(file, given, width=WIDTH, size=128, device=torch.device("cpu")) for file in (path, start)]
-    clips = torch.randn(1, 2, 3, 8, 128, 128, generator=torch.Generator().manual_seed(3))
-    features, before = (encoder.encode(clips) for encoder in loaded)
-    assert features.shape == (1, 2, 4 * loaded[0].net.out_channels)
+    loaded = [TorchEncoder.load(file, width=WIDTH, size=128, cells=2) for file in (path, start)]
+    clips = torch.randn(2, 3, 8, 128, 128, generator=torch.Generator().manual_seed(3))
+    features, before = (encoder(clips.numpy()) for encoder in loaded)
+    assert features.shape == (2, loaded[0].values)
     assert not np.allclose(features, before)
     with safe_open(path, framework="pt") as file:
         assert file.metadata() == {"kind": "i3d", "steps": "6"}

@@ -128,7 +128,7 @@ def test_a_wrong_number_of_scores_is_refused_with_both_numbers(count: int, frame
 def test_scores_that_are_not_numbers_are_refused_in_words(bad: float) -> None:
     scores = np.zeros(44)
     scores[3] = bad
-    with pytest.raises(ValueError, match="a snippet scores (nan|inf): look for NaN"):
+    with pytest.raises(ValueError, match=r"a snippet scores (nan|inf): look for NaN"):
         causal_timeline(scores, RETRIEVAL, 100, SCALE)
 
 

@@ -1,6 +1,5 @@
 """The nets behind the streams, computed by torch; another engine is one more class of each kind."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +36,9 @@ class TorchPredictor:
         Raises:
             CheckpointError: no such file, a broken one, or tensors of another net.
         """
-        net = STUNet(width, size, residual=residual)
-        fill(net, load_tensors(path)[0], path)
+        with torch.device("meta"):
+            net = STUNet(width, size, residual=residual)
+        fill(net, load_tensors(path)[0], path, assign=True)
         return cls(net, device)
 
     def __call__(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -63,8 +63,9 @@ class TorchEncoder:
         Raises:
             CheckpointError: no such file, a broken one, or tensors of another width.
         """
-        net = I3D(width, size, cells, final_relu=True)
-        fill(net, load_encoder(path), path)
+        with torch.device("meta"):  # no random weights are drawn: loading changes nothing in the process
+            net = I3D(width, size, cells, final_relu=True)
+        fill(net, load_encoder(path), path, assign=True)
         return cls(net, source or str(path), device)
 
     def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -86,8 +87,9 @@ class TorchHasher:
         Raises:
             CheckpointError: no such file, a broken one, or tensors of another net.
         """
-        net = HashNet(values, tables, bits)
-        fill(net, load_tensors(path)[0], path)
+        with torch.device("meta"):
+            net = HashNet(values, tables, bits)
+        fill(net, load_tensors(path)[0], path, assign=True)
         return cls(net)
 
     def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
@@ -96,11 +98,6 @@ class TorchHasher:
             # Copied: torch wants memory that it may write to, and a memory map is read-only.
             codes: Tensor = self.net(torch.from_numpy(np.array(features, dtype=np.float32)))
             return codes.numpy()
-
-
-def encoder_tensors(path: Path) -> Mapping[str, Tensor]:
-    """The encoder's tensors alone, of an I3D or of a whole STUNet."""
-    return load_encoder(path)
 
 
 def _ready(net: nn.Module, device: torch.device) -> nn.Module:

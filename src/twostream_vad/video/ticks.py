@@ -16,6 +16,8 @@ from .source import FrameSource
 
 LEAP = 10
 """Usual steps that a clock may go on by at once; more is a clock that was set, or a stream joined to another."""
+LEAST = 0.001
+"""Share of a usual step below which a clock stands still."""
 RECENT = 25
 """Steps whose median is the usual one."""
 SAME = 0.05
@@ -62,9 +64,9 @@ class Clock:
         assert self._began is not None
         usual = self.step
         step = float(stamp) - self._stamp if stamp is not None and given else 0.0
-        if step > 0:
+        if step > LEAST * usual:
             self._steps.append(step)  # a leap too: where it comes again and again it is the rate
-        if 0 < step <= LEAP * usual:
+        if LEAST * usual < step <= LEAP * usual:
             self._stamp += step
             self._now = self._stamp - self._began
             return self._now
