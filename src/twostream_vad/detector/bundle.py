@@ -213,7 +213,8 @@ def copy_bundle(bundle: Bundle, folder: Path) -> None:
 def _check(folder: Path) -> dict[str, str]:
     """Name → hash of every file, all as `SHA256SUMS` says."""
     hashes = {}
-    for line in (folder / SUMS).read_text("utf-8", errors="replace").splitlines():
+    *lines, end = (folder / SUMS).read_bytes().decode("utf-8", errors="replace").split("\n")
+    for line in [*lines, end] if end else lines:
         digest, gap, name = line[:64], line[64:66], line[66:]
         plain = Path(name).parts
         if gap != "  " or len(digest) != 64 or not plain or ".." in plain or Path(name).is_absolute():
