@@ -1,6 +1,5 @@
 """Anomalous-looking training segments: which stretches are named, by made-up scores; and by a fitted run."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +12,10 @@ from twostream_vad.detector.detector import Detector, RawScores, VideoScores
 from twostream_vad.doctor.findings import Finding
 from twostream_vad.doctor.suspects import suspicious_segments
 from twostream_vad.errors import TsvadError
-from twostream_vad.runs.run import Run
 from twostream_vad.video.frames import FrameSource, VideoError
 
 RATE = 10.0
 NAN = float("nan")
-NOTHING = np.zeros(0)
 
 
 class Given:
@@ -27,13 +24,16 @@ class Given:
     def __init__(self, scores: dict[str, NDArray[np.float64] | Exception]) -> None:
         self.scores = scores
 
-    def score(self, source: FrameSource, progress: Callable[[int], None] = lambda _: None) -> VideoScores:
+    def score(
+        self, source: FrameSource, progress: Callable[[int], None] = lambda _: None, keep: None = None
+    ) -> VideoScores:
         causal = self.scores[source.name]
         if isinstance(causal, Exception):
             raise causal
         progress(len(causal))
-        raw = RawScores(100 + np.arange(len(causal)) / source.rate, NOTHING, NOTHING)
-        return VideoScores(raw, NOTHING, NOTHING, NOTHING, causal, 1.0)
+        assert keep is None
+        raw = RawScores(100 + np.arange(len(causal)) / source.rate, np.arange(len(causal)), {})
+        return VideoScores(raw, {"recovery": causal}, causal, 1.0)
 
 
 @pytest.fixture
@@ -140,16 +140,17 @@ def test_progress_tells_frames_within_a_video_and_videos_done(tmp_path: Path) ->
 
 
 def test_a_run_names_none_of_the_videos_that_set_its_threshold(fitted: Path, plaza: Path) -> None:
-    detector = Detector.load(Run.open(fitted))
-    assert detector.calibration is not None
-    videos = [video for video in find_dataset(plaza).training if video.name in detector.calibration.snippets]
+    detector = Detector.load(fitted)
+    assert detector.bundle is not None
+    held_out = detector.bundle.description.calibration.videos
+    videos = [video for video in find_dataset(plaza).at_rate(12.5).training if video.name in held_out]
     assert len(videos) == 1
     assert suspicious_segments(detector, videos) == []
 
 
-def test_a_run_with_a_low_threshold_names_all_that_it_scores(copied: Path, plaza: Path) -> None:
-    scale = copied / "calibration/scale.json"
-    scale.write_text(json.dumps(json.loads(scale.read_text()) | {"threshold": -1e9}))
-    found = suspicious_segments(Detector.load(Run.open(copied)), find_dataset(plaza).training[:1])
+def test_a_run_with_a_low_threshold_names_all_that_it_scores(fitted: Path, plaza: Path) -> None:
+    detector = Detector.load(fitted)
+    detector.threshold = -1e9
+    found = suspicious_segments(detector, find_dataset(plaza).at_rate(12.5).training[:1])
     assert [finding.video for finding in found] == ["training/01"]
     assert found[0].frames == ((7, 29),)  # retrieval has its first snippet at frame 7

@@ -1,10 +1,11 @@
 """The stages fit together, and no setting of a recipe is read by none of them."""
 
+from importlib import import_module
+
 import pytest
 
 from twostream_vad.recipes import load_recipe, recipe_names
-from twostream_vad.runs.pipeline import ENCODING_KEYS, HASHING_KEYS, STAGES, TRAINING_KEYS
-from twostream_vad.runs.stages import FITTING
+from twostream_vad.runs.pipeline import ENCODING_KEYS, HASHING_KEYS, STAGES, TRAINING_KEYS, Stage
 from twostream_vad.settings import Recipe, RecoverySettings, RetrievalSettings, Section
 
 
@@ -17,7 +18,7 @@ def settings() -> set[str]:
 
 
 def test_a_change_of_any_setting_is_seen_by_a_stage() -> None:
-    read = {key for stage in STAGES.values() for key in stage.settings(load_recipe("demo"))}
+    read = {key for stage in STAGES.values() for key in stage.reads(load_recipe("demo"))}
     assert read - {"pretrained bytes"} == settings() - {"name", "about"}
 
 
@@ -29,8 +30,7 @@ def test_the_keys_are_those_of_the_recipe() -> None:
 
 
 def test_fit_runs_every_stage_after_those_that_it_stands_on() -> None:
-    order = list(FITTING)
-    assert sorted(order) == sorted(STAGES)
+    order = list(STAGES)
     for name in recipe_names():
         for stage in STAGES.values():
             assert all(order.index(earlier) < order.index(stage.name) for earlier in stage.after(load_recipe(name)))
@@ -46,3 +46,10 @@ def test_no_two_stages_write_the_same_file() -> None:
 )
 def test_features_wait_for_the_trained_encoder_only_where_they_take_it(encoder: str, after: tuple[str, ...]) -> None:
     assert STAGES["features"].after(load_recipe("demo", [f"retrieval.encoder={encoder}"])) == after
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))
+def test_every_stage_names_a_function_and_says_what_it_does(stage: Stage) -> None:
+    file, _, function = stage.work.partition(":")
+    assert callable(getattr(import_module(f"twostream_vad.runs.stages.{file}"), function))
+    assert stage.help.endswith(".")

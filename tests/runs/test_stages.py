@@ -4,25 +4,25 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from torch import Tensor
 
-from twostream_vad.detector.detector import Detector, RawScores
 from twostream_vad.recipes import load_recipe
 from twostream_vad.recovery.places import Places
+from twostream_vad.recovery.selection import load_selection
+from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.recovery.train import train_recovery
-from twostream_vad.recovery.window import Selection
 from twostream_vad.retrieval.pace import train_pace
 from twostream_vad.retrieval.train import train_retrieval
-from twostream_vad.runs import fitted as reading
-from twostream_vad.runs import stages
+from twostream_vad.runs import assemble
+from twostream_vad.runs.fit import run_stage
+from twostream_vad.runs.pipeline import STAGES
 from twostream_vad.runs.run import Run, RunError
-from twostream_vad.scores.files import read_scores
-from twostream_vad.scores.fusion import fuse
-from twostream_vad.scores.timeline import paper_timeline
-from twostream_vad.video.frames import ChangedVideoError, FrameSource
+from twostream_vad.runs.stages import fusion, recovery, retrieval
+from twostream_vad.video.frames import ChangedVideoError
 
 SAME = (
     "recovery/model.safetensors",
@@ -44,6 +44,8 @@ SAME = (
     "results/weight.json",
     "results/fused.npz",
     "results/causal.npz",
+    "detector/detector.json",
+    "detector/retrieval/exemplars.safetensors",
 )
 
 
@@ -68,15 +70,15 @@ def stopped(plaza: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("stopped") / "run"
     Run.create(folder, load_recipe(tiny_recipe), plaza)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(stages.recovery, "train_recovery", partial(train_recovery, checkpoint_seconds=0.0))
-        patched.setattr(stages.retrieval, "train_pace", partial(train_pace, checkpoint_seconds=0.0))
-        patched.setattr(stages.retrieval, "train_retrieval", partial(train_retrieval, checkpoint_seconds=0.0))
-        for name, stage in stages.FITTING.items():
+        patched.setattr(recovery, "train_recovery", partial(train_recovery, checkpoint_seconds=0.0))
+        patched.setattr(retrieval, "train_pace", partial(train_pace, checkpoint_seconds=0.0))
+        patched.setattr(retrieval, "train_retrieval", partial(train_retrieval, checkpoint_seconds=0.0))
+        for name in STAGES:
             few = {"workers": 1} if name == "prepare" else {}
             with pytest.raises(KeyboardInterrupt):
-                stage(Run.open(folder), progress=stop_half_way, **few)
+                run_stage(Run.open(folder), name, progress=stop_half_way, **few)
             assert not Run.open(folder).is_done(name)
-            stage(Run.open(folder), **few)
+            run_stage(Run.open(folder), name, **few)
             assert Run.open(folder).is_done(name)
     return Run.open(folder)
 
@@ -90,58 +92,40 @@ def test_nothing_half_written_is_left(stopped: Run) -> None:
     assert [path.name for path in stopped.folder.rglob("*") if ".part" in path.name or "checkpoint" in path.name] == []
 
 
-def test_a_stopped_calibration_goes_on_behind_the_last_video(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked: list[str] = []
-    raw = Detector.raw
+def test_a_stopped_calibration_scores_no_snippet_twice(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    score = RecoveryStream.score
 
-    def look(self: Detector, source: FrameSource, **options: Any) -> RawScores:
-        looked.append(source.name)
-        return raw(self, source, **options)
+    def look(self: RecoveryStream, clips: Tensor) -> NDArray[np.float64]:
+        looked.append(len(clips))
+        return score(self, clips)
 
-    monkeypatch.setattr(Detector, "raw", look)
+    monkeypatch.setattr(RecoveryStream, "score", look)
     run = Run.open(copied, ["calibration.quantile=0.9"])
-    videos = list(reading.normal_videos(run))
     with pytest.raises(KeyboardInterrupt):
-        stages.FITTING["calibrate"](run, redo=True, progress=stop_half_way)
-    stages.FITTING["calibrate"](run)
-    assert looked == videos
+        run_stage(run, "calibrate", redo=True, progress=stop_half_way)
+    assert sum(looked) == 30 - 8
+    run_stage(run, "calibrate")
+    assert sum(looked) == 30 - 8
 
 
 def test_a_stage_that_is_done_does_nothing(fitted: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (fitted / "recovery").rglob("*")}
     for name in ("train-recovery", "select-window", "score-recovery"):
-        stages.FITTING[name](Run.open(fitted), progress=stop_half_way)
+        run_stage(Run.open(fitted), name, progress=stop_half_way)
     assert {path: path.stat().st_mtime_ns for path in (fitted / "recovery").rglob("*")} == before
 
 
 def test_a_stage_done_anew_behind_a_symbolic_link_gives_the_same(copied: Path, fitted: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(copied)
-    stages.FITTING["score-retrieval"](Run.open(tmp_path / "link"), redo=True)
-    stages.FITTING["fuse"](Run.open(tmp_path / "link"), redo=True)
+    run_stage(Run.open(tmp_path / "link"), "score-retrieval", redo=True)
+    run_stage(Run.open(tmp_path / "link"), "fuse", redo=True)
     assert (copied / "results/fused.npz").read_bytes() == (fitted / "results/fused.npz").read_bytes()
 
 
-def test_every_window_fle_and_retrieval_have_a_curve(fitted: Path) -> None:
-    curves = reading.paper_curves(Run.open(fitted))
-    assert list(curves) == ["MLE 128", "MLE 32", "MLE 16", "FLE", "retrieval"]
-    assert {len(curve) for row in curves.values() for curve in row.values()} == {30}
-
-
-def test_fused_is_the_weighted_sum_of_the_chosen_window_and_retrieval(fitted: Path) -> None:
-    run = Run.open(fitted)
-    best = json.loads(run.path("recovery/selection.json").read_text())[0]
-    column = run.recipe.recovery.windows.index(best["window"])
-    weight = json.loads(run.path("results/weight.json").read_text())[0][0]
-    errors, distances = read_scores(run.path("recovery/scores.npz")), read_scores(run.path("retrieval/scores.npz"))
-    for name, scores in read_scores(run.path("results/fused.npz")).items():
-        recovery = paper_timeline(errors[name][:, column], reading.recovery_snippet(run.recipe.recovery), 30)
-        retrieval = paper_timeline(distances[name], reading.retrieval_snippet(run), 30)
-        np.testing.assert_allclose(scores, fuse(recovery, retrieval, (1.0, weight)))
-
-
 def test_weights_are_rated_best_first(fitted: Path) -> None:
-    rows = reading.rated_weights(Run.open(fitted))
-    assert sorted(weight for weight, _ in rows) == sorted(stages.fusion.WEIGHTS)
+    rows = assemble.rated_weights(Run.open(fitted))
+    assert sorted(weight for weight, _ in rows) == sorted(fusion.WEIGHTS)
     aucs = [auc for _, auc in rows if auc is not None]
     assert aucs == sorted(aucs, reverse=True)
     assert len(aucs) == len(rows)
@@ -149,9 +133,12 @@ def test_weights_are_rated_best_first(fitted: Path) -> None:
 
 def test_a_fixed_weight_has_no_auc(copied: Path) -> None:
     run = Run.open(copied, ["fusion.retrieval=0.3"])
-    stages.FITTING["select-weight"](run, redo=True)
+    run_stage(run, "select-weight", redo=True)
     assert json.loads(run.path("results/weight.json").read_text()) == [[0.3, None]]
-    assert (reading.rated_weights(run), reading.fusion_weights(run)) == ([(0.3, None)], (1.0, 0.3))
+    assert (assemble.rated_weights(run), assemble.fusion_weights(run)) == (
+        [(0.3, None)],
+        {"recovery": 1.0, "retrieval": 0.3},
+    )
 
 
 def _absent(path: Path) -> None:
@@ -166,24 +153,24 @@ def _broken(path: Path) -> None:
 def test_weights_not_there_or_broken_name_the_command(spoil: Callable[[Path], None], remedy: str, copied: Path) -> None:
     spoil(copied / "results/weight.json")
     with pytest.raises(RunError, match=rf"run `tsvad retrieval select-weight {copied}.*{remedy}"):
-        reading.rated_weights(Run.open(copied))
+        assemble.rated_weights(Run.open(copied))
 
 
 def test_a_pretrained_encoder_that_nobody_named_is_asked_for(fitted: Path) -> None:
     with pytest.raises(RunError, match=r"--set retrieval\.pretrained=FILE"):
-        reading.retrieval_encoder(Run.open(fitted, ["retrieval.encoder=pretrained"]))
+        assemble.encoder_file(Run.open(fitted, ["retrieval.encoder=pretrained"]))
 
 
 def test_regions_of_the_recipe_become_the_views(fitted: Path) -> None:
-    named = reading.views(Run.open(fitted, ["view.regions=[[0, 0, 80, 64], [80, 64, 80, 64]]"]))
+    named = assemble.views(Run.open(fitted, ["view.regions=[[0, 0, 80, 64], [80, 64, 80, 64]]"]))
     assert [(region.x, region.y) for region in named.regions] == [(0, 0), (80, 64)]
-    assert len(reading.views(Run.open(fitted, ["view.regions=corridor"])).regions) == 15
+    assert len(assemble.views(Run.open(fitted, ["view.regions=corridor"])).regions) == 15
 
 
 def test_judged_by_place_a_run_keeps_what_is_normal_at_each_place(copied: Path) -> None:
     run = Run.open(copied, ["recovery.per_place=true"])
-    stages.FITTING["select-window"](run, redo=True)
-    assert all(candidate.per_place for candidate in Selection.load(copied / "recovery/selection.json").candidates)
+    run_stage(run, "select-window", redo=True)
+    assert all(candidate.per_place for candidate in load_selection(copied / "recovery/selection.json"))
     assert set(Places.load(copied / "recovery/places.safetensors").normal) == set(run.recipe.recovery.windows)
 
 
@@ -197,4 +184,4 @@ def test_a_video_of_another_length_than_was_counted_is_refused(copied: Path) -> 
         ChangedVideoError,
         match=r"frames/01: no longer has 31 frames; .* changed since they were counted: run `tsvad prepare` again",
     ):
-        stages.FITTING["score-recovery"](Run.open(copied), redo=True)
+        run_stage(Run.open(copied), "score-recovery", redo=True)
