@@ -1,8 +1,10 @@
-"""`tsvad score RUN VIDEO`: any shape of video, folder or file, into a CSV and a picture."""
+"""`tsvad score DETECTOR VIDEO`: any shape and rate of video, folder or file, into a CSV, a picture and a page."""
 
 import csv
 import re
+import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -11,7 +13,10 @@ import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from twostream_vad import Detector
+from twostream_vad.runs.run import Run
 from twostream_vad.scores.files import read_scores
 from twostream_vad.video.frames import ImageFolder
 
@@ -28,19 +33,26 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(reader)
 
 
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    """A square video file of 26 frames at 10 a second."""
-    path = tmp_path / "clip.mp4"
+def write_video(path: Path, images: list[NDArray[np.uint8]], rate: float) -> None:
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 96, 96, "yuv420p"
-        for index in range(26):
-            image = np.full((96, 96, 3), 80, np.uint8)
-            image[30:60, 2 * index : 2 * index + 20] = 200
+        stream: Any = container.add_stream("libx264", rate=Fraction(rate))
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for image in images:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
-    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A square video file of 26 frames at the detector's 12.5 a second."""
+    images = []
+    for index in range(26):
+        image = np.full((96, 96, 3), 80, np.uint8)
+        image[30:60, 2 * index : 2 * index + 20] = 200
+        images.append(image)
+    write_video(tmp_path / "clip.mp4", images, rate=12.5)
+    return tmp_path / "clip.mp4"
 
 
 def test_a_square_video_file_has_a_row_a_frame_and_a_picture(tsvad: Tsvad, fitted: Path, clip: Path) -> None:
@@ -49,15 +61,16 @@ def test_a_square_video_file_has_a_row_a_frame_and_a_picture(tsvad: Tsvad, fitte
     assert said.returncode == 0
     rows = read_csv(out)
     assert [int(row["frame"]) for row in rows] == list(range(26))
-    np.testing.assert_allclose([float(row["time"]) for row in rows], np.arange(26) / 10, atol=1e-3)
+    np.testing.assert_allclose([float(row["time"]) for row in rows], np.arange(26) / 12.5, atol=1e-3)
     picture = cv2.imread(str(out.with_suffix(".png")))
     assert picture is not None
     assert picture.std() > 5
-    worst = max(rows, key=lambda row: float(row["fused"]))
-    assert said.stdout.startswith(f"26 frames; most anomalous: frame {worst['frame']} at ")
-    assert len(said.stderr.splitlines()) == 1
-    assert "at or above the alarm threshold" in said.stdout.splitlines()[1]
-    assert said.stdout.splitlines()[2:] == [str(out), str(out.with_suffix(".png"))]
+    lines = said.stdout.splitlines()
+    assert lines[0] == "the video is 96 x 96, the detector's camera 160 x 128: another shape shows other places"
+    threshold = Detector.load(fitted).threshold
+    above = sum(bool(row["causal"]) and float(row["causal"]) >= threshold for row in rows)
+    assert f": {above} frames at or above the threshold {threshold:.2f} of the causal score" in lines[1]
+    assert lines[-2:] == [str(out), str(out.with_suffix(".png"))]
 
 
 def test_raw_scores_stand_at_their_frames_and_are_empty_elsewhere(tsvad: Tsvad, fitted: Path, clip: Path) -> None:
@@ -65,6 +78,20 @@ def test_raw_scores_stand_at_their_frames_and_are_empty_elsewhere(tsvad: Tsvad, 
     rows = read_csv(clip.with_suffix(".csv"))
     assert [bool(row["recovery_raw"]) for row in rows] == [frame >= 8 for frame in range(26)]
     assert [bool(row["retrieval_raw"]) for row in rows] == [4 <= frame < 23 for frame in range(26)]
+
+
+def test_video_of_another_rate_is_resampled_and_said_to_be(
+    tsvad: Tsvad, fitted: Path, film: Callable[..., ImageFolder], tmp_path: Path
+) -> None:
+    source, path = film("fast", 60, height=128, width=160), tmp_path / "fast.mkv"
+    write_video(path, [source.read(index) for index in range(60)], rate=25)
+    said = tsvad("score", fitted, path, "--out", tmp_path / "fast.csv")
+    assert said.stdout.startswith(
+        "resampled by its time stamps from 25 to the detector's 12.5 frames a second: 60 frames, 30 looked at; "
+    )
+    causal = [row["causal"] for row in read_csv(tmp_path / "fast.csv")]
+    assert causal[0::2] == causal[1::2]
+    assert "" not in causal[14:]
 
 
 def test_a_portrait_folder_goes_into_the_run_unless_told_otherwise(
@@ -76,10 +103,71 @@ def test_a_portrait_folder_goes_into_the_run_unless_told_otherwise(
     assert (copied / "results/door.png").exists()
 
 
+def test_by_a_detector_alone_the_csv_is_the_runs_byte_for_byte_and_lies_here(
+    tsvad: Tsvad, copied: Path, plaza: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = plaza / "testing/frames/01"
+    tsvad("score", copied, video, "--out", tmp_path / "run.csv")
+    tsvad("pack", copied, "--out", tmp_path / "elsewhere/detector")
+    shutil.rmtree(copied)
+    for path in (tmp_path / "elsewhere").rglob("*"):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    monkeypatch.chdir(tmp_path)
+    assert tsvad("score", tmp_path / "elsewhere/detector", video).returncode == 0
+    assert (tmp_path / "01.csv").read_bytes() == (tmp_path / "run.csv").read_bytes()
+
+
 def test_a_test_video_scores_as_it_did_in_the_stages(tsvad: Tsvad, fitted: Path, plaza: Path, tmp_path: Path) -> None:
     tsvad("score", fitted, plaza / "testing/frames/01", "--out", tmp_path / "01.csv")
-    fused = [float(row["fused"]) for row in read_csv(tmp_path / "01.csv")]
-    np.testing.assert_allclose(fused, read_scores(fitted / "results/fused.npz")["01"], atol=1e-4)
+    rows = read_csv(tmp_path / "01.csv")
+    for column, file in (("fused", "fused"), ("causal", "causal")):
+        staged = read_scores(fitted / f"results/{file}.npz")["01"]
+        assert [row[column] or "0" for row in rows] == [f"{score:.6g}" for score in staged]
+
+
+def test_each_alarm_has_its_time_its_picture_and_its_nearest_normal_event(
+    tsvad: Tsvad, fitted: Path, plaza: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Detector.load
+
+    def nervous(*arguments: Any) -> Detector:
+        detector = load(*arguments)
+        detector.threshold = -1e9
+        return detector
+
+    monkeypatch.setattr(Detector, "load", nervous)
+    said = tsvad("score", fitted, plaza / "testing/frames/01", "--out", tmp_path / "01.csv", "--html")
+    assert "30 frames, 1 alarm: 23 frames at or above the threshold" in said.stdout
+    (line,) = [line for line in said.stdout.splitlines() if line.startswith("  ")]
+    assert re.match(r"  0\.56 to 2\.32 s \(frames 7–29\): .*, (recovery|retrieval); (nearest normal|no bucket)", line)
+    assert said.stdout.splitlines()[-1] == str(tmp_path / "01.html")
+    page = (tmp_path / "01.html").read_text("utf-8")
+    assert page.count("data:image/jpeg;base64,") >= 2
+    assert "Content-Security-Policy" in page
+
+
+def test_without_an_alarm_the_highest_score_is_told(
+    tsvad: Tsvad, fitted: Path, plaza: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Detector.load
+
+    def calm(*arguments: Any) -> Detector:
+        detector = load(*arguments)
+        detector.threshold = 1e9
+        return detector
+
+    monkeypatch.setattr(Detector, "load", calm)
+    said = tsvad("score", fitted, plaza / "testing/frames/01", "--out", tmp_path / "01.csv", "--html")
+    assert "30 frames, no alarm: highest score " in said.stdout
+    assert (tmp_path / "01.html").exists()
+
+
+def test_the_papers_curves_are_drawn_on_request(tsvad: Tsvad, fitted: Path, plaza: Path, tmp_path: Path) -> None:
+    video = plaza / "testing/frames/01"
+    for name, more in (("causal", ()), ("paper", ("--paper",))):
+        assert tsvad("score", fitted, video, "--out", tmp_path / f"{name}.csv", *more).returncode == 0
+    assert (tmp_path / "paper.csv").read_bytes() == (tmp_path / "causal.csv").read_bytes()
+    assert (tmp_path / "paper.png").read_bytes() != (tmp_path / "causal.png").read_bytes()
 
 
 def test_a_video_shorter_than_a_snippet_is_scored_and_said_to_be_too_short(
@@ -87,10 +175,16 @@ def test_a_video_shorter_than_a_snippet_is_scored_and_said_to_be_too_short(
 ) -> None:
     said = tsvad("score", fitted, film(frames=5).path, "--out", tmp_path / "short.csv")
     assert said.returncode == 0
-    assert re.match(r"5 frames are too few: context recovery needs \d+, knowledge retrieval needs \d+;", said.stdout)
-    assert "most anomalous" not in said.stdout
+    assert re.search(r"5 frames are too few: recovery needs \d+, retrieval needs \d+;", said.stdout)
     rows = read_csv(tmp_path / "short.csv")
     assert [row["recovery_raw"] + row["retrieval_raw"] for row in rows] == [""] * 5
+
+
+def test_a_run_that_is_not_fitted_to_the_end_names_the_command(
+    refused: Refused, copied: Path, plaza: Path, clip: Path
+) -> None:
+    Run.open(copied).begin("index", redo=True)
+    assert f"`tsvad fit {plaza} --out {copied}` goes on" in refused("score", copied, clip)
 
 
 def test_the_picture_must_not_take_the_csvs_place(refused: Refused, fitted: Path, clip: Path) -> None:
@@ -103,5 +197,5 @@ def test_what_is_no_video_is_refused(refused: Refused, fitted: Path, tmp_path: P
     assert "missing.mp4" in refused("score", fitted, tmp_path / "missing.mp4")
 
 
-def test_what_is_no_run_is_refused(refused: Refused, tmp_path: Path, clip: Path) -> None:
-    assert "is no run" in refused("score", tmp_path, clip)
+def test_what_is_no_detector_is_refused(refused: Refused, tmp_path: Path, clip: Path) -> None:
+    assert "is no detector" in refused("score", tmp_path, clip)

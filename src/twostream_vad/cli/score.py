@@ -208,10 +208,15 @@ def _card(alarm: "Alarm", seen: "Explanation", scores: "VideoScores", hottest: f
 
 
 def _print_alarms(scores: "VideoScores", alarms: "list[Alarm]", explained: "dict[int, AlarmCard]") -> None:
-    above = int((scores.fused >= scores.threshold).sum())
+    frames, above = len(scores.times), int((scores.fused >= scores.threshold).sum())
+    if not alarms:
+        worst = int(np.nanargmax(scores.fused)) if not np.isnan(scores.fused).all() else None
+        highest = "" if worst is None else f": highest score {scores.fused[worst]:.2f} at {scores.times[worst]:.2f} s"
+        print(f"{frames} frames, no alarm{highest}, threshold {scores.threshold:.2f}")
+        return
     counted = "1 alarm" if len(alarms) == 1 else f"{len(alarms)} alarms"
     print(
-        f"{len(scores.times)} frames, {counted}: {above} frames at or above the threshold {scores.threshold:.2f} "
+        f"{frames} frames, {counted}: {above} frames at or above the threshold {scores.threshold:.2f} "
         "of the causal score"
     )
     for alarm in alarms[:LISTED]:
@@ -223,9 +228,6 @@ def _print_alarms(scores: "VideoScores", alarms: "list[Alarm]", explained: "dict
         )
     if len(alarms) > LISTED:
         print(f"  and {len(alarms) - LISTED} more")
-    if not alarms and not np.isnan(scores.fused).all():
-        worst = int(np.nanargmax(scores.fused))
-        print(f"  highest score: {scores.fused[worst]:.2f} at frame {worst}, {scores.times[worst]:.2f} s")
 
 
 def _write_page(
