@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from twostream_vad.report.model import Card, CardGroup, Page, VideoPanel
 from twostream_vad.report.page import write_page
-from twostream_vad.report.thumbnails import Thumbnails, heat_picture, thumbnail, thumbnail_step
+from twostream_vad.report.thumbnails import Thumbnails, heat_picture, thumbnail_step
+from twostream_vad.video.pictures import thumbnail
 
 pytest.importorskip("selenium", reason="selenium is not installed: pip install selenium")
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions

@@ -11,7 +11,7 @@ from twostream_vad.report import report
 from twostream_vad.report.model import PROTOCOLS
 from twostream_vad.report.painter import Painter
 from twostream_vad.report.report import write_figures, write_report
-from twostream_vad.runs.evaluate import evaluate
+from twostream_vad.runs.evaluate import Result, evaluate
 from twostream_vad.runs.run import Run
 
 
@@ -22,19 +22,23 @@ def told() -> list[tuple[int, int, str]]:
 
 
 @pytest.fixture(scope="module")
-def page(fitted: Path, told: list[tuple[int, int, str]]) -> Iterator[str]:
+def result(fitted: Path) -> Iterator[Result]:
+    yield evaluate(Run.open(fitted))
+    (fitted / "results/evaluation.json").unlink()
+
+
+@pytest.fixture(scope="module")
+def page(fitted: Path, result: Result, told: list[tuple[int, int, str]]) -> Iterator[str]:
     def progress(done: int, total: int, note: str = "") -> None:
         told.append((done, total, note))
 
-    run = Run.open(fitted)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(report, "thumbnail_step", lambda _: 15)  # a heat map takes a pass of the net
         patched.setattr(report, "CARDS", 1)
-        path = write_report(run, evaluate(run), progress=progress)
+        path = write_report(result, progress)
     assert path == fitted / "results/report.html"
     yield path.read_text("utf-8")
     path.unlink()
-    (fitted / "results/evaluation.json").unlink()
 
 
 def test_every_test_video_is_on_the_page(page: str, told: list[tuple[int, int, str]]) -> None:
@@ -59,8 +63,8 @@ def test_the_page_loads_nothing_from_elsewhere(page: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def painter(fitted: Path) -> Painter:
-    return Painter(Run.open(fitted))
+def painter(result: Result) -> Painter:
+    return Painter(result.scores)
 
 
 def test_first_frames_have_no_heat_since_nothing_predicts_them(painter: Painter) -> None:
@@ -89,8 +93,7 @@ def test_cards_of_one_video_are_frames_apart_and_of_their_class() -> None:
 
 
 def test_figures_are_vector_pictures_of_both_protocols(copied: Path) -> None:
-    run = Run.open(copied)
-    folder = write_figures(run, evaluate(run))
+    folder = write_figures(evaluate(Run.open(copied)))
     names = {"roc", "precision-recall", *(f"{video}-{protocol}" for video in ("01", "02") for protocol in PROTOCOLS)}
     assert {path.name for path in folder.iterdir()} == {f"{name}.pdf" for name in names}
     assert (folder / "roc.pdf").read_bytes().startswith(b"%PDF")

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.report.thumbnails import Thumbnails, heat_overlay, heat_picture, thumbnail, thumbnail_step
+from twostream_vad.report.thumbnails import Thumbnails, heat_overlay, heat_picture, thumbnail_step
+from twostream_vad.video.pictures import thumbnail
 
 FRAME = np.full((120, 240, 3), (200, 40, 40), np.uint8)  # red
 
