@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad.evaluation.auc import EvaluationError
-from twostream_vad.evaluation.events import EventReport, alarms, judge_alarms
+from twostream_vad.evaluation.events import EventReport, alarms, judge_alarms, stretches
 
 NAN = float("nan")
 
@@ -47,6 +47,16 @@ def test_runs_less_than_two_seconds_apart_are_one_alarm(rate: float, expected: l
 
 def test_frames_without_a_score_raise_no_alarm() -> None:
     assert alarms(np.array([NAN, NAN, 1, NAN]), -5, rate=1.0) == [(2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("marks", "expected"),
+    [([0, 1, 1, 0, 1], [(1, 3), (4, 5)]), ([1, 1], [(0, 2)]), ([0, 0], []), ([], [])],
+)
+def test_stretches_run_from_the_first_frame_to_the_one_after_the_last(
+    marks: list[int], expected: list[tuple[int, int]]
+) -> None:
+    assert stretches(np.array(marks, bool)) == expected
 
 
 def slowly(scores: NDArray[Any], labels: NDArray[Any], rate: float, threshold: float) -> list[Any]:
