@@ -55,7 +55,7 @@ def bootstrap(statistic: Statistic, videos: Sequence[str]) -> tuple[float, float
 
 
 def micro_auc_of(scores: ByVideo, labels: ByVideo) -> Statistic:
-    """``micro_auc`` of drawn videos; frames are sorted once, so that a draw takes well under a millisecond.
+    """``micro_auc`` of drawn videos; scores are ranked once, so that a draw takes about a millisecond.
 
     Raises:
         EvaluationError: as ``micro_auc``. The statistic raises NoMetricError for videos of one class only.
