@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Several = Annotated[int, Field(ge=2)]
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -16,63 +17,59 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def key(default: Any, about: str, **limits: Any) -> Any:
+    """A field with its default, what `tsvad recipe show --explain` says of it, and its limits."""
+    return Field(default, description=about, **limits)
+
+
 class ViewSettings(Section):
     """What the nets see of a frame."""
 
-    size: int = Field(256, description="side of a crop in pixels; the frame's short side is resized to it")
-    regions: Literal["corridor"] | tuple[tuple[int, int, int, int], ...] = Field(
-        (), description="the camera's regions as [x, y, width, height]; none: the whole frame, in three crops"
+    # The decoder doubles the pooled features twice, the encoder halves five times: multiples of 128.
+    size: int = key(256, "side of a crop in pixels; the frame's short side is resized to it", ge=128, multiple_of=128)
+    regions: Literal["corridor"] | tuple[tuple[int, int, int, int], ...] = key(
+        (), "the camera's regions as [x, y, width, height]; none: the whole frame, in three crops"
     )
-    training_crop: Literal["random", "fixed"] = Field(
-        "random", description="training crops: anywhere along the long side, or one of the test crops"
+    training_crop: Literal["random", "fixed"] = key(
+        "random", "training crops: anywhere along the long side, or one of the test crops"
     )
-
-    @model_validator(mode="after")
-    def size_fits_the_nets(self) -> "ViewSettings":
-        """The decoder doubles the pooled features twice, the encoder halves five times."""
-        if self.size % 128 or self.size < 128:
-            raise ValueError(f"size {self.size} must be a multiple of 128, such as 128 or 256")
-        return self
 
 
 class RecoverySettings(Section):
     """Context recovery: STUNet predicts the next frame, the largest local error counts."""
 
-    length: Count = Field(9, description="frames of a snippet, the predicted one counted")
-    interval: Count = Field(2, description="frames from one to the next")
-    width: Rate = Field(1.0, description="multiplies the net's channel counts; 1 is the paper's")
-    residual: bool = Field(False, description="predict the change from the last frame seen (not in the paper)")
-    pretrained: str | None = Field(None, description="encoder weights (.safetensors from `tsvad weights import`)")
-    encoder_rate: float = Field(0.0, ge=0, description="encoder's learning rate over lr; 0 freezes it (BN moves)")
-    encoder_reinit: bool = Field(False, description="train the encoder from scratch, without pretrained weights")
-    lr: Rate = Field(0.01, description="Adam's learning rate")
-    schedule: Literal["steps", "cosine"] = Field("steps", description="×0.1 at each decay epoch, or a half cosine")
-    decay_epochs: tuple[int, ...] = Field((40,), description="epochs at which lr falls tenfold (schedule: steps)")
-    warmup_steps: int = Field(0, ge=0, description="optimiser steps in which lr rises linearly from 0")
-    epochs: Count = Field(60, description="passes over the draws")
-    draws: Count = Field(32, description="snippets drawn a video and epoch")
-    batch: Annotated[int, Field(ge=2)] = Field(32, description="snippets a step")
-    l1: float = Field(1.0, ge=0, description="λ of the training loss, MSE + λ L1")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the training's forward pass")
-    windows: tuple[Count, ...] = Field(
-        (256, 128, 64, 32, 16), min_length=1, description="sides of the error windows tried, in crop pixels"
+    length: Literal[9] = key(9, "frames of a snippet, the predicted one counted")  # the decoder takes 8
+    interval: Count = key(2, "frames from one to the next")
+    width: Rate = key(1.0, "multiplies the net's channel counts; 1 is the paper's")
+    residual: bool = key(False, "predict the change from the last frame seen (not in the paper)")
+    pretrained: str | None = key(None, "encoder weights (.safetensors from `tsvad weights import`)")
+    encoder_rate: float = key(0.0, "encoder's learning rate over lr; 0 freezes it (BN moves)", ge=0)
+    encoder_reinit: bool = key(False, "train the encoder from scratch, without pretrained weights")
+    lr: Rate = key(0.01, "Adam's learning rate")
+    schedule: Literal["steps", "cosine"] = key("steps", "×0.1 at each decay epoch, or a half cosine")
+    decay_epochs: tuple[int, ...] = key((40,), "epochs at which lr falls tenfold (schedule: steps)")
+    warmup_steps: int = key(0, "optimiser steps in which lr rises linearly from 0", ge=0)
+    epochs: Count = key(60, "passes over the draws")
+    draws: Count = key(32, "snippets drawn a video and epoch")
+    batch: Several = key(32, "snippets a step")
+    l1: float = key(1.0, "λ of the training loss, MSE + λ L1", ge=0)
+    precision: Literal["float32", "bfloat16"] = key("float32", "of the training's forward pass")
+    windows: tuple[Count, ...] = key(
+        (256, 128, 64, 32, 16), "sides of the error windows tried, in crop pixels", min_length=1
     )
-    window: Literal["select"] | int = Field(
-        "select", description="the window of the score; select: by pseudo-anomalies from training video"
+    window: Literal["select"] | int = key(
+        "select", "the window of the score; select: by pseudo-anomalies from training video"
     )
-    window_stride: Count = Field(8, description="step of the error window in crop pixels")
-    score_l1: Weight | Literal["select"] = Field(
-        1.0,
-        description="λ of the score: the L1 error's maximum counts λ times; select: 0 or 1, as the window is",
+    window_stride: Count = key(8, "step of the error window in crop pixels")
+    score_l1: Weight | Literal["select"] = key(
+        1.0, "λ of the score: the L1 error's maximum counts λ times; select: 0 or 1, as the window is"
     )
-    channel_l2: bool | Literal["select"] = Field(
-        False, description="error map: norm over channels / 3 in place of their mean square"
+    channel_l2: bool | Literal["select"] = key(False, "error map: norm over channels / 3 in place of their mean square")
+    per_place: bool | Literal["select"] = key(
+        False, "judge errors relative to what normal video reaches at the same place (not in the paper)"
     )
-    per_place: bool | Literal["select"] = Field(
-        False, description="judge errors relative to what normal video reaches at the same place (not in the paper)"
-    )
-    crops: Literal["max", "mean", "select"] = Field("mean", description="a frame's score over its crops")
-    score_batch: Count = Field(4, description="snippets scored at once")
+    crops: Literal["max", "mean", "select"] = key("mean", "a frame's score over its crops")
+    score_batch: Count = key(4, "snippets scored at once")
 
     @property
     def trains_encoder(self) -> bool:
@@ -80,21 +77,14 @@ class RecoverySettings(Section):
         return self.encoder_rate > 0
 
     @model_validator(mode="after")
-    def encoder_is_clear(self) -> "RecoverySettings":
-        """Weights from scratch must be trained, and are not pretrained ones."""
+    def nothing_contradicts(self) -> "RecoverySettings":
+        """Weights from scratch must be trained, and are not pretrained ones; a fixed window must be computed."""
         if self.encoder_reinit and not self.trains_encoder:
             raise ValueError("encoder_reinit starts the encoder from scratch: give it a rate, encoder_rate=1")
         if self.encoder_reinit and self.pretrained is not None:
             raise ValueError("encoder_reinit starts from scratch and pretrained names weights: drop one of them")
-        return self
-
-    @model_validator(mode="after")
-    def window_is_among_windows(self) -> "RecoverySettings":
-        """A fixed window must be one of those computed."""
         if self.window != "select" and self.window not in self.windows:
             raise ValueError(f"window {self.window} is not among windows {list(self.windows)}; add it there")
-        if self.length != 9:
-            raise ValueError(f"length {self.length}: the decoder needs 8 frames in and 1 predicted, so length is 9")
         return self
 
 
@@ -118,20 +108,20 @@ class Resolved(Section):
 class PseudoSettings(Section):
     """Pseudo-anomalies of normal video, held out where there is any, which choose the error window."""
 
-    kinds: tuple[Literal["ghosts", "jumps", "rushes", "strays"], ...] = Field(
+    kinds: tuple[Literal["ghosts", "jumps", "rushes", "strays"], ...] = key(
         ("ghosts", "jumps"),
-        min_length=1,
-        description="the paper's two: each frame is the mean of two; each frame comes from nearby. rushes (ours): a "
+        "the paper's two: each frame is the mean of two; each frame comes from nearby. rushes (ours): a "
         "part of the picture plays too fast; strays (ours): something moves where nothing ever does",
+        min_length=1,
     )
-    videos: Count = Field(5, description="videos taken a scene (the name's part before `_`)")
-    angle: tuple[int, int] = Field((2, 5), description="whole degrees, least and most, that a video is turned")
-    ghosting: float = Field(0.5, gt=0, lt=1, description="share of the frames, centred, that become ghosts")
-    jumps: float = Field(0.4, gt=0, lt=1, description="share of the frames, centred, that jump")
-    reach: Count = Field(20, description="frames away, at most, that a jump takes its frame from")
-    rushing: float = Field(0.5, gt=0, lt=1, description="share of the frames, centred, in which a part rushes")
-    speed: Annotated[int, Field(ge=2)] = Field(2, description="how many times too fast the part plays")
-    straying: float = Field(0.5, gt=0, lt=1, description="share of the frames, centred, in which something strays")
+    videos: Count = key(5, "videos taken a scene (the name's part before `_`)")
+    angle: tuple[int, int] = key((2, 5), "whole degrees, least and most, that a video is turned")
+    ghosting: float = key(0.5, "share of the frames, centred, that become ghosts", gt=0, lt=1)
+    jumps: float = key(0.4, "share of the frames, centred, that jump", gt=0, lt=1)
+    reach: Count = key(20, "frames away, at most, that a jump takes its frame from")
+    rushing: float = key(0.5, "share of the frames, centred, in which a part rushes", gt=0, lt=1)
+    speed: Several = key(2, "how many times too fast the part plays")
+    straying: float = key(0.5, "share of the frames, centred, in which something strays", gt=0, lt=1)
 
     @model_validator(mode="after")
     def angle_is_a_range(self) -> "PseudoSettings":
@@ -144,49 +134,42 @@ class PseudoSettings(Section):
 class RetrievalSettings(Section):
     """Knowledge retrieval: hash codes of I3D features, looked up in tables of normal events."""
 
-    length: Count = Field(8, description="frames of a snippet")
-    interval: Count = Field(8, description="frames from one to the next")
-    encoder: Literal["pretrained", "recovery", "pace"] = Field(
+    length: Literal[8] = key(8, "frames of a snippet")  # the encoder's head pools four time steps
+    interval: Count = key(8, "frames from one to the next")
+    encoder: Literal["pretrained", "recovery", "pace"] = key(
         "pretrained",
-        description="the encoder: pretrained weights; the one in the run's trained STUNet; or that one, trained "
+        "the encoder: pretrained weights; the one in the run's trained STUNet; or that one, trained "
         "further on telling at which pace each part of a picture plays",
     )
-    pretrained: str | None = Field(None, description="encoder weights; none: those of recovery.pretrained")
-    cells: Count = Field(2, description="the pooled features have cells × cells positions")
-    feature_dtype: Literal["float16", "float32"] = Field("float16", description="of the features on disk")
-    bits: Annotated[int, Field(ge=1, le=64)] = Field(32, description="r, bits of a hash code")
-    tables: Annotated[int, Field(ge=2)] = Field(8, description="b, hash layers and tables")
-    lr: Rate = Field(0.003125, description="SGD's learning rate")
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD's momentum")
-    weight_decay: float = Field(1e-4, ge=0, description="SGD's weight decay")
-    epochs: Annotated[int, Field(ge=0)] = Field(10, description="passes over the draws; more overfit")
-    draws: Count = Field(32, description="pairs drawn a video and epoch")
-    batch: Count = Field(256, description="pairs a step")
-    gap: Annotated[int, Field(ge=0)] = Field(150, description="frames between a pair's snippets, at most")
-    mutual: float = Field(0.64, ge=0, description="λm, weight of the mutual loss between hash layers")
-    score_batch: Count = Field(4, description="snippets encoded at once")
-
-    @model_validator(mode="after")
-    def length_fits_the_encoder(self) -> "RetrievalSettings":
-        """The head pools four time steps: eight frames."""
-        if self.length != 8:
-            raise ValueError(f"length {self.length}: the encoder's head needs 8 frames")
-        return self
+    pretrained: str | None = key(None, "encoder weights; none: those of recovery.pretrained")
+    cells: Count = key(2, "the pooled features have cells × cells positions")
+    feature_dtype: Literal["float16", "float32"] = key("float16", "of the features on disk")
+    bits: Annotated[int, Field(ge=1, le=64)] = key(32, "r, bits of a hash code")
+    tables: Several = key(8, "b, hash layers and tables")
+    lr: Rate = key(0.003125, "SGD's learning rate")
+    momentum: float = key(0.9, "SGD's momentum", ge=0, lt=1)
+    weight_decay: float = key(1e-4, "SGD's weight decay", ge=0)
+    epochs: Annotated[int, Field(ge=0)] = key(10, "passes over the draws; more overfit")
+    draws: Count = key(32, "pairs drawn a video and epoch")
+    batch: Count = key(256, "pairs a step")
+    gap: Annotated[int, Field(ge=0)] = key(150, "frames between a pair's snippets, at most")
+    mutual: float = key(0.64, "λm, weight of the mutual loss between hash layers", ge=0)
+    score_batch: Count = key(4, "snippets encoded at once")
 
 
 class PaceSettings(Section):
     """The encoder's own task, where retrieval's encoder is `pace`: which part of a picture plays too fast?"""
 
-    lr: Rate = Field(0.002, description="Adam's learning rate; half a cosine to 0")
-    warmup_steps: int = Field(50, ge=0, description="optimiser steps in which lr rises linearly from 0")
-    epochs: Count = Field(12, description="passes over the draws")
-    draws: Count = Field(32, description="clips drawn a video and epoch")
-    batch: Annotated[int, Field(ge=2)] = Field(4, description="clips a step")
-    boxes: Count = Field(3, description="parts pasted into a clip, at most")
-    speeds: tuple[Count, ...] = Field(
-        (1, 1, 2, 3, 4), description="how fast a part plays, drawn evenly; 1 is ordinary: it comes of another time only"
+    lr: Rate = key(0.002, "Adam's learning rate; half a cosine to 0")
+    warmup_steps: int = key(50, "optimiser steps in which lr rises linearly from 0", ge=0)
+    epochs: Count = key(12, "passes over the draws")
+    draws: Count = key(32, "clips drawn a video and epoch")
+    batch: Several = key(4, "clips a step")
+    boxes: Count = key(3, "parts pasted into a clip, at most")
+    speeds: tuple[Count, ...] = key(
+        (1, 1, 2, 3, 4), "how fast a part plays, drawn evenly; 1 is ordinary: it comes of another time only"
     )
-    sides: tuple[float, float] = Field((0.15, 0.5), description="least and greatest side of a part, of the crop's")
+    sides: tuple[float, float] = key((0.15, 0.5), "least and greatest side of a part, of the crop's")
 
     @model_validator(mode="after")
     def there_is_something_to_tell(self) -> "PaceSettings":
@@ -201,20 +184,18 @@ class PaceSettings(Section):
 class CalibrationSettings(Section):
     """Normal video that no training sees: it sets the scale of causal scores and the alarm threshold."""
 
-    held_out: float = Field(
-        0.2, ge=0, lt=1, description="share of the training videos held out; 0: calibrate on training video"
-    )
-    quantile: float = Field(
-        1.0, gt=0, le=1, description="of the causal scores of normal frames: the threshold. 1: no alarm on any of them"
+    held_out: float = key(0.2, "share of the training videos held out; 0: calibrate on training video", ge=0, lt=1)
+    quantile: float = key(
+        1.0, "of the causal scores of normal frames: the threshold. 1: no alarm on any of them", gt=0, le=1
     )
 
 
 class FusionSettings(Section):
     """How the two streams become one score."""
 
-    recovery: float = Field(1.0, ge=0, description="weight of context recovery")
-    retrieval: Weight | Literal["select"] = Field(
-        1.0, description="weight of knowledge retrieval; select: 1, 1/2, 1/4 or 1/8, by pseudo-anomalies"
+    recovery: float = key(1.0, "weight of context recovery", ge=0)
+    retrieval: Weight | Literal["select"] = key(
+        1.0, "weight of knowledge retrieval; select: 1, 1/2, 1/4 or 1/8, by pseudo-anomalies"
     )
 
 
@@ -222,17 +203,13 @@ class Recipe(Section):
     """Every setting of a run."""
 
     name: str = Field(description="of the recipe")
-    about: str = Field("", description="what the recipe is for, and where its values come from")
-    seed: int = Field(2021, ge=0, description="of every draw")
-    layout: Literal["auto", "ped2", "avenue", "shanghaitech", "corridor", "folder"] = Field(
-        "auto", description="how the dataset lies on the disk"
+    about: str = key("", "what the recipe is for, and where its values come from")
+    seed: int = key(2021, "of every draw", ge=0)
+    layout: Literal["auto", "ped2", "avenue", "shanghaitech", "corridor", "folder"] = key(
+        "auto", "how the dataset lies on the disk"
     )
-    rate: Rate | None = Field(
-        None, description="frames a second of videos that are folders of images, which do not say; none: 25"
-    )
-    threads: Count | None = Field(
-        None, description="CPU threads; none: all cores. Scores repeat to the bit for one value"
-    )
+    rate: Rate | None = key(None, "frames a second of videos that are folders of images, which do not say; none: 25")
+    threads: Count | None = key(None, "CPU threads; none: all cores. Scores repeat to the bit for one value")
     view: ViewSettings = ViewSettings()
     recovery: RecoverySettings = RecoverySettings()
     pseudo: PseudoSettings = PseudoSettings()

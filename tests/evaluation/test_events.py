@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad.evaluation.auc import EvaluationError
-from twostream_vad.evaluation.events import Event, EventReport, alarms, judge_alarms
+from twostream_vad.evaluation.events import EventReport, alarms, judge_alarms, stretches
 
 NAN = float("nan")
 
@@ -21,30 +21,42 @@ def judge(scores: list[float], labels: list[int], *, rate: float = 1.0) -> Event
     [
         ([], []),
         ([0, 0], []),
-        ([1], [Event(0, 0)]),
-        ([1, 1, 0, 1], [Event(0, 1), Event(3, 3)]),
-        ([0.9, 1.0, 1.1, 0.9], [Event(1, 2)]),
+        ([1], [(0, 1)]),
+        ([1, 1, 0, 1], [(0, 2), (3, 4)]),
+        ([0.9, 1.0, 1.1, 0.9], [(1, 3)]),
     ],
 )
-def test_alarms_are_runs_at_or_above_the_threshold_with_both_ends(scores: list[float], expected: list[Event]) -> None:
+def test_alarms_are_runs_at_or_above_the_threshold_to_the_one_after_the_last(
+    scores: list[float], expected: list[tuple[int, int]]
+) -> None:
     assert alarms(np.array(scores), 1.0, rate=0.5) == expected
 
 
 @pytest.mark.parametrize(
     ("rate", "expected"),
     [
-        (0.1, [Event(0, 0), Event(2, 2), Event(5, 5)]),
-        (0.5, [Event(0, 0), Event(2, 2), Event(5, 5)]),
-        (1.0, [Event(0, 2), Event(5, 5)]),
-        (1.25, [Event(0, 5)]),
+        (0.1, [(0, 1), (2, 3), (5, 6)]),
+        (0.5, [(0, 1), (2, 3), (5, 6)]),
+        (1.0, [(0, 3), (5, 6)]),
+        (1.25, [(0, 6)]),
     ],
 )
-def test_runs_less_than_two_seconds_apart_are_one_alarm(rate: float, expected: list[Event]) -> None:
+def test_runs_less_than_two_seconds_apart_are_one_alarm(rate: float, expected: list[tuple[int, int]]) -> None:
     assert alarms(np.array([1, 0, 1, 0, 0, 1]), 1, rate) == expected
 
 
 def test_frames_without_a_score_raise_no_alarm() -> None:
-    assert alarms(np.array([NAN, NAN, 1, NAN]), -5, rate=1.0) == [Event(2, 2)]
+    assert alarms(np.array([NAN, NAN, 1, NAN]), -5, rate=1.0) == [(2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("marks", "expected"),
+    [([0, 1, 1, 0, 1], [(1, 3), (4, 5)]), ([1, 1], [(0, 2)]), ([0, 0], []), ([], [])],
+)
+def test_stretches_run_from_the_first_frame_to_the_one_after_the_last(
+    marks: list[int], expected: list[tuple[int, int]]
+) -> None:
+    assert stretches(np.array(marks, bool)) == expected
 
 
 def slowly(scores: NDArray[Any], labels: NDArray[Any], rate: float, threshold: float) -> list[Any]:

@@ -39,12 +39,6 @@ def test_what_is_not_finite_is_a_gap() -> None:
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [0.0, np.nan, 1.0])
 
 
-@pytest.mark.parametrize("series", [{}, {"a": np.zeros(3), "b": np.zeros(4)}])
-def test_series_of_different_lengths_or_none_are_refused(series: dict[str, np.ndarray]) -> None:
-    with pytest.raises(ValueError, match="one length"):
-        timeline_figure(series, rate=25.0)
-
-
 def test_curves_are_drawn_by_name_over_the_line_of_chance() -> None:
     [axes] = curves_figure(CurvePlot("ROC", "FPR", "TPR", [("CR", RAMP, RAMP**2)], diagonal=True)).axes
     assert len(axes.lines) == 2
@@ -107,15 +101,8 @@ def test_a_million_frames_are_drawn_with_few_points_and_every_peak() -> None:
     assert (drawn.max(), drawn.min()) == (50, -50)
 
 
-def test_one_frame_is_a_figure_and_none_is_refused() -> None:
+def test_one_frame_is_a_figure() -> None:
     causal_figure(np.zeros(1), np.zeros(1), 1.0, [], streams={})
-    with pytest.raises(ValueError, match="a frame or more"):
-        causal_figure(np.zeros(0), np.zeros(0), 1.0, [], streams={})
-
-
-def test_a_stream_of_other_length_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"times \(3,\), retrieval \(2,\)"):
-        causal_figure(np.arange(3.0), np.zeros(3), 1.0, [], streams={"retrieval": np.zeros(2)})
 
 
 def test_the_room_is_imported_without_matplotlib() -> None:

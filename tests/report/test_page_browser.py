@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.report.model import Card, CardGroup, Page, VideoPanel
+from twostream_vad.report.model import Card, CardGroup, VideoPanel
 from twostream_vad.report.page import write_page
-from twostream_vad.report.thumbnails import Thumbnails, heat_picture, thumbnail, thumbnail_step
+from twostream_vad.report.thumbnails import Thumbnails, heat_picture, thumbnail_step
+from twostream_vad.video.pictures import thumbnail
 
 pytest.importorskip("selenium", reason="selenium is not installed: pip install selenium")
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
@@ -63,8 +64,8 @@ def videos() -> Iterator[VideoPanel]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    card = Card(HOSTILE, b"", None, HOSTILE, (), "15", 640)
-    write_page(path, Page(HOSTILE, [(HOSTILE, HOSTILE)], videos=videos(), cards=[CardGroup("Worst", "", [card])]))
+    card = Card("15", 640, b"", None, HOSTILE, ())
+    write_page(path, HOSTILE, videos(), cards=[CardGroup("Worst", "", [card])], facts=[(HOSTILE, HOSTILE)])
     return path
 
 

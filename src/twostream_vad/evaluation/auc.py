@@ -1,12 +1,11 @@
 """Frame-level metrics: micro-, macro- and per-scene AUC, ROC and precision-recall curves, AP and EER."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from ..errors import TsvadError
 
@@ -22,20 +21,30 @@ class NoMetricError(EvaluationError):
     """A metric that does not exist on these frames or videos, such as an AUC where all of them are normal."""
 
 
-@dataclass(frozen=True, slots=True)
-class RocCurve:
+class RocCurve(NamedTuple):
     """Rates when everything at a threshold or above is called anomalous, the highest threshold first."""
 
     false_positive_rate: Floats
     true_positive_rate: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class PrecisionRecall:
+class PrecisionRecall(NamedTuple):
     """As thresholds fall from the highest score to the lowest; recall rises."""
 
     precision: Floats
     recall: Floats
+
+
+def area(normal: NDArray[Any], anomalous: NDArray[Any]) -> float:
+    """Area under the ROC, of how many of each kind have each distinct score, the least first; ties count half.
+
+    NoMetricError where there are none of one kind.
+    """
+    _need_both(normal, anomalous)
+    normal = normal.astype(np.float64)  # products of a large dataset's counts of pixels do not fit 64 bits
+    below = np.cumsum(normal) - normal
+    wins = (anomalous * (below + normal / 2)).sum()  # Mann-Whitney U
+    return float(wins / (float(anomalous.sum()) * normal.sum()))
 
 
 def roc_auc(scores: NDArray[Any], labels: NDArray[Any]) -> float:
@@ -44,11 +53,7 @@ def roc_auc(scores: NDArray[Any], labels: NDArray[Any]) -> float:
     NoMetricError where there is one class only; EvaluationError for NaN or infinite scores, other labels than
     0 and 1, or differing lengths.
     """
-    values, positive = _both_classes(scores, labels)
-    ranks = rankdata(values)  # ties share their mean rank, which makes them count half
-    positives = int(positive.sum())
-    wins = ranks[positive].sum() - positives * (positives + 1) / 2  # Mann-Whitney U
-    return float(wins / (positives * (len(values) - positives)))
+    return area(*_counts(scores, labels))
 
 
 def micro_auc(scores: ByVideo, labels: ByVideo) -> float:
@@ -71,33 +76,29 @@ def macro_auc(scores: ByVideo, labels: ByVideo) -> float:
         if positive.all() or not positive.any():
             if len(positive) < 2:
                 raise NoMetricError(f"video {name} has {len(positive)} frames: its AUC does not exist, leave it out")
-            positive = positive.copy()
-            positive[0] = not positive[0]
+            positive = np.append(~positive[:1], positive[1:])
         areas.append(roc_auc(values, positive))
     return float(np.mean(areas))
 
 
 def per_scene_auc(scores: ByVideo, labels: ByVideo) -> dict[str, float | None]:
     """Micro-AUC within each scene, the part of a video's name before ``_``; None where one class only."""
-    scenes: dict[str, list[str]] = {}
-    for name in same_videos(scores, labels):
-        scenes.setdefault(name.split("_")[0], []).append(name)
-    areas: dict[str, float | None] = {}
-    for scene, names in scenes.items():
-        values, positive = _joined(scores, labels, names)
-        areas[scene] = roc_auc(values, positive) if 0 < positive.sum() < len(positive) else None
+    names = same_videos(scores, labels)
+    areas: dict[str, float | None] = dict.fromkeys(name.split("_")[0] for name in names)
+    for scene in areas:
+        with contextlib.suppress(NoMetricError):
+            areas[scene] = roc_auc(*pooled(scores, labels, [name for name in names if name.split("_")[0] == scene]))
     return areas
 
 
 def roc_curve(scores: NDArray[Any], labels: NDArray[Any]) -> RocCurve:
     """One point a distinct score, after (0, 0); errors as ``roc_auc``."""
-    true, false = _falling(*_both_classes(scores, labels))
-    return RocCurve(np.append(0.0, false / false[-1]), np.append(0.0, true / true[-1]))
+    return RocCurve(*(np.append(0.0, np.cumsum(kind[::-1]) / kind.sum()) for kind in _counts(scores, labels)))
 
 
 def precision_recall(scores: NDArray[Any], labels: NDArray[Any]) -> PrecisionRecall:
     """One point a distinct score; errors as ``roc_auc``."""
-    true, false = _falling(*_both_classes(scores, labels))
+    false, true = (np.cumsum(kind[::-1]) for kind in _counts(scores, labels))
     return PrecisionRecall(true / (true + false), true / true[-1])
 
 
@@ -113,16 +114,15 @@ def equal_error_rate(scores: NDArray[Any], labels: NDArray[Any]) -> float:
     Linear between the ROC's points; errors as ``roc_auc``.
     """
     curve = roc_curve(scores, labels)
-    false, missed = curve.false_positive_rate, 1 - curve.true_positive_rate
-    gap = false - missed  # rises from -1 to 1
-    after = int(np.argmax(gap >= 0))
-    share = -gap[after - 1] / (gap[after] - gap[after - 1])
-    return float(false[after - 1] + share * (false[after] - false[after - 1]))
+    missed = 1 - curve.true_positive_rate
+    return float(np.interp(0.0, curve.false_positive_rate - missed, curve.false_positive_rate))
 
 
-def pooled(scores: ByVideo, labels: ByVideo) -> tuple[Floats, NDArray[np.bool_]]:
-    """Scores and anomaly marks of all frames of all videos, (n,) each; EvaluationError as ``micro_auc``."""
-    return _joined(scores, labels, same_videos(scores, labels))
+def pooled(scores: ByVideo, labels: ByVideo, names: Sequence[str] | None = None) -> tuple[Floats, NDArray[np.bool_]]:
+    """Scores and anomaly marks (n,) of all frames, of the named videos or all; EvaluationError as ``micro_auc``."""
+    chosen = same_videos(scores, labels) if names is None else names
+    values, positive = zip(*(checked(scores[name], labels[name], f"video {name}: ") for name in chosen), strict=True)
+    return np.concatenate(values), np.concatenate(positive)
 
 
 def same_videos(scores: ByVideo, labels: ByVideo) -> list[str]:
@@ -160,26 +160,20 @@ def checked(
     return values, marks.astype(np.bool_)
 
 
-def _falling(values: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """How many positives and negatives score as much as each distinct score or more, the highest first."""
-    order = np.argsort(-values, kind="stable")
-    last_of_tie = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))
-    true = np.cumsum(positive[order], dtype=np.float64)[last_of_tie]
-    return true, last_of_tie + 1.0 - true
-
-
-def _joined(scores: ByVideo, labels: ByVideo, names: Iterable[str]) -> tuple[Floats, NDArray[np.bool_]]:
-    """All frames of the named videos, one after another."""
-    pairs = [checked(scores[name], labels[name], f"video {name}: ") for name in names]
-    return np.concatenate([values for values, _ in pairs]), np.concatenate([positive for _, positive in pairs])
-
-
-def _both_classes(scores: NDArray[Any], labels: NDArray[Any]) -> tuple[Floats, NDArray[np.bool_]]:
-    values, positive = checked(scores, labels)
-    if not positive.any() or positive.all():
-        kind = "anomalous" if positive.any() else "normal"
+def _need_both(normal: NDArray[Any], anomalous: NDArray[Any]) -> None:
+    """Raises NoMetricError where counts of either kind are all 0."""
+    if not normal.any() or not anomalous.any():
+        kind, count = ("anomalous", anomalous.sum()) if anomalous.any() else ("normal", normal.sum())
         raise NoMetricError(
-            f"all {len(positive)} labels are {kind}, where this metric does not exist: "
+            f"all {count:.0f} labels are {kind}, where this metric does not exist: "
             "take frames of both kinds together, or macro-AUC, which has a rule for such videos"
         )
-    return values, positive
+
+
+def _counts(scores: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """How many normal and how many anomalous frames have each distinct score, the least first."""
+    values, positive = checked(scores, labels)
+    level = np.unique(values, return_inverse=True)[1]
+    counts = np.bincount(level, ~positive), np.bincount(level, positive)
+    _need_both(*counts)
+    return counts

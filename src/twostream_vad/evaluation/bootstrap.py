@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .auc import ByVideo, NoMetricError, pooled, roc_auc
+from .auc import ByVideo, NoMetricError, area, pooled, roc_auc
 
 Statistic = Callable[[Sequence[str]], float]
 """Takes videos' names, some of them several times, and counts a video as often as it is named."""
@@ -41,22 +41,21 @@ def bootstrap(statistic: Statistic, videos: Sequence[str]) -> tuple[float, float
     values: list[float] = []
     failed = 0
     while len(values) < DRAWS:
-        drawn = [names[index] for index in rng.integers(0, len(names), len(names))]
         try:
-            values.append(statistic(drawn))
-        except NoMetricError as error:
+            values.append(statistic([names[index] for index in rng.integers(0, len(names), len(names))]))
+        except NoMetricError:
             failed += 1
             if failed > DRAWS:
                 raise NoMetricError(
-                    f"the metric does not exist on {failed} of {failed + len(values)} draws of {len(names)} videos "
-                    f"({error}): there are too few videos for an interval"
-                ) from error
+                    f"the metric does not exist on {failed} of {failed + len(values)} draws of {len(names)} videos: "
+                    "there are too few videos for an interval"
+                ) from None
     low, high = np.quantile(values, ENDS)
     return float(low), float(high)
 
 
 def micro_auc_of(scores: ByVideo, labels: ByVideo) -> Statistic:
-    """``micro_auc`` of drawn videos; frames are sorted once, so that a draw takes well under a millisecond.
+    """``micro_auc`` of drawn videos; scores are ranked once, so that a draw takes about a millisecond.
 
     Raises:
         EvaluationError: as ``micro_auc``. The statistic raises NoMetricError for videos of one class only.
@@ -64,22 +63,12 @@ def micro_auc_of(scores: ByVideo, labels: ByVideo) -> Statistic:
     values, positive = pooled(scores, labels)
     roc_auc(values, positive)  # refuses what cannot be judged
     place = {name: number for number, name in enumerate(labels)}
-    video = np.repeat(np.arange(len(place)), [len(labels[name]) for name in place])
-    order = np.argsort(values, kind="stable")
-    positive, video = positive[order], video[order]
-    last_of_tie = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))
+    video = np.repeat(np.arange(len(place)), [len(marks) for marks in labels.values()])
+    level = np.unique(values, return_inverse=True)[1]
 
     def statistic(drawn: Sequence[str]) -> float:
         # A frame counts as often as its video was drawn.
         times = np.bincount([place[name] for name in drawn], minlength=len(place))[video]
-        normal = np.cumsum(np.where(positive, 0, times))[last_of_tie]
-        anomalous = np.cumsum(np.where(positive, times, 0))[last_of_tie]
-        if not normal[-1] or not anomalous[-1]:
-            kind = "normal" if normal[-1] else "anomalous"
-            raise NoMetricError(f"all frames of these {len(drawn)} videos are {kind}: their micro-AUC does not exist")
-        # Mann-Whitney U, doubled: against each tie's anomalous frames, those below win twice, those within once.
-        below_and_within = 2 * normal - np.diff(normal, prepend=0)
-        wins = (np.diff(anomalous, prepend=0) * below_and_within).sum()
-        return float(wins / (2 * normal[-1] * anomalous[-1]))
+        return area(np.bincount(level, np.where(positive, 0, times)), np.bincount(level, np.where(positive, times, 0)))
 
     return statistic

@@ -15,14 +15,6 @@ JOIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """A stretch of frames, both ends included."""
-
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
 class EventReport:
     """Alarms of all videos at one threshold, judged."""
 
@@ -36,22 +28,23 @@ class EventReport:
     false_alarms_per_hour: float | None  # of video labelled normal; None where there is none
 
 
-def alarms(scores: NDArray[Any], threshold: float, rate: float) -> list[Event]:
-    """Runs of frames that score at or above the threshold, joined where they lie less than JOIN_SECONDS apart.
+def alarms(scores: NDArray[Any], threshold: float, rate: float) -> list[tuple[int, int]]:
+    """`stretches` of frames that score at or above the threshold, joined where less than JOIN_SECONDS apart.
 
     Args:
         scores: (frames,). NaN is no score yet, as before a video's first snippet, and raises no alarm.
         threshold: of an alarm.
         rate: frames per second.
     """
-    gap = math.ceil(JOIN_SECONDS * rate)
-    joined: list[Event] = []
-    for run in _runs(scores >= threshold):  # False for NaN
-        if joined and run.first - joined[-1].last - 1 < gap:
-            joined[-1] = Event(joined[-1].first, run.last)
-        else:
-            joined.append(run)
-    return joined
+    loud = np.flatnonzero(scores >= threshold)  # False for NaN
+    ends = np.flatnonzero(np.diff(loud) > math.ceil(JOIN_SECONDS * rate)) + 1
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(loud, ends) if len(run)]
+
+
+def stretches(marks: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Runs of True in (frames,) marks: the first frame of each, and the one after its last."""
+    edges = np.flatnonzero(np.diff(marks, prepend=False, append=False))
+    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
 def judge_alarms(scores: ByVideo, labels: ByVideo, rates: Mapping[str, float], threshold: float) -> EventReport:
@@ -75,13 +68,11 @@ def judge_alarms(scores: ByVideo, labels: ByVideo, rates: Mapping[str, float], t
     delays: list[float] = []
     for name in same_videos(scores, labels):
         values, anomalous = checked(scores[name], labels[name], f"video {name}: ", gaps=True)
-        loud, rate = values >= threshold, rates[name]
-        for event in _runs(anomalous):
-            count += 1
-            hits = np.flatnonzero(loud[event.first : event.last + 1])
-            delays.extend(float(hit) / rate for hit in hits[:1])
-        raised = alarms(values, threshold, rate)
-        false_alarms += sum(not anomalous[alarm.first : alarm.last + 1].any() for alarm in raised)
+        events, rate = stretches(anomalous), rates[name]
+        count += len(events)
+        hits = [np.flatnonzero(values[first:end] >= threshold) for first, end in events]
+        delays.extend(float(late[0]) / rate for late in hits if len(late))
+        false_alarms += sum(not anomalous[first:end].any() for first, end in alarms(values, threshold, rate))
         normal_seconds += int(np.count_nonzero(~anomalous)) / rate
     return EventReport(
         threshold=float(threshold),
@@ -93,9 +84,3 @@ def judge_alarms(scores: ByVideo, labels: ByVideo, rates: Mapping[str, float], t
         false_alarms=false_alarms,
         false_alarms_per_hour=false_alarms / (normal_seconds / 3600) if normal_seconds else None,
     )
-
-
-def _runs(marks: NDArray[np.bool_]) -> list[Event]:
-    """Stretches of True."""
-    edges = np.flatnonzero(np.diff(marks, prepend=False, append=False))
-    return [Event(int(first), int(after) - 1) for first, after in edges.reshape(-1, 2)]

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .auc import EvaluationError, NoMetricError, roc_auc
+from .auc import EvaluationError, Floats, area, roc_auc
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 BINS = 65536
@@ -39,21 +38,14 @@ class PixelAuc:
 
         EvaluationError for NaN or infinity.
         """
-        values, marked = _frame(heat, mask)
-        share = (np.clip(values, self._low, self._high) - self._low) / (self._high - self._low)
+        share = (np.clip(_finite(heat), self._low, self._high) - self._low) / (self._high - self._low)
         index = np.minimum((share * BINS).astype(np.intp), BINS - 1)
-        self._anomalous += np.bincount(index[marked], minlength=BINS)
-        self._normal += np.bincount(index[~marked], minlength=BINS)
+        self._anomalous += np.bincount(index[mask], minlength=BINS)
+        self._normal += np.bincount(index[~mask], minlength=BINS)
 
     def value(self) -> float:
         """The area; NoMetricError before pixels of both kinds were added."""
-        if not self._normal.any() or not self._anomalous.any():
-            lacking = "anomalous" if self._normal.any() else "normal"
-            raise NoMetricError(f"no {lacking} pixels were added: add frames of both kinds, with their masks")
-        # Floats: products of a large dataset's counts do not fit 64 bits.
-        normal, anomalous = self._normal.astype(np.float64), self._anomalous.astype(np.float64)
-        below = np.cumsum(normal) - normal
-        return float((anomalous * (below + normal / 2)).sum() / (anomalous.sum() * normal.sum()))
+        return area(self._normal, self._anomalous)
 
 
 class LocalisedAuc:
@@ -78,8 +70,8 @@ class LocalisedAuc:
 
         EvaluationError for NaN or infinity.
         """
-        values, marked = _frame(heat, mask)
-        inside = values[marked]
+        values = _finite(heat)
+        inside = values[mask]
         if inside.size:
             enough = -(-2 * inside.size // 5)  # the fewest pixels that are 40 %, in whole numbers: nothing is rounded
             reached = np.partition(inside, inside.size - enough)[inside.size - enough]
@@ -90,16 +82,11 @@ class LocalisedAuc:
 
     def value(self) -> float:
         """The area; NoMetricError before frames of both kinds were added."""
-        if len(set(self._anomalous)) < 2:
-            lacking = "anomalous" if False in self._anomalous else "normal"
-            raise NoMetricError(f"no {lacking} frames were added: add frames of both kinds, with their masks")
         return roc_auc(np.array(self._positive_from), np.array(self._anomalous))
 
 
-def _frame(heat: NDArray[Any], mask: Mask) -> tuple[Floats, Mask]:
+def _finite(heat: NDArray[Any]) -> Floats:
     values = np.asarray(heat, np.float64)
-    if values.ndim != 2 or mask.shape != values.shape or mask.dtype != np.bool_:
-        raise ValueError(f"heat (H, W) and a bool mask like it are needed, got {values.shape} and {mask.shape}")
     if not np.isfinite(values).all():
         raise EvaluationError("a frame's heat holds NaN or infinity: look for them in the weights, or score it again")
-    return values, mask
+    return values

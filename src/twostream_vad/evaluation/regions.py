@@ -92,19 +92,12 @@ def _read_file(file: Path) -> Floats:
 
 def _match(own: Floats, truth: Floats) -> tuple[NDArray[np.bool_], Floats]:
     """Which detections match a region, (detections,), and each region's best matching score, (regions,)."""
-    by_frame = np.argsort(own[:, 0], kind="stable")
-    ordered = own[by_frame]
-    begins = np.searchsorted(ordered[:, 0], truth[:, 1], side="left")
-    counts = np.searchsorted(ordered[:, 0], truth[:, 1], side="right") - begins
-    # Every pair of a region and a detection in its frame, as two columns of row numbers.
-    region = np.repeat(np.arange(len(truth)), counts)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    detection = np.repeat(begins, counts) + within
-    hits = box_iou(ordered[detection, 1:5], truth[region, 2:6]) >= OVERLAP
-    matched = np.zeros(len(own), np.bool_)
-    matched[by_frame[detection[hits]]] = True
-    best = np.full(len(truth), -np.inf)
-    np.maximum.at(best, region[hits], ordered[detection[hits], 5])
+    matched, best = np.zeros(len(own), np.bool_), np.full(len(truth), -np.inf)
+    for frame in np.unique(truth[:, 1]):
+        here, there = np.flatnonzero(own[:, 0] == frame), np.flatnonzero(truth[:, 1] == frame)
+        hits = box_iou(own[here, None, 1:5], truth[None, there, 2:6]) >= OVERLAP
+        matched[here] = hits.any(axis=1)
+        best[there] = np.where(hits, own[here, None, 5], -np.inf).max(axis=0, initial=-np.inf)
     return matched, best
 
 
@@ -130,6 +123,6 @@ def _at_least(scores: Floats, thresholds: Floats) -> Floats:
 def _area(false: Floats, found: Floats) -> float:
     """Under the curve from (0, 0) up to one false positive a frame, flat from its last point on."""
     kept = false <= 1
-    x, y = np.concatenate([[0.0], false[kept], [1.0]]), np.append(0.0, found[kept])
+    y = np.concatenate([[0.0], found[kept]])
     y = np.append(y, y[-1])
-    return float((np.diff(x) * (y[1:] + y[:-1]) / 2).sum())
+    return float((np.diff(false[kept], prepend=0.0, append=1.0) * (y[1:] + y[:-1]) / 2).sum())

@@ -1,35 +1,22 @@
 """Curves as SVG paths, and long ones thinned so that no peak is lost."""
 
-import re
-from collections.abc import Iterator, Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluation.events import stretches
+
 COLUMNS = 2000
-HAIR = 0.4  # points nearer than this to the last one drawn are left out
 
 
-def svg_path(x: NDArray[np.floating], y: NDArray[np.floating]) -> str:
-    """The ``d`` of an SVG path over the finite points (n,), lifted at the others, y downwards.
+def svg_path(x: NDArray[np.floating], y: NDArray[np.floating], columns: int = 300) -> str:
+    """The ``d`` of an SVG path over the finite points (n,), `thinned` and lifted at the others, y downwards.
 
-    Points that nobody could tell apart are left out. A point alone between two gaps is drawn as a dot.
+    A point alone between two gaps is drawn as a dot.
     """
-    return re.sub(r"(M[^ML]+)(?=M|$)", r"\1h0", "".join(_steps(np.asarray(x, float), np.asarray(y, float))))
-
-
-def _steps(xs: NDArray[np.float64], ys: NDArray[np.float64]) -> Iterator[str]:
-    drawn = (np.nan, np.nan)
-    pen_down = False
-    for i, (x, y) in enumerate(zip(xs.tolist(), ys.tolist(), strict=True)):
-        if not (np.isfinite(x) and np.isfinite(y)):
-            pen_down = False
-            continue
-        near = abs(x - drawn[0]) < HAIR and abs(y - drawn[1]) < HAIR
-        if pen_down and near and i + 1 < len(xs):
-            continue
-        yield f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}"
-        drawn, pen_down = (x, y), True
+    x, y = thinned(x, y, columns)
+    points = [f"{across:.1f} {down:.1f}" for across, down in zip(x.tolist(), y.tolist(), strict=True)]
+    pieces = [points[first:end] for first, end in stretches(np.isfinite(x) & np.isfinite(y))]
+    return "".join(f"M{'L'.join(piece)}" + ("h0" if len(piece) == 1 else "") for piece in pieces)
 
 
 def thinned(
@@ -55,14 +42,3 @@ def thinned(
     gaps = firsts[~np.isin(numbers, column[finite])]
     kept = np.unique(np.concatenate([lowest, highest, gaps]))
     return x[kept], y[kept]
-
-
-def check_timeline(times: NDArray[np.floating], series: Mapping[str, NDArray[np.floating]]) -> None:
-    """Raises ValueError unless ``times`` (frames,) in seconds never go back, and each series has a score a frame."""
-    shapes = {name: scores.shape for name, scores in series.items() if scores.shape != times.shape}
-    if times.ndim != 1 or len(times) == 0 or shapes:
-        given = ", ".join(f"{name} {shape}" for name, shape in {"times": times.shape, **shapes}.items())
-        raise ValueError(f"a timeline needs a frame or more, and a time and a score of each: got {given}")
-    wrong = np.flatnonzero(~(np.diff(times, prepend=times[0]) >= 0))
-    if len(wrong):
-        raise ValueError(f"times must not go back: frame {wrong[0]} is at {times[wrong[0]]} s")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluation.events import stretches
 from ..storage import whole_file
-from .curves import check_timeline, thinned
+from .curves import thinned
 from .model import CurvePlot
-from .page import label_spans
 from .ticks import clock, clock_ticks
 
 if TYPE_CHECKING:  # matplotlib takes a second, and a page needs none: it is imported where a figure is drawn
@@ -57,25 +57,13 @@ def timeline_figure(
         labels: (frames,) of 0 and 1, or None.
         threshold: the main score at which an alarm is given, or None.
         title: above the picture; name the video and the protocol.
-
-    Raises:
-        ValueError: no series, or lengths that differ.
     """
-    lengths = {name: len(scores) for name, scores in series.items()}
-    if labels is not None:
-        lengths["labels"] = len(labels)
-    if not series or len(set(lengths.values())) > 1 or not rate > 0:
-        raise ValueError(f"a timeline needs series of one length and a rate above 0, got {lengths} at {rate}")
-    frames = next(iter(lengths.values()))
+    frames = len(next(iter(series.values())))
+    spans = [] if labels is None else [(first / rate, end / rate) for first, end in stretches(labels != 0)]
+    shade = {"color": LABELLED, "linewidth": 0}
     times = (np.arange(frames) + 0.5) / rate
-    spans = [] if labels is None else [(start / rate, end / rate) for start, end in label_spans(labels)]
     with _styled():
-        figure, axes = _empty(2 * COLUMN, 1.9)
-        for i, (start, end) in enumerate(spans):
-            named = "_" if i else "labelled anomalous"  # what starts with _ is not in the legend
-            axes.axvspan(start, end, color=LABELLED, alpha=0.45, linewidth=0, label=named)
-        _draw(axes, [(name, times, scores) for name, scores in series.items()], threshold, (0, frames / rate), title)
-        return figure
+        return _timeline(times, series, threshold, (0, frames / rate), title, spans, "labelled anomalous", shade)
 
 
 def causal_figure(
@@ -96,23 +84,15 @@ def causal_figure(
         alarms: first and last second of each.
         streams: named scores of each stream, (frames,) each.
         title: above the picture; name the video.
-
-    Raises:
-        ValueError: no frames, lengths that differ, or times that go back.
     """
-    series = [*streams.items(), ("fused", scores)]
-    for name, values in series:
-        check_timeline(times, {name: values})
+    series = {**streams, "fused": scores}
     start, end = float(times[0]), float(times[-1])
+    span = (start, end if end > start else start + 1)
+    shade = {"color": ALARMED, "linewidth": 0.6}  # an outline: a day's picture has less than a pixel for an alarm
     with _styled():
-        figure, axes = _empty(2 * COLUMN, 1.9)
-        for i, (first, last) in enumerate(alarms):
-            # With an outline, since a day's picture has less than a pixel for an alarm.
-            axes.axvspan(first, last, color=ALARMED, alpha=0.45, linewidth=0.6, label="_" if i else "alarm")
-        curves = [(name, *thinned(times, values)) for name, values in series]
-        _draw(axes, curves, threshold, (start, end if end > start else start + 1), title)
+        figure = _timeline(times, series, threshold, span, title, alarms, "alarm", shade)
         if end - start > LONG:
-            marks = clock_ticks(start, end)
+            marks, [axes] = clock_ticks(start, end), figure.axes
             axes.set_xticks(marks, [clock(mark, 0, hours=True) for mark in marks])
             axes.set(xlabel="time (h:mm:ss)")
         return figure
@@ -153,21 +133,30 @@ def _styled() -> AbstractContextManager[None]:
     return context
 
 
-def _draw(
-    axes: "Axes",
-    curves: Sequence[tuple[str, NDArray[np.floating], NDArray[np.floating]]],
+def _timeline(
+    times: NDArray[np.floating],
+    series: Mapping[str, NDArray[np.floating]],
     threshold: float | None,
     span: tuple[float, float],
     title: str,
-) -> None:
-    """Curves (name, seconds, scores) over ``span``, a legend beside them; the last is the main one."""
-    for i, (name, times, scores) in enumerate(curves):
-        axes.plot(times, np.where(np.isfinite(scores), scores, np.nan), label=name, **_look(i, len(curves)))
+    shaded: Sequence[tuple[float, float]],
+    shaded_name: str,
+    shade: Mapping[str, Any],
+) -> "Figure":
+    """Named scores over ``span`` in seconds, stretches of it shaded, a legend beside them; the last is the main one."""
+    figure, axes = _empty(2 * COLUMN, 1.9)
+    for i, (first, last) in enumerate(shaded):
+        named = "_" if i else shaded_name  # what starts with _ is not in the legend
+        axes.axvspan(first, last, alpha=0.45, label=named, **shade)
+    for i, (name, values) in enumerate(series.items()):
+        x, y = thinned(times, values)
+        axes.plot(x, np.where(np.isfinite(y), y, np.nan), label=name, **_look(i, len(series)))
     if threshold is not None:
         axes.axhline(threshold, color="#555555", linewidth=0.8, linestyle=(0, (4, 3)), label="threshold")
     axes.set(xlabel="time (s)", ylabel="score", xlim=span)
     axes.set_title(title, loc="left", fontsize=8)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7)
+    return figure
 
 
 def _empty(width: float, height: float) -> "tuple[Figure, Axes]":

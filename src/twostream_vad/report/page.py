@@ -1,29 +1,44 @@
-"""The page of a run: one self-contained HTML file with tables, curves, a timeline a video, and the worst frames."""
+"""The page of a run: one self-contained HTML file with curves, a timeline a video, and the worst frames."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .model import PROTOCOLS, Page, VideoPanel
+from ..evaluation.events import stretches
+from .model import PROTOCOLS, CardGroup, CurvePlot, VideoPanel
 from .templates import base64, write_html
 
 Spans = dict[str, tuple[float, float]]
 
 
-def write_page(path: Path, page: Page) -> None:
-    """Write the page, whole or not at all; one video at a time is held in memory."""
+def write_page(
+    path: Path,
+    title: str,
+    videos: Iterable[VideoPanel],
+    *,
+    curves: Sequence[CurvePlot] = (),
+    cards: Sequence[CardGroup] = (),
+    template: str = "page.html.jinja",
+    **more: object,
+) -> None:
+    """Write the page, whole or not at all; of a generator of videos one at a time is held in memory.
+
+    Args:
+        path: of the page.
+        title: above all else.
+        videos: each with its timeline.
+        curves: side by side.
+        cards: in groups.
+        template: what extends ``page.html.jinja``.
+        more: variables of that template.
+    """
     spans: Spans = {}
-    context = {
-        "title": page.title,
-        "facts": page.facts,
-        "page": page,
-        "videos": _panels(page.videos, spans),
-        "protocols": PROTOCOLS,
-        "spans": spans,  # full once the videos are written; the template reads it after them
-    }
-    write_html(path, "page.html.jinja", context, script="page.js")
+    shown = _panels(videos, spans)
+    known = {"title": title, "facts": (), "curves": curves, "cards": cards, "protocols": PROTOCOLS}
+    # The spans are full once the videos are written; the template reads them after that.
+    write_html(path, template, known | {"videos": shown, "spans": spans} | more, script="page.js")
 
 
 def _panels(videos: Iterable[VideoPanel], spans: Spans) -> Iterator[tuple[VideoPanel, dict[str, object]]]:
@@ -34,20 +49,16 @@ def _panels(videos: Iterable[VideoPanel], spans: Spans) -> Iterator[tuple[VideoP
             known = [low, high, panel.thresholds.get(protocol, high)]
             values = np.concatenate([known, *(s[np.isfinite(s)] for s in named.values())])
             spans[protocol] = (float(values.min()), float(values.max()))
-        data: dict[str, object] = {
-            "frames": panel.frames,
-            "rate": panel.rate,
-            "labels": None if panel.labels is None else label_spans(panel.labels),
-            "series": {p: [[name, _floats(s)] for name, s in named.items()] for p, named in panel.series.items()},
-            "thresholds": dict(panel.thresholds),
-        }
-        yield panel, data
-
-
-def label_spans(labels: NDArray[np.generic]) -> list[tuple[int, int]]:
-    """The anomalous stretches of (frames,) labels: first frame, and the one after the last."""
-    edges = np.flatnonzero(np.diff((labels != 0).astype(np.int8), prepend=0, append=0))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+        yield (
+            panel,
+            {
+                "frames": panel.frames,
+                "rate": panel.rate,
+                "labels": None if panel.labels is None else stretches(panel.labels != 0),
+                "series": {p: [[name, _floats(s)] for name, s in named.items()] for p, named in panel.series.items()},
+                "thresholds": dict(panel.thresholds),
+            },
+        )
 
 
 def _floats(scores: NDArray[np.floating]) -> str:

@@ -1,7 +1,6 @@
 """Pictures for the page of a run: frames, their heat, and the nearest normal clip, by random access."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..detector.bundle import EXEMPLARS
 from ..detector.loading import retrieval_stream
@@ -13,30 +12,27 @@ from ..runs.localise import HeatMaps
 from ..runs.videos import image_folder
 from ..video.pictures import thumbnail
 from .model import Card
-from .thumbnails import Thumbnails, heat_overlay, heat_picture
+from .thumbnails import Thumbnails, heat_picture
 
 
 class Painter:
-    """Frames, heat maps and nearest normal clips of a run's test videos, by random access."""
+    """Frames, heat maps and nearest normal clips of a run's test videos.
+
+    Attributes:
+        videos: their frames.
+        heat: their heat maps.
+        scale: the heat that is shown brightest, one for all videos.
+    """
 
     def __init__(self, scores: TestScores) -> None:
         known = [values for values in scores.raw["recovery"].values() if len(values)]
         # A heat map's maximum is about the frame's MLE, so the scores give the scale.
         self.scale = float(np.percentile(np.concatenate(known), 99.5)) if known else 1.0
-        self._scores, self._heat = scores, HeatMaps(scores)
-        self._videos = {name: image_folder(video) for name, video in scores.videos.items()}
-        self._features = FeatureSet.load(scores.folder / "retrieval/features/testing")
+        self.videos, self.heat = {name: image_folder(video) for name, video in scores.videos.items()}, HeatMaps(scores)
+        self._scores, self._features = scores, FeatureSet.load(scores.folder / "retrieval/features/testing")
         self._rows = {video.name: video for video in self._features.videos}
         self._stream = retrieval_stream(scores.bundle)
         self._exemplars = Exemplars.load(scores.bundle.path(EXEMPLARS))
-
-    def frame(self, video: str, index: int) -> NDArray[np.uint8]:
-        """One frame, (H, W, 3)."""
-        return self._videos[video].read(index)
-
-    def heat(self, video: str, index: int) -> NDArray[np.float32] | None:
-        """The heat map of one frame, (H, W); None for the first frames, which nothing predicts."""
-        return self._heat.at(video, index)
 
     def nearest(self, video: str, frame: int) -> Match | None:
         """The normal event nearest to the snippet that ends at the frame, in the crop that is farthest from normal."""
@@ -51,23 +47,24 @@ class Painter:
     def thumbnails(self, video: str, frames: int, step: int) -> Thumbnails:
         """Every ``step``-th frame and its heat map, small."""
         indices = range(0, frames, step)
-        pictures = [thumbnail(self.frame(video, index)) for index in indices]
-        height, width = self.frame(video, 0).shape[:2]
-        dark = np.zeros((height, width), np.float32)
-        heats = [self.heat(video, index) for index in indices]
-        return Thumbnails(step, pictures, [heat_picture(dark if h is None else h, self.scale) for h in heats])
+        pictures = [thumbnail(self.videos[video].read(index)) for index in indices]
+        dark = heat_picture(np.zeros((self._scores.known[video].height, self._scores.known[video].width)))
+        return Thumbnails(step, pictures, [self._heat_picture(video, index) or dark for index in indices])
 
     def card(self, video: str, frame: int, sentence: str) -> Card:
         """One frame with its error map and the nearest normal clip."""
-        image, heat, match = self.frame(video, frame), self.heat(video, frame), self.nearest(video, frame)
+        match = self.nearest(video, frame)
         if match is not None:
             sentence = f"{sentence}; {nearest_sentence(match, self._stream.snippet.span)}"
         return Card(
-            title=f"{video}, frame {frame}",
-            picture=thumbnail(image, 320),
-            heat=None if heat is None else heat_overlay(image, heat, self.scale, 320),
-            sentence=sentence,
-            nearest=() if match is None or match.exemplar is None else match.exemplar.strip,
             video=video,
             frame=frame,
+            picture=thumbnail(self.videos[video].read(frame), 320),
+            heat=self._heat_picture(video, frame),
+            sentence=sentence,
+            nearest=() if match is None or match.exemplar is None else match.exemplar.strip,
         )
+
+    def _heat_picture(self, video: str, frame: int) -> bytes | None:
+        heat = self.heat.at(video, frame)
+        return None if heat is None else heat_picture(heat, self.scale)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from ..storage import whole_file
 from .curves import svg_path
-from .ticks import clock
+from .ticks import clock, clock_ticks, ticks
 
 HERE = Path(__file__).parent
 
@@ -47,6 +47,6 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"base64": base64, "quoted": partial(quote, safe="", errors="replace")}
-    environment.globals |= {"clock": clock, "svg_path": svg_path}
+    environment.globals |= {"clock": clock, "clock_ticks": clock_ticks, "ticks": ticks, "svg_path": svg_path}
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return environment

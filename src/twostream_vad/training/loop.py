@@ -4,12 +4,12 @@ import contextlib
 import json
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,15 +25,6 @@ READERS = 2
 """Threads that read for a training on a GPU."""
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """All that a training needs to go on as if never stopped: draws depend on seed and step alone."""
-
-    step: int
-    model: dict[str, Tensor]
-    optimizer: dict[str, Any]
-
-
 def seeded(seed: int, *path: int) -> np.random.Generator:
     """A generator for one draw: the same seed and path, the same numbers, whatever was drawn before."""
     return np.random.default_rng([seed, *path])
@@ -42,16 +33,15 @@ def seeded(seed: int, *path: int) -> np.random.Generator:
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
     """Seeds torch and asks for kernels that repeat to the bit; the caller's state comes back."""
-    state = torch.get_rng_state()
     before = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
-        torch.use_deterministic_algorithms(before, warn_only=warned)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before, warn_only=warned)
 
 
 def learning_rate(
@@ -71,21 +61,18 @@ def prefetch(jobs: Iterable[Callable[[], T]], workers: int) -> Generator[T, None
     On a CPU the net computes on all cores, and threads that read beside it make both wait: there, no workers.
     """
     if workers == 0:
-        for job in jobs:
-            yield job()
+        yield from (job() for job in jobs)
         return
+    waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        waiting: list[Future[T]] = []
         try:
             for job in jobs:
                 waiting.append(pool.submit(job))
                 if len(waiting) > 2 * workers:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
+                    yield waiting.popleft().result()
+            yield from (future.result() for future in waiting)
         finally:
-            for future in waiting:
-                future.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def train_net(
@@ -119,14 +106,10 @@ def train_net(
     Returns:
         ``model.safetensors``; one that is there already stays.
     """
-    checkpoint, model, first = folder / "checkpoint.safetensors", folder / "model.safetensors", 0
+    checkpoint, model = folder / "checkpoint.safetensors", folder / "model.safetensors"
     if model.exists():
         return model
-    if checkpoint.exists():
-        saved = load_checkpoint(checkpoint)
-        fill(net, saved.model, checkpoint)
-        optimizer.load_state_dict(saved.optimizer)
-        first = saved.step
+    first = load_checkpoint(checkpoint, net, optimizer) if checkpoint.exists() else 0
     net.train()
     at = time.monotonic()
     log = TrainingLog(folder / "logs", resumed_at=first)
@@ -155,8 +138,8 @@ def save_checkpoint(path: Path, step: int, model: torch.nn.Module, optimizer: to
     save_tensors(path, tensors, metadata)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """What `save_checkpoint` wrote.
+def load_checkpoint(path: Path, net: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Fills net and optimiser with what `save_checkpoint` wrote; returns the step, on which alone draws depend.
 
     Raises:
         CheckpointError: the file is broken or something else.
@@ -173,5 +156,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
         else:
             index, _, slot = rest.partition(".")
             slots.setdefault(int(index), {})[slot] = tensor
-    optimizer = {"state": slots, "param_groups": json.loads(metadata["param_groups"])}
-    return Checkpoint(int(metadata["step"]), model, optimizer)
+    fill(net, model, path)
+    optimizer.load_state_dict({"state": slots, "param_groups": json.loads(metadata["param_groups"])})
+    return int(metadata["step"])
