@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..detector.bundle import Bundle
-    from ..detector.detector import Alarm, Detector, Explanation, VideoScores
+    from ..detector.detector import Alarm, Detector, VideoScores
+    from ..detector.explain import Explanation
     from ..report.alarms import AlarmCard
     from ..video.source import FrameSource
 

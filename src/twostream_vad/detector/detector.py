@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ..recovery.stream import RecoveryStream
-from ..retrieval.stream import RetrievalStream
 from ..scores.calibration import Scale
 from ..scores.causal import causal_timeline, fuse_causal
 from ..scores.stream import ScoreLog, Stream
@@ -24,8 +21,9 @@ from .watcher import Watcher
 if TYPE_CHECKING:
     import torch
 
-    from ..retrieval.exemplars import Exemplars, Match
+    from ..retrieval.exemplars import Exemplars
     from ..video.source import FrameSource
+    from .explain import Explanation
 
 Floats = NDArray[np.float64]
 Frames = Iterable[Image]
@@ -120,16 +118,6 @@ class VideoScores:
         return found
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """What there is to see of one frame: the picture, where it is unlike normal, the nearest normal event."""
-
-    frame: int
-    image: Image
-    heat: NDArray[np.float32] | None
-    nearest: "Match | None"
-
-
 class Detector:
     """Streams, scales and weights by name, and how frames are looked at. See `load`.
 
@@ -203,44 +191,12 @@ class Detector:
         streams = {name: line[raw.ticks] for name, line in lines.items()}
         return VideoScores(raw, streams, fused[raw.ticks], self.threshold)
 
-    def explain(self, source: "Path | str | FrameSource | Frames", frames: Iterable[int]) -> Iterator[Explanation]:
-        """What there is to see at these frames, in their order of time; the source is read anew, once.
+    def explain(self, source: "Path | str | FrameSource | Frames", frames: Iterable[int]) -> "Iterator[Explanation]":
+        """Picture, heat and nearest normal event of these frames, by time; the source is read anew, once."""
+        from .explain import explain
 
-        The nets look at the snippets that end there, and at no others.
-        """
-        wanted = sorted(set(frames))
         read = self.source(source)
-        unscored = {name: _Unscored(stream) for name, stream in self.streams.items()}
-        feed = Feed(unscored, self.rate, getattr(read, "rate", None))
-        for index, (image, stamp) in enumerate(_frames(read)):
-            if not wanted:
-                return
-            feed.push(image, stamp)
-            if index == wanted[0]:
-                wanted.pop(0)
-                yield Explanation(index, image, self.heat(feed.clips, *image.shape[:2]), self.nearest(feed.clips))
-
-    def heat(self, clips: Mapping[str, Tensor | None], height: int, width: int) -> NDArray[np.float32] | None:
-        """Where the last frame of context recovery's clip (1, crops, 3, 9, S, S) errs, (height, width)."""
-        from ..recovery.heat import heat_map
-
-        stream, clip = self.streams.get("recovery"), clips.get("recovery")
-        if not isinstance(stream, RecoveryStream) or clip is None:
-            return None
-        boxes = stream.views.boxes(height, width)
-        errors = stream.look(clip)[1][0]
-        return heat_map(
-            errors, boxes, height=height, width=width, size=stream.views.size, window=stream.how.window,
-            stride=stream.stride,
-        )  # fmt: skip
-
-    def nearest(self, clips: Mapping[str, Tensor | None]) -> "Match | None":
-        """The normal event nearest to retrieval's clip (1, crops, 3, 8, S, S), in its crop that is farthest."""
-        stream, clip = self.streams.get("retrieval"), clips.get("retrieval")
-        if not isinstance(stream, RetrievalStream) or clip is None or self.exemplars is None:
-            return None
-        codes, exemplars = stream.hasher(stream.encoding.encode(clip)[0]), self.exemplars
-        return max((exemplars.nearest(stream.tables, code) for code in codes), key=lambda match: match.distance)
+        return explain(self, _frames(read), getattr(read, "rate", None), frames)
 
     @cached_property
     def exemplars(self) -> "Exemplars | None":
@@ -319,13 +275,3 @@ def _kept(keep: Path | None, streams: Mapping[str, Stream]) -> dict[str, Floats]
     except ScoreFileError:
         return {}
     return found if found.keys() == streams.keys() else {}
-
-
-class _Unscored:
-    """A stream's geometry alone: its clips are gathered and no net looks at them."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.snippet, self.views = stream.snippet, stream.views
-
-    def score(self, clips: Tensor) -> Floats:
-        return np.zeros(len(clips))

@@ -71,7 +71,7 @@ class Watcher:
         self._causal = {
             name: CausalStream(stream.snippet, detector.scales[name]) for name, stream in detector.streams.items()
         }
-        self._shape = (0, 0)
+        self._image: Image | None = None
 
     @property
     def corrected(self) -> int:
@@ -96,18 +96,22 @@ class Watcher:
         streams = {name: stream.score for name, stream in self._causal.items()}
         fused = fuse_now(streams, self.detector.weights)
         alarm = not math.isnan(fused) and fused >= self.detector.threshold
-        index, self.frames, self._shape = self.frames, self.frames + 1, image.shape[:2]
+        index, self.frames, self._image = self.frames, self.frames + 1, image
         told_raw = {name: tuple(scores) for name, scores in raw.items() if scores}
         return FrameScore(index, self.feed.time, fused, streams, alarm, told_raw, self)
 
     def _heat(self, index: int) -> NDArray[np.float32] | None:
-        self._present(index)
-        return self.detector.heat(self.feed.clips, *self._shape)
+        from .explain import heat
+
+        return heat(self.detector, self.feed.clips, self._present(index))
 
     def _nearest(self, index: int) -> "Match | None":
-        self._present(index)
-        return self.detector.nearest(self.feed.clips)
+        from .explain import nearest
 
-    def _present(self, index: int) -> None:
-        if index != self.frames - 1:
+        self._present(index)
+        return nearest(self.detector, self.feed.clips)
+
+    def _present(self, index: int) -> Image:
+        if index != self.frames - 1 or self._image is None:
             raise TsvadError(f"frame {index} is gone, the watcher is at {self.frames - 1}: ask before the next push")
+        return self._image

@@ -93,8 +93,10 @@ def _read_file(file: Path) -> Floats:
 def _match(own: Floats, truth: Floats) -> tuple[NDArray[np.bool_], Floats]:
     """Which detections match a region, (detections,), and each region's best matching score, (regions,)."""
     matched, best = np.zeros(len(own), np.bool_), np.full(len(truth), -np.inf)
-    for frame in np.unique(truth[:, 1]):
-        here, there = np.flatnonzero(own[:, 0] == frame), np.flatnonzero(truth[:, 1] == frame)
+    frames, order = np.unique(truth[:, 1]), np.argsort(own[:, 0], kind="stable")
+    edges = [np.searchsorted(own[order, 0], frames, side) for side in ("left", "right")]
+    for frame, first, last in zip(frames, *edges, strict=True):
+        here, there = order[first:last], np.flatnonzero(truth[:, 1] == frame)
         hits = box_iou(own[here, None, 1:5], truth[None, there, 2:6]) >= OVERLAP
         matched[here] = hits.any(axis=1)
         best[there] = np.where(hits, own[here, None, 5], -np.inf).max(axis=0, initial=-np.inf)

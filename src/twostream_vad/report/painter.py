@@ -41,8 +41,7 @@ class Painter:
             return None
         first = known.first + start * known.crops
         codes = self._stream.hasher(self._features.array()[first : first + known.crops])
-        matches = (self._exemplars.nearest(self._stream.tables, code) for code in codes)
-        return max(matches, key=lambda match: match.distance)
+        return self._exemplars.farthest(self._stream.tables, codes)
 
     def thumbnails(self, video: str, frames: int, step: int) -> Thumbnails:
         """Every ``step``-th frame and its heat map, small."""

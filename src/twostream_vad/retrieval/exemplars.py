@@ -182,6 +182,10 @@ class Exemplars:
             return Match(None, distance)
         return Match(table, distance, self.of(table, int(tables.keys[bucket])))
 
+    def farthest(self, tables: HashTables, codes: Floats) -> Match:
+        """`nearest` of that crop, of all crops' codes (crops, b, r), which is farthest from normal."""
+        return max((self.nearest(tables, code) for code in codes), key=lambda match: match.distance)
+
     def save(self, path: Path) -> None:
         """One safetensors file, written whole."""
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in ARRAYS}

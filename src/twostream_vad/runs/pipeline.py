@@ -9,28 +9,12 @@ if TYPE_CHECKING:
     from ..settings import Recipe
 
 TRAINING_KEYS = frozenset(
-    [
-        "length",
-        "interval",
-        "width",
-        "residual",
-        "pretrained",
-        "encoder_rate",
-        "encoder_reinit",
-        "lr",
-        "schedule",
-        "decay_epochs",
-        "warmup_steps",
-        "epochs",
-        "draws",
-        "batch",
-        "l1",
-        "precision",
-    ]
+    {"length", "interval", "width", "residual", "pretrained", "encoder_rate", "encoder_reinit", "lr", "schedule"}
+    | {"decay_epochs", "warmup_steps", "epochs", "draws", "batch", "l1", "precision"}
 )
-ENCODING_KEYS = frozenset(["length", "interval", "encoder", "pretrained", "cells", "feature_dtype", "score_batch"])
+ENCODING_KEYS = frozenset({"length", "interval", "encoder", "pretrained", "cells", "feature_dtype", "score_batch"})
 HASHING_KEYS = frozenset(
-    ["bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "gap", "mutual"]
+    {"bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "gap", "mutual"}
 )
 Settings = Mapping[str, Any]
 

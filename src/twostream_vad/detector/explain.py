@@ -1,0 +1,82 @@
+"""What there is to see of a frame: the picture, where it is unlike its prediction, the nearest normal event."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..recovery.heat import heat_map
+from ..recovery.stream import RecoveryStream
+from ..retrieval.exemplars import Match
+from ..retrieval.stream import RetrievalStream
+from ..scores.stream import Stream
+from .feed import Feed, Image
+
+if TYPE_CHECKING:
+    from .detector import Detector
+
+Clips = Mapping[str, Tensor | None]
+"""Stream → its last clip, (1, crops, 3, T, S, S)."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One frame, explained. ``heat`` (H, W) and ``nearest`` are None until their stream has seen a snippet."""
+
+    frame: int
+    image: Image
+    heat: NDArray[np.float32] | None
+    nearest: Match | None
+
+
+def explain(
+    detector: "Detector", frames: Iterator[tuple[Image, float | None]], rate: float | None, wanted: Iterable[int]
+) -> Iterator[Explanation]:
+    """Explains the wanted frames, in their order of time; nets look at the snippets that end there and at no others."""
+    left = sorted(set(wanted))
+    feed = Feed({name: _Unscored(stream) for name, stream in detector.streams.items()}, detector.rate, rate)
+    for index, (image, stamp) in enumerate(frames):
+        if not left:
+            return
+        feed.push(image, stamp)
+        if index == left[0]:
+            left.pop(0)
+            yield Explanation(index, image, heat(detector, feed.clips, image), nearest(detector, feed.clips))
+
+
+def heat(detector: "Detector", clips: Clips, image: Image) -> NDArray[np.float32] | None:
+    """Where the last frame of context recovery's clip errs, in the coordinates of the image (H, W, 3)."""
+    stream, clip = detector.streams.get("recovery"), clips.get("recovery")
+    if not isinstance(stream, RecoveryStream) or clip is None:
+        return None
+    height, width = image.shape[:2]
+    return heat_map(
+        stream.look(clip)[1][0],
+        stream.views.boxes(height, width),
+        height=height,
+        width=width,
+        size=stream.views.size,
+        window=stream.how.window,
+        stride=stream.stride,
+    )
+
+
+def nearest(detector: "Detector", clips: Clips) -> Match | None:
+    """The normal event nearest to retrieval's clip, in its crop that is farthest from normal."""
+    stream, clip, exemplars = detector.streams.get("retrieval"), clips.get("retrieval"), detector.exemplars
+    if not isinstance(stream, RetrievalStream) or clip is None or exemplars is None:
+        return None
+    return exemplars.farthest(stream.tables, stream.hasher(stream.encoding.encode(clip)[0]))
+
+
+class _Unscored:
+    """A stream's geometry alone: its clips are gathered and no net looks at them."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.snippet, self.views = stream.snippet, stream.views
+
+    def score(self, clips: Tensor) -> NDArray[np.float64]:
+        return np.zeros(len(clips))
