@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import IO, cast
+from typing import IO
 
 import torch
 from safetensors import safe_open
 
 from .pickles import load_pickle
-from .stored import Storage, StorageType, StoredTensor, UnsafePickleError, WeightsError, broken
+from .stored import Sealed, UnsafePickleError, WeightsError, broken
 
 MAX_UNZIPPED = 4 << 30
 """Bytes; an authors' STUNet checkpoint with its optimizer has 1.3 GB."""
 LEGACY_START = b"\x80\x02\x8a\x0a" + torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
+CUT = "the file ends in the middle of a storage; was it downloaded whole?"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
 
     Raises:
         UnsafePickleError: its pickle names something that no weight file needs.
-        WeightsError: no such file, an unknown form, or broken.
+        WeightsError: no such file, an unknown form, or broken; also one raised in the block. All name the file.
     """
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -77,16 +77,44 @@ def _read(path: Path) -> Archive:
         if data[: len(LEGACY_START)] == LEGACY_START:
             return Archive("torch legacy", _read_legacy(data))
         if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
-            return _read_safetensors(path)
+            with safe_open(path, framework="pt") as tensors:
+                root = {name: Sealed(tensors.get_tensor(name)) for name in tensors.keys()}  # noqa: SIM118
+                return Archive("safetensors", root, tensors.metadata() or {})
         if data[:1] in (b"\x80", b"(", b"}"):
-            return Archive("pickle", load_pickle(cast(IO[bytes], data)))
+            return Archive("pickle", load_pickle(data))
     raise WeightsError("neither a torch file, a pickle nor safetensors; a .pth, .pkl, .pyth or .safetensors would do")
 
 
-def _read_safetensors(path: Path) -> Archive:
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: StoredTensor(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-        return Archive("safetensors", tensors, file.metadata() or {})
+def _storages(make: Callable[[str, int, int], bytearray]) -> Callable[[object], Sealed]:
+    """What turns a pickle's ("storage", type, key, location, elements[, view]) into that storage's values.
+
+    Args:
+        make: a storage's memory from its key, elements and bytes of each; called once a key.
+    """
+    made: dict[str, bytearray] = {}
+
+    def storage(pid: object) -> Sealed:
+        match pid:
+            case ("storage", Sealed(value=torch.dtype() as dtype), str() as key, _, int() as elements, *view):
+                if key not in made:
+                    made[key] = make(key, elements, dtype.itemsize)
+                if len(made[key]) != elements * dtype.itemsize:
+                    raise WeightsError(f"storage {key!r} of {elements} {dtype} has {len(made[key])} bytes")
+            case _:
+                raise WeightsError("the pickle refers to something that is no storage")
+        first, count = 0, elements
+        match view:
+            case [] | [None]:
+                pass
+            case [(str(), int() as first, int() as count)] if first >= 0 and 0 <= count <= elements - first:
+                pass
+            case _:
+                raise WeightsError(f"a view of storage {key!r} leads out of it")
+        if not count:
+            return Sealed(torch.empty(0, dtype=dtype))
+        return Sealed(torch.frombuffer(made[key], dtype=dtype, count=count, offset=first * dtype.itemsize))
+
+    return storage
 
 
 def _read_zip(file: IO[bytes], size: int) -> object:
@@ -102,88 +130,52 @@ def _read_zip(file: IO[bytes], size: int) -> object:
                 raise WeightsError(f"{entry.filename[:100]} is compressed; torch.save does not: unzip the outer zip")
         if sum(entry.file_size for entry in entries.values()) > size:
             raise WeightsError("the zip's entries are larger than the file; was it downloaded whole?")
-        folders = [
-            name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl") and name.count("/") == 1
-        ]
-        if len(folders) != 1:
+        pickles = [name for name in entries if name.endswith("/data.pkl") and name.count("/") == 1]
+        if len(pickles) != 1:
             raise WeightsError("a zip, but not one that torch.save wrote: it has no data.pkl")
-        folder, loaded = folders[0], dict[str, bytearray]()
+        folder = pickles[0].removesuffix("data.pkl")
         if folder + "byteorder" in entries and archive.read(folder + "byteorder") != b"little":
             raise WeightsError("saved on a big-endian machine; save it again on a little-endian one")
-
-        def storage(pid: object) -> Storage:
-            kind, key, elements = _storage_id(pid)
-            if f"{folder}data/{key}" not in entries:
-                raise WeightsError(f"the file lacks its storage {key!r}")
-            if key not in loaded:
-                loaded[key] = bytearray(archive.read(f"{folder}data/{key}"))
-            if len(loaded[key]) != elements * kind.dtype.itemsize:
-                raise WeightsError(f"a storage of {elements} {kind.dtype} has {len(loaded[key])} bytes")
-            return Storage(
-                torch.frombuffer(loaded[key], dtype=kind.dtype) if elements else torch.empty(0, dtype=kind.dtype)
-            )
-
-        return load_pickle(io.BytesIO(archive.read(folder + "data.pkl")), storage)
-
-
-def _storage_id(pid: object) -> tuple[StorageType, str, int]:
-    """Type, key and elements of ("storage", type, key, location, elements[, view])."""
-    match pid:
-        case ("storage", StorageType() as kind, str() as key, _, int() as elements, *_) if elements >= 0:
-            return kind, key, elements
-    raise WeightsError(f"the pickle refers to something that is no storage: {str(pid)[:100]}")
-
-
-def _is_within(pid: object, elements: int) -> bool:
-    """Whether the view (key, first, elements) that ends a legacy storage's id, if any, lies in its storage."""
-    match pid:
-        case (_, _, _, _, _, (str(), int() as first, int() as count)):
-            return first >= 0 and count >= 0 and first + count <= elements
-        case (_, _, _, _, _, None):
-            return True
-    return False
+        storages = _storages(lambda key, *_: bytearray(archive.read(f"{folder}data/{key}")))
+        return load_pickle(io.BytesIO(archive.read(pickles[0])), storages)
 
 
 def _read_legacy(data: mmap.mmap) -> object:
     """torch.save before 1.6: pickles (magic, protocol, system, object, storage keys), then raw storages.
 
-    torch.load reads the storages. It believes their sizes, makes what lacks bytes of the file out of whatever the
-    memory held, ignores the byte order, and would unpack a tar if ``data`` had a ``fileno``.
+    Not by torch.load: it believes the sizes, makes what lacks bytes of the file out of whatever the memory held,
+    ignores the byte order and unpacks a tar.
     """
-    sizes: dict[str, int] = {}
-    pickles: list[object] = []
+    waiting: dict[str, tuple[bytearray, int]] = {}
+    room = len(data)
 
-    class Unpickler:
-        persistent_load: Callable[[object], torch.storage.TypedStorage]
+    def make(key: str, elements: int, width: int) -> bytearray:
+        nonlocal room
+        if not 0 <= elements * width <= room:
+            raise WeightsError(CUT)
+        room -= elements * width
+        waiting[key] = bytearray(elements * width), elements
+        return waiting[key][0]
 
-        def __init__(self, file: IO[bytes], **_options: object) -> None:
-            self._file, self._claimed = file, 0
+    def persistent(pid: object) -> object:
+        match pid:
+            case ("module", network, _, _):
+                return network  # a class, with its source code, which is not looked at
+        return storages(pid)
 
-        def load(self) -> object:
-            return load_pickle(self._file, self._storage)
-
-        def _storage(self, pid: object) -> object:
-            if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
-                return pid[1]  # a network's class, with its source code, which is not looked at
-            kind, key, elements = _storage_id(pid)
-            size = elements * kind.dtype.itemsize
-            if key not in sizes:
-                sizes[key], self._claimed = size, self._claimed + size
-            if self._claimed > len(data):
-                raise WeightsError("the file ends in the middle of a storage; was it downloaded whole?")
-            if size > sizes[key] or not _is_within(pid, elements):
-                raise WeightsError(f"a view of storage {key!r} leads out of it")
-            return Storage(torch.empty(0, dtype=kind.dtype).set_(self.persistent_load(pid)._untyped_storage))
-
-    def load(file: IO[bytes], **_options: object) -> object:
-        pickles.append(load_pickle(file))
-        return pickles[-1]
-
-    reader = SimpleNamespace(__name__="inert", Unpickler=Unpickler, load=load)
-    root: object = torch.load(cast(IO[bytes], data), "cpu", pickle_module=reader, weights_only=False)
-    _, _, system, keys = pickles
+    storages = _storages(make)
+    _, _, system = (load_pickle(data) for _ in range(3))
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise WeightsError("a torch file of another byte order; save it again with a current torch")
-    if not isinstance(keys, list) or sorted(keys) != sorted(sizes):
+    root, keys = load_pickle(data, persistent), load_pickle(data)
+    if not isinstance(keys, list) or len(keys) != len(waiting):
         raise WeightsError("the storages in the file are not those that its pickle names")
+    for key in keys:
+        memory, elements = waiting.pop(key)
+        count, values = data.read(8), data.read(len(memory))
+        if len(count) != 8 or len(values) != len(memory):
+            raise WeightsError(CUT)
+        if int.from_bytes(count, "little") != elements:
+            raise WeightsError(f"storage {key!r} has the wrong byte size: its pickle says {elements} elements")
+        memory[:] = values
     return root
