@@ -204,14 +204,14 @@ def with_view(view: object, path: Path) -> Path:
     return path
 
 
-def test_a_view_of_a_legacy_storage_is_a_part_of_it(tmp_path: Path) -> None:
-    assert read(with_view(("v", 3, 2), tmp_path / "a.pth"))["w"].tolist() == [3, 4]
+def test_a_legacy_storage_without_a_view_is_read(tmp_path: Path) -> None:
     assert read(with_view(None, tmp_path / "b.pth"))["w"].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("view", [("v", 3, 100), ("v", -3, 2), ("v", 6, -4), ("v", 1 << 80, 2), ("v", 1.5, 2), 5])
-def test_a_view_beyond_its_legacy_storage_is_refused(view: object, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="leads out"), open_archive(with_view(view, tmp_path / "a.pth")):
+@pytest.mark.parametrize("view", [("v", 3, 2), ("v", 3, 100), ("v", -3, 2), ("v", 1 << 80, 2), 5])
+def test_a_view_of_a_legacy_storage_is_refused(view: object, tmp_path: Path) -> None:
+    """Torch wrote none since 0.4."""
+    with pytest.raises(WeightsError, match="a view of storage '0'"), open_archive(with_view(view, tmp_path / "a.pth")):
         pass
 
 

@@ -15,8 +15,8 @@ import torch
 
 from twostream_vad.weights import pickles
 from twostream_vad.weights.archives import open_archive
-from twostream_vad.weights.pickles import Record, load_pickle
-from twostream_vad.weights.stored import Sealed, UnsafePickleError, WeightsError
+from twostream_vad.weights.pickles import load_pickle
+from twostream_vad.weights.stored import Record, Sealed, UnsafePickleError, WeightsError
 
 RUNS = [("os", "system"), ("posix", "system"), ("nt", "system"), ("subprocess", "getoutput")]
 

@@ -5,9 +5,9 @@ import io
 import mmap
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +20,6 @@ from .stored import Sealed, UnsafePickleError, WeightsError, broken
 MAX_UNZIPPED = 4 << 30
 """Bytes; an authors' STUNet checkpoint with its optimizer has 1.3 GB."""
 LEGACY_START = b"\x80\x02\x8a\x0a" + torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
-CUT = "the file ends in the middle of a storage; was it downloaded whole?"
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,10 @@ class Archive:
     """What a file holds. Its tensors can be read while the archive is open."""
 
     form: str
-    """As shown to people: "torch zip", "torch legacy", "pickle" or "safetensors", maybe ", gzipped"."""
+    """For people: "torch zip", "torch legacy", "pickle" or "safetensors", maybe ", gzipped"."""
     root: object
-    """The object saved: dicts, lists, numbers, stored tensors and records."""
-    metadata: dict[str, str] = field(default_factory=dict)
+    """The object saved: dicts, lists, numbers, sealed tensors and records."""
+    metadata: dict[str, str]
     """A safetensors file's own."""
 
 
@@ -46,9 +45,9 @@ def open_archive(path: Path) -> Iterator[Archive]:
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             with broken("the file"):
-                plain, zipped = _unzipped(path, Path(folder) / "unzipped")
-                archive = _read(plain)
-            yield Archive(archive.form + zipped, archive.root, archive.metadata)
+                plain = _unzipped(path, Path(folder) / "unzipped")
+                form, root, metadata = _read(plain)
+            yield Archive(form if plain == path else f"{form}, gzipped", root, metadata)
     except WeightsError as error:
         fault = " ".join(str(error).splitlines())  # what a pickle holds may be of many lines
         raise type(error)(fault if str(path) in fault else f"{path}: {fault}") from error
@@ -56,65 +55,67 @@ def open_archive(path: Path) -> Iterator[Archive]:
         raise WeightsError(f"{path} cannot be read: {error}; give a file that exists, and whole") from error
 
 
-def _unzipped(path: Path, target: Path) -> tuple[Path, str]:
-    """The file itself, or what it unzips to, written to ``target``; and what to say of its form."""
+def _unzipped(path: Path, target: Path) -> Path:
+    """The file itself, or ``target`` with what it unzips to."""
     with path.open("rb") as file:
         if file.read(2) != b"\x1f\x8b":
-            return path, ""
-        file.seek(0)
-        with gzip.open(file) as stream, target.open("wb") as unzipped:
-            while chunk := stream.read(1 << 20):
-                unzipped.write(chunk)
-                if unzipped.tell() > MAX_UNZIPPED:
-                    raise UnsafePickleError(f"unzips to more than {MAX_UNZIPPED >> 30} GB")
-    return target, ", gzipped"
+            return path
+    with gzip.open(path) as stream, target.open("wb") as unzipped:
+        while chunk := stream.read(1 << 20):
+            if unzipped.tell() + unzipped.write(chunk) > MAX_UNZIPPED:
+                raise UnsafePickleError(f"unzips to more than {MAX_UNZIPPED >> 30} GB")
+    return target
 
 
-def _read(path: Path) -> Archive:
+def _read(path: Path) -> tuple[str, object, dict[str, str]]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data[:4] == b"PK\x03\x04":
-            return Archive("torch zip", _read_zip(file, len(data)))
+            return "torch zip", _read_zip(file, len(data)), {}
         if data[: len(LEGACY_START)] == LEGACY_START:
-            return Archive("torch legacy", _read_legacy(data))
+            return "torch legacy", _read_legacy(data), {}
         if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
             with safe_open(path, framework="pt") as tensors:
                 root = {name: Sealed(tensors.get_tensor(name)) for name in tensors.keys()}  # noqa: SIM118
-                return Archive("safetensors", root, tensors.metadata() or {})
+                return "safetensors", root, tensors.metadata() or {}
         if data[:1] in (b"\x80", b"(", b"}"):
-            return Archive("pickle", load_pickle(data))
+            return "pickle", load_pickle(data), {}
     raise WeightsError("neither a torch file, a pickle nor safetensors; a .pth, .pkl, .pyth or .safetensors would do")
 
 
-def _storages(make: Callable[[str, int, int], bytearray]) -> Callable[[object], Sealed]:
-    """What turns a pickle's ("storage", type, key, location, elements[, view]) into that storage's values.
+class _Storages:
+    """The storages that a pickle names: zeros while it is read, then filled. All fit in a file of ``room`` bytes."""
 
-    Args:
-        make: a storage's memory from its key, elements and bytes of each; called once a key.
-    """
-    made: dict[str, bytearray] = {}
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self.empty: dict[str, tuple[bytearray, int]] = {}
+        """Memory and number of elements by key."""
 
-    def storage(pid: object) -> Sealed:
+    def find(self, pid: object) -> object:
+        """The values of ("storage", type, key, location, elements[, None]), a tensor of one dimension."""
         match pid:
+            case ("module", network, _, _):
+                return network  # a class, with its source code, which is not looked at
             case ("storage", Sealed(value=torch.dtype() as dtype), str() as key, _, int() as elements, *view):
-                if key not in made:
-                    made[key] = make(key, elements, dtype.itemsize)
-                if len(made[key]) != elements * dtype.itemsize:
-                    raise WeightsError(f"storage {key!r} of {elements} {dtype} has {len(made[key])} bytes")
+                size = elements * dtype.itemsize
+                if view not in ([], [None]):  # only torch before 0.4 wrote them
+                    raise WeightsError(f"a view of storage {key!r}; save the file again with a current torch")
             case _:
                 raise WeightsError("the pickle refers to something that is no storage")
-        first, count = 0, elements
-        match view:
-            case [] | [None]:
-                pass
-            case [(str(), int() as first, int() as count)] if first >= 0 and 0 <= count <= elements - first:
-                pass
-            case _:
-                raise WeightsError(f"a view of storage {key!r} leads out of it")
-        if not count:
-            return Sealed(torch.empty(0, dtype=dtype))
-        return Sealed(torch.frombuffer(made[key], dtype=dtype, count=count, offset=first * dtype.itemsize))
+        if key not in self.empty:
+            if not 0 <= size <= self._room:
+                raise WeightsError("the file ends in the middle of a storage; was it downloaded whole?")
+            self._room -= size
+            self.empty[key] = bytearray(size), elements
+        if size != len(self.empty[key][0]):
+            raise WeightsError(f"storage {key!r} has two sizes")
+        return Sealed(torch.frombuffer(self.empty[key][0], dtype=dtype) if size else torch.empty(0, dtype=dtype))
 
-    return storage
+    def fill(self, key: str, values: bytes, elements: int | None = None) -> None:
+        """Once, with what lies in the file; ``elements`` as the file counts them, if it does."""
+        memory, claimed = self.empty.pop(key)
+        if len(values) != len(memory) or elements not in (None, claimed):
+            raise WeightsError(f"storage {key!r} of {len(memory)} bytes has the wrong byte size: {len(values)} bytes")
+        memory[:] = values
 
 
 def _read_zip(file: IO[bytes], size: int) -> object:
@@ -125,9 +126,9 @@ def _read_zip(file: IO[bytes], size: int) -> object:
     """
     with zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
-        for entry in entries.values():
-            if entry.compress_type != zipfile.ZIP_STORED:
-                raise WeightsError(f"{entry.filename[:100]} is compressed; torch.save does not: unzip the outer zip")
+        packed = [name for name, entry in entries.items() if entry.compress_type != zipfile.ZIP_STORED]
+        if packed:
+            raise WeightsError(f"{packed[0][:100]} is compressed; torch.save does not: unzip the outer zip")
         if sum(entry.file_size for entry in entries.values()) > size:
             raise WeightsError("the zip's entries are larger than the file; was it downloaded whole?")
         pickles = [name for name in entries if name.endswith("/data.pkl") and name.count("/") == 1]
@@ -136,8 +137,11 @@ def _read_zip(file: IO[bytes], size: int) -> object:
         folder = pickles[0].removesuffix("data.pkl")
         if folder + "byteorder" in entries and archive.read(folder + "byteorder") != b"little":
             raise WeightsError("saved on a big-endian machine; save it again on a little-endian one")
-        storages = _storages(lambda key, *_: bytearray(archive.read(f"{folder}data/{key}")))
-        return load_pickle(io.BytesIO(archive.read(pickles[0])), storages)
+        storages = _Storages(size)
+        root = load_pickle(io.BytesIO(archive.read(pickles[0])), storages.find)
+        for key in list(storages.empty):
+            storages.fill(key, archive.read(f"{folder}data/{key}"))
+        return root
 
 
 def _read_legacy(data: mmap.mmap) -> object:
@@ -146,36 +150,14 @@ def _read_legacy(data: mmap.mmap) -> object:
     Not by torch.load: it believes the sizes, makes what lacks bytes of the file out of whatever the memory held,
     ignores the byte order and unpacks a tar.
     """
-    waiting: dict[str, tuple[bytearray, int]] = {}
-    room = len(data)
-
-    def make(key: str, elements: int, width: int) -> bytearray:
-        nonlocal room
-        if not 0 <= elements * width <= room:
-            raise WeightsError(CUT)
-        room -= elements * width
-        waiting[key] = bytearray(elements * width), elements
-        return waiting[key][0]
-
-    def persistent(pid: object) -> object:
-        match pid:
-            case ("module", network, _, _):
-                return network  # a class, with its source code, which is not looked at
-        return storages(pid)
-
-    storages = _storages(make)
     _, _, system = (load_pickle(data) for _ in range(3))
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise WeightsError("a torch file of another byte order; save it again with a current torch")
-    root, keys = load_pickle(data, persistent), load_pickle(data)
-    if not isinstance(keys, list) or len(keys) != len(waiting):
+    storages = _Storages(len(data))
+    root, keys = load_pickle(data, storages.find), load_pickle(data)
+    if not isinstance(keys, list) or len(keys) != len(storages.empty):
         raise WeightsError("the storages in the file are not those that its pickle names")
     for key in keys:
-        memory, elements = waiting.pop(key)
-        count, values = data.read(8), data.read(len(memory))
-        if len(count) != 8 or len(values) != len(memory):
-            raise WeightsError(CUT)
-        if int.from_bytes(count, "little") != elements:
-            raise WeightsError(f"storage {key!r} has the wrong byte size: its pickle says {elements} elements")
-        memory[:] = values
+        elements = int.from_bytes(data.read(8), "little")
+        storages.fill(key, data.read(len(storages.empty[key][0])), elements)
     return root

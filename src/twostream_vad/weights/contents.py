@@ -1,11 +1,8 @@
 """What a saved object is (network, state dict, checkpoint, Caffe2's blobs), and its tensors by name."""
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from .pickles import Record
-from .stored import Sealed, UnsafePickleError, WeightsError
+from .stored import Record, Sealed, UnsafePickleError, WeightsError
 
 MAX_MODULES = 10_000
 MAX_TENSORS = 100_000
@@ -14,20 +11,11 @@ CONTAINERS = {"blobs": "Caffe2 blobs", "model_state": "model_state", "model": "c
 """The key under which a file's dict keeps its tensors → what such a file is called."""
 
 
-@dataclass(frozen=True)
-class Contents:
-    """Tensors under the file's own names, less the ``module.`` that DataParallel adds."""
+def find_tensors(root: object) -> tuple[str, dict[str, Tensor | None], int | None]:
+    """What an archive's object is, its tensors, and its epoch if it is a training checkpoint.
 
-    what: str
-    tensors: dict[str, Tensor]
-    """They may share memory with one another."""
-    others: list[str]
-    """Names beside them that hold no tensor."""
-    epoch: int | None
-
-
-def find_tensors(root: object) -> Contents:
-    """The tensors of an archive's object.
+    The tensors are under their own names, less the ``module.`` that DataParallel adds, and may share memory with one
+    another; None stands where a name is of something else.
 
     Raises:
         WeightsError: neither a network nor a dict.
@@ -43,22 +31,21 @@ def find_tensors(root: object) -> Contents:
     elif isinstance(held, dict):
         if len(held) > MAX_TENSORS:
             raise UnsafePickleError(f"holds more than {MAX_TENSORS:,} tensors")
-        named = {name[:MAX_NAME] if isinstance(name, str) else repr(type(name)): held[name] for name in held}
+        named = {n[:MAX_NAME] if isinstance(n, str) else repr(type(n)): _tensor(value) for n, value in held.items()}
     else:
         raise WeightsError(f"holds a {type(held).__name__}, where a network or a dict of tensors is expected")
     if all(name.startswith("module.") for name in named):
         named = {name.removeprefix("module."): value for name, value in named.items()}
-    tensors = {name: value.value for name, value in named.items() if _is_tensor(value)}
-    return Contents(what, tensors, [n for n in named if n not in tensors], epoch if type(epoch) is int else None)
+    return what, named, epoch if type(epoch) is int else None
 
 
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Sealed) and isinstance(value.value, Tensor)
+def _tensor(value: object) -> Tensor | None:
+    return value.value if isinstance(value, Sealed) and isinstance(value.value, Tensor) else None
 
 
-def _module_entries(root: Record) -> dict[str, object]:
+def _module_entries(root: Record) -> dict[str, Tensor | None]:
     """A pickled network's state dict: its parameters and persistent buffers under dotted names."""
-    entries: dict[str, object] = {}
+    entries: dict[str, Tensor | None] = {}
     waiting: list[tuple[str, Record]] = [("", root)]
     visited = 0
     while waiting:
@@ -71,8 +58,8 @@ def _module_entries(root: Record) -> dict[str, object]:
         hidden = transient if isinstance(transient, set) else set()
         buffers = {name: value for name, value in _items(module, "_buffers").items() if name not in hidden}
         for name, value in (_items(module, "_parameters") | buffers).items():
-            if _is_tensor(value):
-                entries[prefix + name] = value
+            if (tensor := _tensor(value)) is not None:
+                entries[prefix + name] = tensor
         children = [(f"{prefix}{n}.", m) for n, m in _items(module, "_modules").items() if isinstance(m, Record)]
         waiting.extend(reversed(children))
     return entries

@@ -25,7 +25,6 @@ BACKOFF = 1.0
 CHUNK = 1 << 18
 PASSING = frozenset({408, 416, 425, 429, 500, 502, 503, 504})
 """HTTP statuses that another try may change; 416 is the answer to a part of a file that is gone."""
-DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes there so far and all bytes, None where the server does not say."""
@@ -33,10 +32,6 @@ Progress = Callable[[int, int | None], None]
 
 class DownloadError(TsvadError):
     """A file that could not be fetched: one line with the address, the fault and what to do."""
-
-
-class _BrokenOffError(Exception):
-    """What has come is kept."""
 
 
 def download(url: str, out: Path, *, sha256: str | None = None, progress: Progress | None = None) -> str:
@@ -52,7 +47,7 @@ def download(url: str, out: Path, *, sha256: str | None = None, progress: Progre
     Raises:
         DownloadError: not HTTP, not found, no network, or of another hash (nothing of it is kept).
     """
-    if not re.match(r"https?://[^/?#\s]", url, re.IGNORECASE):
+    if not re.fullmatch(r"https?://[^/?#\s][!-~]*", url, re.IGNORECASE):
         raise DownloadError(f"{url}: only http:// and https:// addresses are fetched; a local file needs no download")
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise DownloadError(f"{sha256!r} is no SHA-256; give its 64 hexadecimal digits")
@@ -84,10 +79,10 @@ def _fetch_with_retries(url: str, out: Path, progress: Progress | None) -> None:
             if error.code == 416:
                 _forget(out)
             last = error
-        except http.client.InvalidURL as error:
-            raise DownloadError(f"{url} is no address: {error}") from error
-        except (OSError, http.client.HTTPException, _BrokenOffError) as error:
-            if isinstance(error, OSError) and (error.filename or error.errno in DISK_FAULTS):
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and (
+                error.filename or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            ):
                 raise DownloadError(f"{out}.part cannot be written: {error.strerror}; free or change it") from error
             last = error
     raise DownloadError(
@@ -101,9 +96,8 @@ def _fetch(url: str, out: Path, progress: Progress | None) -> None:
     part, note = _beside(out, ".part"), _beside(out, ".part.etag")
     etag, noted = _first_words(note)
     have = part.stat().st_size if etag and noted == url and part.is_file() else 0
-    request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
-    if have:
-        request.headers |= {"Range": f"bytes={have}-", "If-range": etag}
+    asked = {"Range": f"bytes={have}-", "If-Range": etag} if have else {}
+    request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"} | asked)
     with _OPENER.open(request, timeout=TIMEOUT) as response:
         sent = response.headers.get("ETag", "")
         if response.status == 206:
@@ -111,7 +105,7 @@ def _fetch(url: str, out: Path, progress: Progress | None) -> None:
             # Servers that know Range but not If-Range send the rest of another file.
             if not have or sent not in ("", etag) or not span.startswith(f"bytes {have}-"):
                 _forget(out)
-                raise _BrokenOffError("the server sent the part of another file")
+                raise ConnectionError("the server sent the part of another file")
         else:
             have = 0
             _forget(out)
@@ -124,7 +118,7 @@ def _fetch(url: str, out: Path, progress: Progress | None) -> None:
                 if progress:
                     progress(have, total)
     if total is not None and have != total:
-        raise _BrokenOffError(f"it broke off after {have} of {total} bytes")
+        raise ConnectionError(f"it broke off after {have} of {total} bytes")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

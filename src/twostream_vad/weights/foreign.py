@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..storage import save_tensors
 from .archives import open_archive
-from .contents import Contents, find_tensors
+from .contents import find_tensors
 from .names import IGNORED, Dialect, Kind, expected, find_dialect
 from .stored import WeightsError
 
@@ -87,14 +87,12 @@ def read_foreign(path: Path) -> Foreign:
         WeightsError: of an unknown form; or tensors missing, unknown or of another shape, which are listed.
     """
     with open_archive(path) as archive:
-        contents = find_tensors(archive.root)
-        dialect = find_dialect(contents.tensors)
+        content, named, epoch = find_tensors(archive.root)
+        dialect = find_dialect(named)
         if dialect is None:
-            raise WeightsError(f"holds no I3D, STUNet or HashNet; its tensors: {_listed(contents.tensors)}")
-        wanted, (found, ignored, unknown) = expected(dialect.kind), _renamed(contents, dialect)
-        # Caffe2 has no such counter, and a net that is not trained further does not look at it.
-        zeros = [n for n in wanted if n.endswith(".num_batches_tracked")] if dialect.owner == "Caffe2" else []
-        found = {name: torch.zeros((), dtype=torch.int64) for name in zeros} | found
+            raise WeightsError(f"holds no I3D, STUNet or HashNet; it has: {_listed(named)}")
+        wanted, ignored = expected(dialect.kind), [name for name in named if IGNORED.fullmatch(name)]
+        found, unknown = _renamed({name: named[name] for name in named if name not in ignored}, dialect)
         misshapen = [
             f"{name} is {list(tensor.shape)} of {tensor.dtype} and should be {list(wanted[name][0])}"
             for name, tensor in found.items()
@@ -107,8 +105,8 @@ def read_foreign(path: Path) -> Foreign:
                 f"not the tensors of the paper's {dialect.kind}: {problems}. Give a file of that very net"
             )
         tensors = {name: found[name].clone(memory_format=torch.contiguous_format) for name in wanted}
-        form = f"{archive.form}, {contents.what}, names of {dialect.owner}"
-        return Foreign(dialect.kind, form, tensors, ignored, contents.epoch)
+        form = f"{archive.form}, {content}, names of {dialect.owner}"
+        return Foreign(dialect.kind, form, tensors, ignored, epoch)
 
 
 def import_weights(path: Path, out: Path) -> Imported:
@@ -149,26 +147,25 @@ def inspect_weights(path: Path) -> Summary:
         UnsafePickleError, WeightsError: as ``read_foreign``, but not for what the tensors are.
     """
     with open_archive(path) as archive:
-        contents = find_tensors(archive.root)
-        dialect = find_dialect(contents.tensors)
-        tensors = [_summary(name, tensor) for name, tensor in contents.tensors.items()]
-        form = f"{archive.form}, {contents.what}"
-        return Summary(dialect.kind if dialect else None, form, tensors, archive.metadata)
+        content, named, _ = find_tensors(archive.root)
+        dialect = find_dialect(named)
+        tensors = [_summary(name, tensor) for name, tensor in named.items() if tensor is not None]
+        return Summary(dialect.kind if dialect else None, f"{archive.form}, {content}", tensors, archive.metadata)
 
 
-def _renamed(contents: Contents, dialect: Dialect) -> tuple[dict[str, Tensor], list[str], list[str]]:
-    """Tensors under our names; names that are known and not needed; names that are neither."""
-    found: dict[str, Tensor] = {}
-    ignored, unknown = [], []
-    for name in [*contents.tensors, *contents.others]:
+def _renamed(named: dict[str, Tensor | None], dialect: Dialect) -> tuple[dict[str, Tensor], list[str]]:
+    """Tensors under our names, and names that are of no tensor of the net."""
+    found, unknown = dict[str, Tensor](), list[str]()
+    wanted = expected(dialect.kind)
+    for name, tensor in named.items():
         ours = dialect.ours(name)
-        if IGNORED.fullmatch(name):
-            ignored.append(name)
-        elif ours not in expected(dialect.kind) or ours in found or name not in contents.tensors:
+        if tensor is None or ours not in wanted or ours in found:
             unknown.append(name)
         else:
-            found[ours] = contents.tensors[name]
-    return found, ignored, unknown
+            found[ours] = tensor
+    if dialect.owner == "Caffe2":  # it has no such counter, and a net that is not trained further does not look at it
+        found |= {name: torch.zeros((), dtype=torch.int64) for name in wanted if name.endswith(".num_batches_tracked")}
+    return found, unknown
 
 
 def _listed(names: Collection[str]) -> str:

@@ -11,57 +11,20 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import IO, Any, ClassVar
 
-from .stored import BUILTINS, CALLS, UnsafePickleError, WeightsError, broken, memory
+from .stored import BUILTINS, CALLS, Record, UnsafePickleError, WeightsError, broken, memory
 
 MAX_OPCODES = 1_000_000
 """A STUNet checkpoint with its optimizer has about 100,000."""
-MAX_ARGUMENTS = 16
-"""Kept of a call, for a small pickle could copy one long tuple a million times."""
 NAMESPACES = frozenset({"torch", "slowfast", "pytorchvideo", "fvcore", "iopath", "yacs"})
 """Packages whose classes may occur in a pickled network or its settings."""
 CLASS_NAME = re.compile(r"_*[A-Z]\w*(\._*[A-Z]\w*)*")
 """In those packages only what is spelt as a class may be called; a function may be named."""
-INERT = {("argparse", "Namespace"), ("functools", "partial"), ("torch", "device"), ("collections", "deque")}
+INERT = {("argparse", "Namespace"), ("collections", "deque"), ("functools", "partial"), ("numpy", "dtype")}
 UNCALLED = {("numpy", "ndarray"), *((m, "object") for m in BUILTINS)}
 """Types that stand as arguments only."""
 TUPLES = pickle.TUPLE + pickle.TUPLE1 + pickle.TUPLE2 + pickle.TUPLE3
 REFUSED = pickle.EXT1 + pickle.EXT2 + pickle.EXT4 + pickle.BYTEARRAY8 + pickle.NEXT_BUFFER + pickle.READONLY_BUFFER
 """Extension codes name globals past ``find_class``; a bytearray is made as long as its pickle says."""
-
-
-class Record:
-    """A pickled object as it lies in the file: what its class would be given, and nothing of the class."""
-
-    __slots__ = ("args", "items", "state")
-    origin: ClassVar[str] = ""
-    """The dotted name in the pickle."""
-    called: ClassVar[bool] = True
-    """False for a function, or a type that only ever stands as an argument: it may be named but not called."""
-
-    args: tuple[object, ...]
-    state: object
-    items: dict[object, object]
-
-    def __new__(cls, *args: object, **_kwargs: object) -> "Record":
-        if not cls.called:
-            raise UnsafePickleError(f"the pickle calls {cls.origin!r}, which no weight file needs")
-        record = object.__new__(cls)
-        record.args, record.state, record.items = args[:MAX_ARGUMENTS], None, {}
-        return record
-
-    def __setstate__(self, state: object) -> None:
-        self.state = state
-
-    def __setitem__(self, key: object, value: object) -> None:
-        self.items[key] = value
-
-    def append(self, value: object) -> None:
-        """What a list subclass is filled by; no network keeps its tensors in one."""
-
-    def fields(self) -> dict[object, object]:
-        """The object's attributes as pickled; empty where its state is of another form."""
-        state = self.state[0] if isinstance(self.state, tuple) and self.state else self.state
-        return state if isinstance(state, dict) else {}
 
 
 def load_pickle(file: IO[bytes] | mmap.mmap, persistent: Callable[[object], object] | None = None) -> object:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from ..errors import TsvadError
 MAX_ELEMENTS = 1 << 26
 """Of one tensor; STUNet's largest has a quarter. An expanded tensor can claim any size from one value."""
 MAX_DIMENSIONS = 8
+MAX_ARGUMENTS = 16
+"""Kept of a call, for a small pickle could copy one long tuple a million times."""
 BUILTINS = ("builtins", "__builtin__")
 
 
@@ -59,22 +61,39 @@ class Call(Sealed):
         return self.value(*args)
 
 
-class NumpyType(Sealed):
-    """A numeric dtype of numpy; one with objects, text or fields is refused."""
+class Record:
+    """A pickled object as it lies in the file: what its class would be given, and nothing of the class."""
 
-    __slots__ = ()
+    __slots__ = ("args", "items", "state")
+    origin: ClassVar[str] = ""
+    """The dotted name in the pickle."""
+    called: ClassVar[bool] = True
+    """False for a function, or a type that only ever stands as an argument: it may be named but not called."""
 
-    def __init__(self, code: object, *_: object) -> None:
-        if code not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"):
-            raise UnsafePickleError(f"an array of the numpy type {code[:40] if isinstance(code, str) else ''!r}")
-        super().__init__(np.dtype(str(code)))
+    args: tuple[object, ...]
+    state: object
+    items: dict[object, object]
+
+    def __new__(cls, *args: object, **_kwargs: object) -> "Record":
+        if not cls.called:
+            raise UnsafePickleError(f"the pickle calls {cls.origin!r}, which no weight file needs")
+        record = object.__new__(cls)
+        record.args, record.state, record.items = args[:MAX_ARGUMENTS], None, {}
+        return record
 
     def __setstate__(self, state: object) -> None:
-        match state:
-            case (_, "<" | ">" | "|" | "=" as order, *_):
-                self.value = self.value.newbyteorder(order)
-            case _:
-                raise WeightsError("a numpy type of the pickle has a state of unknown form")
+        self.state = state
+
+    def __setitem__(self, key: object, value: object) -> None:
+        self.items[key] = value
+
+    def append(self, value: object) -> None:
+        """What a list subclass is filled by; no network keeps its tensors in one."""
+
+    def fields(self) -> dict[object, object]:
+        """The object's attributes as pickled; empty where its state is of another form."""
+        state = self.state[0] if isinstance(self.state, tuple) and self.state else self.state
+        return state if isinstance(state, dict) else {}
 
 
 class NumpyArray(Sealed):
@@ -87,19 +106,31 @@ class NumpyArray(Sealed):
 
     def __setstate__(self, state: object) -> None:
         match state:
-            case (*_, shape, NumpyType(value=kind), fortran, bytes() | str() as data) if self.value is None:
-                shape, native = _sizes(shape), kind.newbyteorder("=")
+            case (*_, shape, Record() as kind, fortran, bytes() | str() as data) if self.value is None:
+                shape, stored = _sizes(shape), _numpy_type(kind)
             case _:
-                raise UnsafePickleError("an array of the pickle is filled twice, or with something else than numbers")
-        if math.prod(shape) * kind.itemsize != len(data):
-            raise WeightsError(f"an array of size {shape} and type {kind} has {len(data)} bytes")
-        values = np.frombuffer(memory(data, 0 if kind == native else kind.itemsize), native)
+                raise UnsafePickleError("an array of the pickle is filled twice, or not with numbers of a numpy type")
+        if math.prod(shape) * stored.itemsize != len(data):
+            raise WeightsError(f"an array of size {shape} and type {stored} has {len(data)} bytes")
+        native = stored.newbyteorder("=")
+        values = np.frombuffer(memory(data, 0 if stored == native else stored.itemsize), native)
         self.value = torch.from_numpy(values.reshape(shape, order="F" if fortran is True else "C"))
+
+
+def _numpy_type(kind: Record) -> np.dtype[Any]:
+    match kind.args, kind.state:
+        case ("f2" | "f4" | "f8" | "i1" | "i2" | "i4" | "i8" | "u1" | "b1" as code, *_), (
+            _,
+            "<" | ">" | "|" as order,
+            *_,
+        ):
+            return np.dtype(order + code)
+    raise UnsafePickleError("an array of the pickle has a numpy type that no tensor has")
 
 
 @cache
 def memory(data: str | bytes, swapped: int) -> bytearray:
-    """The numbers of an array, ``swapped`` bytes each if in the other order; once, though a million arrays share them."""
+    """An array's numbers, of ``swapped`` bytes if their order is another; once, though a million arrays share them."""
     copy = bytearray(data, "latin-1") if isinstance(data, str) else bytearray(data)
     if swapped:
         np.frombuffer(copy, f"u{swapped}").byteswap(inplace=True)
@@ -165,9 +196,10 @@ def _taken(of: Callable[..., object]) -> Call:
     return Call(take)
 
 
-STORAGES = {"Float": torch.float32, "Double": torch.float64, "Half": torch.float16, "BFloat16": torch.bfloat16}
-STORAGES |= {"Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8}
-STORAGES |= {"Bool": torch.bool}
+STORAGES = {
+    n: getattr(torch, n.lower()) for n in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Bool")
+}
+STORAGES |= {"Char": torch.int8, "Byte": torch.uint8}
 CALLS: dict[tuple[str, str], object] = {
     **{("torch._utils", f"_rebuild_tensor{v}"): Call(_strided) for v in ("", "_v2")},
     **{("torch._utils", f"_rebuild_parameter{w}"): Call(lambda data, *_: data) for w in ("", "_with_state")},
@@ -178,7 +210,6 @@ CALLS: dict[tuple[str, str], object] = {
     ("collections", "Counter"): _taken(PickledDict),
     ("collections", "defaultdict"): Call(lambda *_: PickledDict()),
     ("_codecs", "encode"): Call(_encode),
-    ("numpy", "dtype"): Call(NumpyType),
     **{(f"numpy.{core}.multiarray", "_reconstruct"): Call(NumpyArray) for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): Call(_scalar) for core in ("core", "_core")},
     **{(m, of.__name__): _taken(of) for m in BUILTINS for of in (set, frozenset, list)},
