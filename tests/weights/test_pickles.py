@@ -238,29 +238,18 @@ def test_what_would_exhaust_memory_is_refused(bomb: bytes) -> None:
         load(bomb)
 
 
-@pytest.mark.parametrize(
-    "claim",
-    [
-        b"\x80\x02Nr" + struct.pack("<I", 1 << 31) + b".",  # a memo of two billion entries
-        b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"N.",  # a frame longer than any file
-    ],
-)
-def test_a_claim_that_would_take_much_memory_takes_none(claim: bytes) -> None:
-    assert load(claim) is None
+def test_a_claim_that_would_take_much_memory_takes_none() -> None:
+    assert load(b"\x80\x02Nr" + struct.pack("<I", 1 << 31) + b".") is None  # a memo of two billion entries
+    assert load(b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"N.") is None  # a frame longer than any file
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_arrays_of_one_text_share_its_memory(order: str) -> None:
     """A small pickle may give one long text to a million arrays."""
-    array = np.arange(3).astype(f"{order}i4")
-    text = b"c_codecs\nencode\nX\x0c\x00\x00\x00" + array.tobytes() + b"X\x06\x00\x00\x00latin1\x86R"
-    made = b"cnumpy.core.multiarray\n_reconstruct\n)R"
-    kind = b"cnumpy\ndtype\nX\x02\x00\x00\x00i4\x85R(K\x03X\x01\x00\x00\x00" + order.encode() + b"tb"
-    one = made + b"(K\x01K\x03\x85h\x01\x89h\x00tb"
-    found = load(b"\x80\x02" + text + b"q\x000" + kind + b"q\x010](" + one + one + b"e.")
-    assert isinstance(found, list)
-    first, second = (array.value for array in found)
-    assert first.tolist() == second.tolist() == [0, 1, 2]
+    source = b"\x80\x02]cnumpy\ndtype\nS'i4'\n\x85R(K\x03S'" + order.encode() + b"'\ntbq\x010"
+    array = b"cnumpy.core.multiarray\n_reconstruct\n)R(K\x01K\x02\x85h\x01\x89X\x08\0\0\0\1\0\0\0\2\0\0\0tba"
+    first, second = (array.value for array in load(source + array + array + b"."))  # type: ignore[attr-defined]
+    assert first.tolist() == second.tolist() == ([1, 2] if order == "<" else [1 << 24, 2 << 24])
     assert first.data_ptr() == second.data_ptr()
 
 
