@@ -14,7 +14,7 @@ from torch import Tensor
 
 from twostream_vad.weights import archives
 from twostream_vad.weights.archives import open_archive
-from twostream_vad.weights.stored import StoredTensor, UnsafePickleError, WeightsError
+from twostream_vad.weights.stored import Sealed, UnsafePickleError, WeightsError
 
 DTYPES = (
     torch.float32,
@@ -32,7 +32,7 @@ def read(path: Path) -> dict[str, Tensor]:
     """All tensors of a file whose object is a dict of them."""
     with open_archive(path) as archive:
         assert isinstance(archive.root, dict)
-        return {name: value.read() for name, value in archive.root.items() if isinstance(value, StoredTensor)}
+        return {name: value.value for name, value in archive.root.items() if isinstance(value, Sealed)}
 
 
 def samples() -> dict[str, Tensor]:
@@ -51,7 +51,6 @@ def test_tensors_of_torch_files_come_back_equal(legacy: bool, tmp_path: Path) ->
     for name, tensor in samples().items():
         assert found[name].dtype == tensor.dtype, name
         assert torch.equal(found[name], tensor), name
-        assert found[name].is_contiguous(), name
 
 
 def test_the_file_is_not_changed_and_the_tensors_outlive_it(tmp_path: Path) -> None:
@@ -205,14 +204,14 @@ def with_view(view: object, path: Path) -> Path:
     return path
 
 
-def test_a_view_of_a_legacy_storage_is_a_part_of_it(tmp_path: Path) -> None:
-    assert read(with_view(("v", 3, 2), tmp_path / "a.pth"))["w"].tolist() == [3, 4]
+def test_a_legacy_storage_without_a_view_is_read(tmp_path: Path) -> None:
     assert read(with_view(None, tmp_path / "b.pth"))["w"].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("view", [("v", 3, 100), ("v", -3, 2), ("v", 6, -4), ("v", 1 << 80, 2), ("v", 1.5, 2), 5])
-def test_a_view_beyond_its_legacy_storage_is_refused(view: object, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="leads out"), open_archive(with_view(view, tmp_path / "a.pth")):
+@pytest.mark.parametrize("view", [("v", 3, 2), ("v", 3, 100), ("v", -3, 2), ("v", 1 << 80, 2), 5])
+def test_a_view_of_a_legacy_storage_is_refused(view: object, tmp_path: Path) -> None:
+    """Torch wrote none since 0.4."""
+    with pytest.raises(WeightsError, match="a view of storage '0'"), open_archive(with_view(view, tmp_path / "a.pth")):
         pass
 
 

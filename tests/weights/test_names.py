@@ -96,6 +96,7 @@ def assert_constants(found: dict[str, Tensor], net: type[nn.Module], **settings:
     for name, tensor in found.items():
         assert tensor.shape == expected[name], name
         assert torch.equal(tensor, constant(name, expected[name])), name
+        assert tensor.is_contiguous(), name
 
 
 def hash_state() -> dict[str, Tensor]:

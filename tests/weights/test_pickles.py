@@ -15,8 +15,8 @@ import torch
 
 from twostream_vad.weights import pickles
 from twostream_vad.weights.archives import open_archive
-from twostream_vad.weights.pickles import Record, load_pickle
-from twostream_vad.weights.stored import NumpyArray, UnsafePickleError, WeightsError
+from twostream_vad.weights.pickles import load_pickle
+from twostream_vad.weights.stored import Record, Sealed, UnsafePickleError, WeightsError
 
 RUNS = [("os", "system"), ("posix", "system"), ("nt", "system"), ("subprocess", "getoutput")]
 
@@ -202,10 +202,9 @@ def test_arrays_come_back_equal(dtype: str, protocol: int) -> None:
         np.ones((), dtype),
     ):
         found = load(pickle.dumps(array, protocol=protocol))
-        assert isinstance(found, NumpyArray)
-        tensor = found.read()
-        assert tensor.dtype == found.dtype
-        np.testing.assert_array_equal(tensor.numpy(), array)
+        assert isinstance(found, Sealed)
+        np.testing.assert_array_equal(found.value.numpy(), array)
+        assert found.value.numpy().dtype == array.dtype.newbyteorder("=")
 
 
 @pytest.mark.parametrize("core", [b"core", b"_core"])
@@ -217,8 +216,8 @@ def test_an_array_of_python_2_is_read_as_latin_1(core: bytes) -> None:
         b"\x89U" + bytes([len(raw)]) + raw + b"tb."
     )
     found = load(source)
-    assert isinstance(found, NumpyArray)
-    assert found.read().tolist() == [-1.5, 2.25]
+    assert isinstance(found, Sealed)
+    assert found.value.tolist() == [-1.5, 2.25]
 
 
 @pytest.mark.parametrize("array", [np.array([{}], object), np.array(["text"]), np.zeros(2, [("a", "f4")])])
@@ -230,14 +229,28 @@ def test_arrays_of_anything_but_numbers_are_refused(array: np.ndarray) -> None:
 @pytest.mark.parametrize(
     "bomb",
     [
-        b"\x80\x02Nr" + struct.pack("<I", 1 << 30) + b".",  # a memo of a billion entries
-        b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"N.",  # a frame longer than any file
-        b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b"x.",  # bytes likewise
+        b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b"x.",  # bytes longer than any file
+        b"\x80\x05\x96" + struct.pack("<Q", 1 << 36) + b"x.",  # a bytearray likewise
     ],
 )
 def test_what_would_exhaust_memory_is_refused(bomb: bytes) -> None:
     with pytest.raises(WeightsError):
         load(bomb)
+
+
+def test_a_claim_that_would_take_much_memory_takes_none() -> None:
+    assert load(b"\x80\x02Nr" + struct.pack("<I", 1 << 31) + b".") is None  # a memo of two billion entries
+    assert load(b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"N.") is None  # a frame longer than any file
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_arrays_of_one_text_share_its_memory(order: str) -> None:
+    """A small pickle may give one long text to a million arrays."""
+    source = b"\x80\x02]cnumpy\ndtype\nS'i4'\n\x85R(K\x03S'" + order.encode() + b"'\ntbq\x010"
+    array = b"cnumpy.core.multiarray\n_reconstruct\n)R(K\x01K\x02\x85h\x01\x89X\x08\0\0\0\1\0\0\0\2\0\0\0tba"
+    first, second = (array.value for array in load(source + array + array + b"."))  # type: ignore[attr-defined]
+    assert first.tolist() == second.tolist() == ([1, 2] if order == "<" else [1 << 24, 2 << 24])
+    assert first.data_ptr() == second.data_ptr()
 
 
 def test_a_pickle_of_endless_opcodes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

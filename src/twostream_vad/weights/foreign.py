@@ -7,26 +7,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..storage import whole_file
-from .contents import Contents, open_contents
-from .names import IGNORED, Dialect, Kind, expected
-from .stored import ReadableTensor, UnsafePickleError, WeightsError
-
-__all__ = [
-    "Foreign",
-    "Imported",
-    "Summary",
-    "TensorSummary",
-    "UnsafePickleError",
-    "WeightsError",
-    "import_weights",
-    "inspect_weights",
-    "read_foreign",
-]
+from ..storage import save_tensors
+from .archives import open_archive
+from .contents import find_tensors
+from .names import IGNORED, Dialect, Kind, expected, find_dialect
+from .stored import WeightsError
 
 LISTED = 10
 """Tensors named in an error before the rest is only counted."""
@@ -56,9 +44,6 @@ class Imported:
     form: str
     tensors: int
     parameters: int
-    ignored: list[str]
-    sha256: str
-    """Of the source file."""
     warnings: list[str]
 
 
@@ -91,11 +76,6 @@ class Summary:
         """Values in all tensors, running statistics included."""
         return sum(math.prod(tensor.shape) for tensor in self.tensors)
 
-    @property
-    def not_finite(self) -> int:
-        """NaN and infinite values."""
-        return sum(tensor.not_finite for tensor in self.tensors)
-
 
 def read_foreign(path: Path) -> Foreign:
     """The net in a file of PySlowFast, PyTorchVideo, Caffe2, the authors or ourselves, gzipped or not.
@@ -106,24 +86,27 @@ def read_foreign(path: Path) -> Foreign:
         UnsafePickleError: its pickle names something that no weight file needs.
         WeightsError: of an unknown form; or tensors missing, unknown or of another shape, which are listed.
     """
-    with open_contents(path) as contents:
-        dialect = contents.dialect
+    with open_archive(path) as archive:
+        content, named, epoch = find_tensors(archive.root)
+        dialect = find_dialect(named)
         if dialect is None:
-            raise WeightsError(f"holds no I3D, STUNet or HashNet; its tensors: {_listed(contents.tensors)}")
-        wanted = expected(dialect.kind)
-        stored, ignored, unknown = _renamed(contents, dialect, wanted)
-        # Caffe2 has no such counter, and a net that is not trained further does not look at it.
-        zeros = [n for n in wanted if n.endswith(".num_batches_tracked")] if dialect.owner == "Caffe2" else []
-        problems = _problems(wanted, stored, zeros)
-        if unknown:
-            problems.append(f"unknown: {_listed(unknown)}")
+            raise WeightsError(f"holds no I3D, STUNet or HashNet; it has: {_listed(named)}")
+        wanted, ignored = expected(dialect.kind), [name for name in named if IGNORED.fullmatch(name)]
+        found, unknown = _renamed({name: named[name] for name in named if name not in ignored}, dialect)
+        misshapen = [
+            f"{name} is {list(tensor.shape)} of {tensor.dtype} and should be {list(wanted[name][0])}"
+            for name, tensor in found.items()
+            if (tuple(tensor.shape), tensor.dtype.is_floating_point) != wanted[name]
+        ]
+        faults = {"missing": [n for n in wanted if n not in found], "of another shape": misshapen, "unknown": unknown}
+        problems = "; ".join(f"{fault}: {_listed(names)}" for fault, names in faults.items() if names)
         if problems:
             raise WeightsError(
-                f"not the tensors of the paper's {dialect.kind}: {'; '.join(problems)}. Give a file of that very net"
+                f"not the tensors of the paper's {dialect.kind}: {problems}. Give a file of that very net"
             )
-        tensors = {n: stored[n].read() if n in stored else torch.zeros((), dtype=torch.int64) for n in wanted}
-        form = f"{contents.form}, names of {dialect.owner}"
-        return Foreign(dialect.kind, form, tensors, ignored, contents.epoch)
+        tensors = {name: found[name].clone(memory_format=torch.contiguous_format) for name in wanted}
+        form = f"{archive.form}, {content}, names of {dialect.owner}"
+        return Foreign(dialect.kind, form, tensors, ignored, epoch)
 
 
 def import_weights(path: Path, out: Path) -> Imported:
@@ -135,10 +118,9 @@ def import_weights(path: Path, out: Path) -> Imported:
         WeightsError: as ``read_foreign``.
     """
     foreign = read_foreign(path)
-    cast = {str(t.dtype).removeprefix("torch.") for t in foreign.tensors.values() if t.is_floating_point()} - {
-        "float32"
-    }
-    tensors = {name: t.float() if t.is_floating_point() else t for name, t in foreign.tensors.items()}
+    floats = {name: tensor.float() for name, tensor in foreign.tensors.items() if tensor.is_floating_point()}
+    cast = {_dtype(foreign.tensors[name]) for name in floats} - {"float32"}
+    tensors = foreign.tensors | floats
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     metadata = {
@@ -151,15 +133,11 @@ def import_weights(path: Path, out: Path) -> Imported:
     }
     if foreign.epoch is not None:
         metadata["epoch"] = str(foreign.epoch)
-    warnings = [
-        f"{name} has {count} values that are NaN or infinite"
-        for name, tensor in tensors.items()
-        if (count := int((~torch.isfinite(tensor)).sum()))
-    ]
-    with whole_file(out) as temporary:
-        safetensors.torch.save_file(tensors, temporary, metadata)
+    bad = {name: int((~torch.isfinite(tensor)).sum()) for name, tensor in tensors.items()}
+    warnings = [f"{name} has {count} values that are NaN or infinite" for name, count in bad.items() if count]
+    save_tensors(out, tensors, metadata)
     parameters = sum(tensor.numel() for tensor in tensors.values())
-    return Imported(out, foreign.kind, foreign.form, len(tensors), parameters, foreign.ignored, sha256, warnings)
+    return Imported(out, foreign.kind, foreign.form, len(tensors), parameters, warnings)
 
 
 def inspect_weights(path: Path) -> Summary:
@@ -168,40 +146,26 @@ def inspect_weights(path: Path) -> Summary:
     Raises:
         UnsafePickleError, WeightsError: as ``read_foreign``, but not for what the tensors are.
     """
-    with open_contents(path) as contents:
-        tensors = [_summary(name, tensor.read()) for name, tensor in contents.tensors.items()]
-        kind = contents.dialect.kind if contents.dialect else None
-        return Summary(kind, contents.form, tensors, contents.metadata)
+    with open_archive(path) as archive:
+        content, named, _ = find_tensors(archive.root)
+        dialect = find_dialect(named)
+        tensors = [_summary(name, tensor) for name, tensor in named.items() if tensor is not None]
+        return Summary(dialect.kind if dialect else None, f"{archive.form}, {content}", tensors, archive.metadata)
 
 
-def _renamed(
-    contents: Contents, dialect: Dialect, wanted: Collection[str]
-) -> tuple[dict[str, ReadableTensor], list[str], list[str]]:
-    """Tensors under our names; names that are known and not needed; names that are neither."""
-    stored: dict[str, ReadableTensor] = {}
-    ignored, unknown = [], []
-    for name in [*contents.tensors, *contents.others]:
+def _renamed(named: dict[str, Tensor | None], dialect: Dialect) -> tuple[dict[str, Tensor], list[str]]:
+    """Tensors under our names, and names that are of no tensor of the net."""
+    found, unknown = dict[str, Tensor](), list[str]()
+    wanted = expected(dialect.kind)
+    for name, tensor in named.items():
         ours = dialect.ours(name)
-        if IGNORED.fullmatch(name):
-            ignored.append(name)
-        elif ours is None or ours not in wanted or ours in stored or name not in contents.tensors:
+        if tensor is None or ours not in wanted or ours in found:
             unknown.append(name)
         else:
-            stored[ours] = contents.tensors[name]
-    return stored, ignored, unknown
-
-
-def _problems(
-    wanted: dict[str, tuple[tuple[int, ...], bool]], stored: dict[str, ReadableTensor], zeros: list[str]
-) -> list[str]:
-    missing = [name for name in wanted if name not in stored and name not in zeros]
-    misshapen = [
-        f"{name} is {list(tensor.shape)} of {tensor.dtype} and should be {list(wanted[name][0])}"
-        for name, tensor in stored.items()
-        if (tuple(tensor.shape), tensor.dtype.is_floating_point) != wanted[name]
-    ]
-    lists = {"missing": missing, "of another shape": misshapen}
-    return [f"{fault}: {_listed(names)}" for fault, names in lists.items() if names]
+            found[ours] = tensor
+    if dialect.owner == "Caffe2":  # it has no such counter, and a net that is not trained further does not look at it
+        found |= {name: torch.zeros((), dtype=torch.int64) for name in wanted if name.endswith(".num_batches_tracked")}
+    return found, unknown
 
 
 def _listed(names: Collection[str]) -> str:
@@ -209,14 +173,14 @@ def _listed(names: Collection[str]) -> str:
     return f"{first} and {len(names) - LISTED} more" if len(names) > LISTED else first
 
 
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
 def _summary(name: str, tensor: Tensor) -> TensorSummary:
-    dtype = str(tensor.dtype).removeprefix("torch.")
     values = tensor.double().flatten()
     finite = values[torch.isfinite(values)]
-    if finite.numel():
-        statistics = (finite.mean(), finite.std(correction=0), finite.min(), finite.max())
-    else:
-        statistics = (torch.tensor(math.nan),) * 4
-    mean, std, least, most = (float(value) for value in statistics)
-    shape, not_finite = tuple(tensor.shape), values.numel() - finite.numel()
-    return TensorSummary(name, shape, dtype, mean, std, least, most, not_finite)
+    known = finite if finite.numel() else torch.tensor([math.nan])
+    mean, std, least, most = (float(value) for value in (known.mean(), known.std(correction=0), *known.aminmax()))
+    not_finite = values.numel() - finite.numel()
+    return TensorSummary(name, tuple(tensor.shape), _dtype(tensor), mean, std, least, most, not_finite)

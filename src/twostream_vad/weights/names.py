@@ -1,7 +1,8 @@
 """Which foreign tensor is which of ours: names of PySlowFast, PyTorchVideo, Caffe2 and the authors."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -56,7 +57,6 @@ CAFFE2 = {
         )
     },
 }
-OUR_I3D = {r"((stem|s[2-5]\.\d+)\..*)": r"\1"}
 STUNET = {
     **{rf"encoder\.{foreign}": f"encoder.{ours}" for foreign, ours in SLOWFAST.items()},
     # The authors number a T-conv one past the stage whose output it takes.
@@ -64,46 +64,46 @@ STUNET = {
     rf"decoder\.up(\d)\.(\d+)\.{NORM}": r"decoder.up\1.\2.\3",
     rf"decoder\.uconv(\d)\.(\d+)\.{NORM}": r"decoder.u\1.\2.\3",
 }
-OUR_STUNET = {r"((encoder|decoder|tconv[2-5])\..*)": r"\1"}
 HASHNET = {r"hash_encoder\.hash_layers\.(\d+)\.hash_layer\.0\.weight": r"layers.\1.project.weight"}
-OUR_HASHNET = {r"(layers\.\d+\.project\.weight)": r"\1"}
-
-DIALECTS: tuple[tuple[str, str, Kind, dict[str, str]], ...] = (
-    ("s1.pathway0_stem.conv.weight", "PySlowFast", "i3d", SLOWFAST),
-    ("blocks.0.conv.weight", "PyTorchVideo", "i3d", PYTORCHVIDEO),
-    ("conv1_w", "Caffe2", "i3d", CAFFE2),
-    ("stem.conv.weight", "ours", "i3d", OUR_I3D),
-    ("encoder.s1.pathway0_stem.conv.weight", "the authors", "stunet", STUNET),
-    ("encoder.stem.conv.weight", "ours", "stunet", OUR_STUNET),
-    ("hash_encoder.hash_layers.0.hash_layer.0.weight", "the authors", "hashnet", HASHNET),
-    ("layers.0.project.weight", "ours", "hashnet", OUR_HASHNET),
-)
-"""A tensor that tells the dialect, whose names they are, the net, and pattern → our name."""
 
 
+@dataclass(frozen=True)
 class Dialect:
     """How one program names the tensors of one net."""
 
-    def __init__(self, owner: str, kind: Kind, patterns: dict[str, str]) -> None:
-        self.owner, self.kind = owner, kind
-        self._patterns = [(re.compile(foreign), ours) for foreign, ours in patterns.items()]
+    first: str
+    """A tensor that only this dialect names so."""
+    owner: str
+    kind: Kind
+    patterns: Mapping[str, str]
+    """Foreign name → our name."""
 
     def ours(self, name: str) -> str | None:
         """Our name of a tensor; None where the dialect has no such tensor."""
-        for foreign, ours in self._patterns:
-            if match := foreign.fullmatch(name):
-                return match.expand(ours)
-        return None
+        matches = ((re.fullmatch(foreign, name), ours) for foreign, ours in self.patterns.items())
+        return next((match.expand(ours) for match, ours in matches if match), None)
+
+
+DIALECTS = (
+    Dialect("s1.pathway0_stem.conv.weight", "PySlowFast", "i3d", SLOWFAST),
+    Dialect("blocks.0.conv.weight", "PyTorchVideo", "i3d", PYTORCHVIDEO),
+    Dialect("conv1_w", "Caffe2", "i3d", CAFFE2),
+    Dialect("stem.conv.weight", "ours", "i3d", {r"(stem|s[2-5]\.\d+)\..*": r"\g<0>"}),
+    Dialect("encoder.s1.pathway0_stem.conv.weight", "the authors", "stunet", STUNET),
+    Dialect("encoder.stem.conv.weight", "ours", "stunet", {r"(encoder|decoder|tconv[2-5])\..*": r"\g<0>"}),
+    Dialect("hash_encoder.hash_layers.0.hash_layer.0.weight", "the authors", "hashnet", HASHNET),
+    Dialect("layers.0.project.weight", "ours", "hashnet", {r"layers\.\d+\.project\.weight": r"\g<0>"}),
+)
 
 
 def find_dialect(names: Collection[str]) -> Dialect | None:
     """The dialect that the names are in: told by the first convolution, or failing that by most names."""
-    for first, owner, kind, patterns in DIALECTS:
-        if first in names:
-            return Dialect(owner, kind, patterns)
-    dialects = [Dialect(owner, kind, patterns) for _, owner, kind, patterns in DIALECTS]
-    known = [sum(dialect.ours(name) is not None for name in names) for dialect in dialects]
-    return dialects[known.index(max(known))] if max(known) else None
+
+    def known(dialect: Dialect) -> tuple[bool, int]:
+        return dialect.first in names, sum(dialect.ours(name) is not None for name in names)
+
+    best = max(DIALECTS, key=known)
+    return best if known(best)[1] else None
 
 
 @cache

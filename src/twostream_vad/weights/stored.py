@@ -1,9 +1,10 @@
-"""Tensors as they lie in a file: checked when it is opened, copied when asked for."""
+"""What a pickle of weights may call: functions of ours that rebuild its tensors, within bounds, and its containers."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeAlias
+from functools import cache
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,18 +15,9 @@ from ..errors import TsvadError
 MAX_ELEMENTS = 1 << 26
 """Of one tensor; STUNet's largest has a quarter. An expanded tensor can claim any size from one value."""
 MAX_DIMENSIONS = 8
-STORAGE_TYPES = {
-    "FloatStorage": torch.float32,
-    "DoubleStorage": torch.float64,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
+MAX_ARGUMENTS = 16
+"""Kept of a call, for a small pickle could copy one long tuple a million times."""
+BUILTINS = ("builtins", "__builtin__")
 
 
 class WeightsError(TsvadError):
@@ -49,128 +41,120 @@ def broken(what: str) -> Iterator[None]:
 
 
 class Sealed:
-    """One value, held by an object of ours while a pickle is read; the pickle can neither change nor call it."""
+    """A dtype, a storage's values or a tensor: the pickle that is read can neither change nor call it."""
 
     __slots__ = ("value",)
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
-    def __setstate__(self, _state: object) -> NoReturn:
+    def __setstate__(self, _state: object) -> None:
         raise UnsafePickleError(f"the pickle sets the state of a {type(self).__name__}")
 
 
-class StorageType(Sealed):
-    """What ``torch.FloatStorage`` and its like say: the type of the elements."""
+class Call(Sealed):
+    """A function of ours that pickles call by another name."""
 
     __slots__ = ()
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """As torch asks for it."""
-        found: torch.dtype = self.value
-        return found
+    def __call__(self, *args: object) -> object:
+        return self.value(*args)
 
 
-class Storage(Sealed):
-    """All values of a storage, a tensor of one dimension."""
+class Record:
+    """A pickled object as it lies in the file: what its class would be given, and nothing of the class."""
 
-    __slots__ = ()
+    __slots__ = ("args", "items", "state")
+    origin: ClassVar[str] = ""
+    """The dotted name in the pickle."""
+    called: ClassVar[bool] = True
+    """False for a function, or a type that only ever stands as an argument: it may be named but not called."""
 
+    args: tuple[object, ...]
+    state: object
+    items: dict[object, object]
 
-class StoredTensor(Sealed):
-    """A tensor, which may share its values with others of the file.
-
-    Raises:
-        UnsafePickleError: more elements than any tensor of our nets could have.
-        WeightsError: of a type that weights do not have.
-    """
-
-    __slots__ = ("dtype", "shape")
-
-    def __init__(self, values: Tensor) -> None:
-        super().__init__(values)
-        self.shape, self.dtype = sizes(tuple(values.shape)), values.dtype
-        if self.dtype not in STORAGE_TYPES.values():
-            raise WeightsError(f"a tensor is of type {self.dtype}")
-
-    def read(self) -> Tensor:
-        """A contiguous tensor of its own memory."""
-        copy: Tensor = self.value.clone(memory_format=torch.contiguous_format)
-        return copy
-
-
-class NumpyType(Sealed):
-    """A numeric dtype of numpy; one with objects, text or fields is refused."""
-
-    __slots__ = ()
-
-    def __init__(self, code: object) -> None:
-        if code not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"):
-            raise UnsafePickleError(f"an array of numpy type {str(code)[:40]!r} is no tensor")
-        super().__init__(np.dtype(str(code)))
-
-    def __setstate__(self, state: object) -> None:  # type: ignore[override]
-        match state:
-            case (_, "<" | ">" | "|" | "=" as order, *_):
-                self.value = self.value.newbyteorder(order)
-            case _:
-                raise WeightsError(f"a numpy type has the state {str(state)[:100]}")
-
-
-class NumpyArray:
-    """A pickled array; its state comes after it is made, once."""
-
-    __slots__ = ("_data", "_fortran", "_type", "shape")
+    def __new__(cls, *args: object, **_kwargs: object) -> "Record":
+        if not cls.called:
+            raise UnsafePickleError(f"the pickle calls {cls.origin!r}, which no weight file needs")
+        record = object.__new__(cls)
+        record.args, record.state, record.items = args[:MAX_ARGUMENTS], None, {}
+        return record
 
     def __setstate__(self, state: object) -> None:
-        if hasattr(self, "shape"):
-            raise UnsafePickleError("the pickle sets the state of an array twice")
-        if not isinstance(state, tuple) or len(state) not in (4, 5):
-            raise WeightsError("an array of the pickle has a state of unknown form")
-        shape, kind, fortran, data = state[-4:]
-        if not isinstance(kind, NumpyType) or not isinstance(data, bytes | str):
-            raise UnsafePickleError("an array of the pickle holds something else than numbers")
-        shape = sizes(shape)
-        if math.prod(shape) * kind.value.itemsize != len(data):
-            raise WeightsError(f"an array of size {shape} and type {kind.value} has {len(data)} bytes")
-        self.shape, self._type, self._fortran, self._data = shape, kind.value, fortran is True, data
+        self.state = state
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the elements."""
-        return torch.from_numpy(np.empty(0, self._type.newbyteorder("="))).dtype
+    def __setitem__(self, key: object, value: object) -> None:
+        self.items[key] = value
 
-    def read(self) -> Tensor:
-        """A contiguous tensor of its own memory."""
-        # Encoded here and not before, for a pickle may give one long text to a million arrays.
-        data = self._data.encode("latin-1") if isinstance(self._data, str) else self._data
-        values = np.frombuffer(data, self._type).reshape(self.shape, order="F" if self._fortran else "C")
-        return torch.from_numpy(values.astype(self._type.newbyteorder("="), order="C"))
+    def append(self, value: object) -> None:
+        """What a list subclass is filled by; no network keeps its tensors in one."""
+
+    def fields(self) -> dict[object, object]:
+        """The object's attributes as pickled; empty where its state is of another form."""
+        state = self.state[0] if isinstance(self.state, tuple) and self.state else self.state
+        return state if isinstance(state, dict) else {}
 
 
-ReadableTensor: TypeAlias = StoredTensor | NumpyArray
-"""A tensor of a file, of whichever form: ``shape``, ``dtype`` and ``read()``."""
+class NumpyArray(Sealed):
+    """A tensor that is made empty, and filled once by its state."""
+
+    __slots__ = ()
+
+    def __init__(self, *_: object) -> None:
+        super().__init__(None)
+
+    def __setstate__(self, state: object) -> None:
+        match state:
+            case (*_, shape, Record() as kind, fortran, bytes() | str() as data) if self.value is None:
+                shape, stored = _sizes(shape), _numpy_type(kind)
+            case _:
+                raise UnsafePickleError("an array of the pickle is filled twice, or not with numbers of a numpy type")
+        if math.prod(shape) * stored.itemsize != len(data):
+            raise WeightsError(f"an array of size {shape} and type {stored} has {len(data)} bytes")
+        native = stored.newbyteorder("=")
+        values = np.frombuffer(memory(data, 0 if stored == native else stored.itemsize), native)
+        self.value = torch.from_numpy(values.reshape(shape, order="F" if fortran is True else "C"))
 
 
-def strided(storage: object, offset: object, shape: object, strides: object) -> StoredTensor:
-    """A strided view of a storage.
+def _numpy_type(kind: Record) -> np.dtype[Any]:
+    match kind.args, kind.state:
+        case ("f2" | "f4" | "f8" | "i1" | "i2" | "i4" | "i8" | "u1" | "b1" as code, *_), (
+            _,
+            "<" | ">" | "|" as order,
+            *_,
+        ):
+            return np.dtype(order + code)
+    raise UnsafePickleError("an array of the pickle has a numpy type that no tensor has")
 
-    Raises:
-        WeightsError: sizes, strides or offset that are no counts, or lead out of the storage.
-        UnsafePickleError: more elements than any tensor of our nets could have.
-    """
-    if not isinstance(storage, Storage):
+
+@cache
+def memory(data: str | bytes, swapped: int) -> bytearray:
+    """An array's numbers, of ``swapped`` bytes if their order is another; once, though a million arrays share them."""
+    copy = bytearray(data, "latin-1") if isinstance(data, str) else bytearray(data)
+    if swapped:
+        np.frombuffer(copy, f"u{swapped}").byteswap(inplace=True)
+    return copy
+
+
+def _scalar(kind: object, data: object = b"") -> Sealed:
+    array = NumpyArray()
+    array.__setstate__(((), kind, False, data))
+    return array
+
+
+def _strided(storage: object, offset: object, shape: object, strides: object, *_: object) -> Sealed:
+    values = storage.value if isinstance(storage, Sealed) else None
+    if not isinstance(values, Tensor):
         raise WeightsError("a tensor of the pickle has no storage")
     try:
         # Unlike Tensor.set_, which makes the storage longer, this refuses what leads out of it.
-        return StoredTensor(storage.value.as_strided(sizes(shape), _counts(strides), *_counts((offset,))))
+        return Sealed(values.as_strided(_sizes(shape), _counts(strides), *_counts((offset,))))
     except RuntimeError as error:
         raise WeightsError(f"a tensor leads out of its storage: {str(error).splitlines()[0]}") from error
 
 
-def sizes(values: object) -> tuple[int, ...]:
-    """A shape of a file as plain ints. Raises as ``strided``."""
+def _sizes(values: object) -> tuple[int, ...]:
     shape = _counts(values)
     if len(shape) > MAX_DIMENSIONS or math.prod(shape) > MAX_ELEMENTS:
         raise UnsafePickleError(f"a tensor of size {str(shape)[:100]} is larger than any of our nets")
@@ -179,5 +163,58 @@ def sizes(values: object) -> tuple[int, ...]:
 
 def _counts(values: object) -> tuple[int, ...]:
     if not isinstance(values, tuple | list) or not all(type(value) is int and 0 <= value < 1 << 63 for value in values):
-        raise WeightsError(f"a tensor has the size, strides or offset {str(values)[:100]}")
+        raise WeightsError("a tensor of the pickle has a size, strides or an offset that are no counts")
     return tuple(values)
+
+
+class PickledDict(dict[object, object]):
+    """An OrderedDict or the like. Its attributes (a state dict's ``_metadata``) are dropped."""
+
+    def __setstate__(self, _state: object) -> None:
+        pass
+
+
+def _encode(text: object, encoding: object = "latin1") -> str:
+    """How Python 3 writes bytes in protocol 2; they stay text, as those of Python 2 are."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise WeightsError("the pickle encodes something else than text as latin1")
+    return text
+
+
+def _taken(of: Callable[..., object]) -> Call:
+    """``of`` a list or dict, which is emptied: a small pickle cannot copy one long list a million times."""
+
+    def take(items: object = ()) -> object:
+        if items == ():
+            return of()
+        if not isinstance(items, list | dict):
+            raise WeightsError(f"the pickle makes a collection of {type(items).__name__}")
+        taken = of(items)
+        items.clear()
+        return taken
+
+    return Call(take)
+
+
+STORAGES = {
+    n: getattr(torch, n.lower()) for n in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Bool")
+}
+STORAGES |= {"Char": torch.int8, "Byte": torch.uint8}
+CALLS: dict[tuple[str, str], object] = {
+    **{("torch._utils", f"_rebuild_tensor{v}"): Call(_strided) for v in ("", "_v2")},
+    **{("torch._utils", f"_rebuild_parameter{w}"): Call(lambda data, *_: data) for w in ("", "_with_state")},
+    **{(m, f"{name}Storage"): Sealed(dtype) for name, dtype in STORAGES.items() for m in ("torch", "torch.cuda")},
+    ("torch.storage", "UntypedStorage"): Sealed(torch.uint8),
+    ("torch", "Size"): Call(_sizes),
+    ("collections", "OrderedDict"): _taken(PickledDict),
+    ("collections", "Counter"): _taken(PickledDict),
+    ("collections", "defaultdict"): Call(lambda *_: PickledDict()),
+    ("_codecs", "encode"): Call(_encode),
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): Call(NumpyArray) for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): Call(_scalar) for core in ("core", "_core")},
+    **{(m, of.__name__): _taken(of) for m in BUILTINS for of in (set, frozenset, list)},
+    **{(m, "tuple"): _taken(list) for m in BUILTINS},  # not a tuple, which could be a key
+    **{(m, "dict"): _taken(PickledDict) for m in BUILTINS},
+    **{(m, "bytes"): Call(lambda: b"") for m in BUILTINS},
+}
+"""Global of a pickle → what stands for it."""
