@@ -10,6 +10,7 @@ from cyclopts import App
 
 from twostream_vad.cli.doctor import register
 from twostream_vad.datasets.errors import DatasetError
+from twostream_vad.detector.bundle import DESCRIPTION, Bundle, write_bundle
 from twostream_vad.doctor.findings import Finding
 
 
@@ -96,9 +97,12 @@ def test_a_folder_that_is_no_dataset_is_the_callers_mistake(tmp_path: Path) -> N
 
 @pytest.fixture
 def alarmed(copied: Path) -> Path:
-    """The fitted run with an alarm threshold that every frame reaches."""
-    scale = copied / "calibration/scale.json"
-    scale.write_text(json.dumps(json.loads(scale.read_text()) | {"threshold": -1e9}))
+    """The fitted run with a detector whose alarm threshold every frame reaches."""
+    bundle = Bundle(copied)
+    described = bundle.description
+    low = described.calibration.model_copy(update={"threshold": -1e9})
+    files = {name: bundle.path(name) for name in bundle.hashes if name != DESCRIPTION}
+    write_bundle(copied / "detector", described.model_copy(update={"calibration": low}), files)
     return copied
 
 
