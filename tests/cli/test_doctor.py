@@ -6,9 +6,8 @@ from subprocess import CompletedProcess
 import cv2
 import numpy as np
 import pytest
-from cyclopts import App
 
-from twostream_vad.cli.doctor import register
+from twostream_vad.cli.app import app
 from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.detector.bundle import DESCRIPTION, Bundle, write_bundle
 from twostream_vad.doctor.findings import Finding
@@ -26,8 +25,6 @@ def data(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> int:
-    app = App()
-    register(app)
     try:
         app(
             ["doctor", *map(str, arguments)],
@@ -106,11 +103,12 @@ def alarmed(copied: Path) -> Path:
     return copied
 
 
+@pytest.mark.parametrize("place", ["", "detector"])
 def test_training_segments_that_raise_the_alarm_of_a_run_are_findings(
-    data: Path, alarmed: Path, capsys: pytest.CaptureFixture[str]
+    place: str, data: Path, alarmed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (data / "training/frames/1/Thumbs.db").touch()
-    assert run(data, "--run", alarmed) == 1
+    assert run(data, "--run", alarmed / place) == 1
     said = capsys.readouterr()
     video, stray, segment = said.out.splitlines()
     assert (video, stray.split(":")[0]) == ("training/1", "  warning stray-file")
@@ -140,8 +138,8 @@ def test_a_run_that_is_not_fitted_to_the_end_is_refused_before_anything_is_read(
     assert f"{copied} is not fitted to the end" in refused("doctor", data, "--run", copied)
 
 
-def test_a_folder_that_is_no_run_is_refused(data: Path, refused: Callable[..., str]) -> None:
-    assert f"{data} is no run" in refused("doctor", data, "--run", data)
+def test_a_folder_that_is_no_detector_is_refused(data: Path, refused: Callable[..., str]) -> None:
+    assert f"{data} is no detector" in refused("doctor", data, "--run", data)
 
 
 def test_help_names_the_run(tsvad: Callable[..., CompletedProcess[str]]) -> None:

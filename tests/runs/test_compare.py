@@ -195,11 +195,7 @@ def test_seeds_of_one_recipe_are_a_group(evaluated: Evaluated) -> None:
     runs = [evaluated("a", 1.0, overrides=["seed=1"]), evaluated("other", overrides=["recovery.lr=0.5"])]
     runs += [evaluated("b", 0.5, overrides=["seed=2"])]
     found = compare(runs)
-    (group,) = found.seeds
-    micro = [area(noisy(noise, 1, FRAMES), list(FRAMES)) for noise in (1.0, 0.5)]
-    spread = group.rows["paper"]["fused"]["micro_auc"]
-    assert group.runs == (str(runs[0].folder), str(runs[2].folder))
-    assert (spread.mean, spread.deviation) == pytest.approx((np.mean(micro), np.std(micro, ddof=1)))
+    assert found.seeds == ((str(runs[0].folder), str(runs[2].folder)),)
 
 
 @pytest.mark.parametrize("second", [{"overrides": ["seed=1"]}, {"overrides": ["seed=2"], "data": "other"}])
