@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import TsvadError
@@ -108,7 +109,7 @@ def is_dry(options: Options, run: "Run", *stages: str) -> bool:
         found = run.source()
         videos = f"{len(found.training)} training and {len(found.testing)} test videos"
         where = f"with recipe {run.recipe.name} on {run.data} into {run.folder}"
-        console().print(f"{found.layout}: {videos}; would start {where}", soft_wrap=True)
+        say(f"{found.layout}: {videos}; would start {where}")
     return options.dry_run
 
 
@@ -138,7 +139,7 @@ def wait_for(pids: Sequence[int], every: float = 1.0) -> None:
         if not 0 < pid < 2**31:
             raise TsvadError(f"--wait-for {pid} is no process; give the PIDs that `ps` or `jobs -l` print")
     if waiting := [str(pid) for pid in pids if _alive(pid)]:
-        console().print(f"waiting for {', '.join(waiting)} to end")
+        say(f"waiting for {', '.join(waiting)} to end")
     while any(map(_alive, pids)):
         time.sleep(every)
 
@@ -153,9 +154,9 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def console() -> Console:
-    """Standard error, for everything that is no result."""
-    return Console(stderr=True, highlight=False)
+def say(line: str) -> None:
+    """A line on standard error, as everything that is no result."""
+    print(line, file=sys.stderr)
 
 
 class Bar:
@@ -165,14 +166,14 @@ class Bar:
     """
 
     def __init__(self, title: str) -> None:
-        self.title, self._console = title, console()
+        self.title, self._console = title, Console(stderr=True)
         self._began = self._spoke = time.monotonic()
         self._first, self._total = 0, -1
         columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self._bar = Progress(
             *columns, "{task.fields[note]}", console=self._console, disable=not self._console.is_terminal
         )
-        self._task = self._bar.add_task(title, total=None, note="")
+        self._task = self._bar.add_task(escape(title), total=None, note="")
 
     def __enter__(self) -> "Bar":
         self._bar.start()
@@ -189,13 +190,12 @@ class Bar:
             self._total = total
         seconds = now - self._began
         speed = (done - self._first) / max(seconds, 1e-9)
-        self._bar.update(self._task, completed=done, total=total or None, note=f"{speed:.1f}/s  {note}")
+        self._bar.update(self._task, completed=done, total=total or None, note=escape(f"{speed:.1f}/s  {note}"))
         if not self._console.is_terminal and (done == total > 0 or now - self._spoke > PLAIN_SECONDS):
             self._spoke = now
             of = f"/{total}" if total else ""
             left = f", {clock((total - done) / speed)} left" if speed > 0 and done < total else ""
-            line = f"{self.title}: {done}{of}, {speed:.1f}/s, {clock(seconds)}{left}  {note}".rstrip()
-            self._console.print(line, soft_wrap=True)
+            say(f"{self.title}: {done}{of}, {speed:.1f}/s, {clock(seconds)}{left}  {note}".rstrip())
 
 
 def clock(seconds: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from .common import PLAIN, Bar, Flag, Labels, Options, at_work, console, is_dry
+from .common import PLAIN, Bar, Flag, Labels, Options, at_work, is_dry, say
 from .process import set_up_process
 from .tables import print_aucs, print_table
 
@@ -47,9 +47,9 @@ def compare(
         rows = [(key, *map(_plain, values)) for key, values in found.recipe.items()]
         print_table("settings that differ", ("setting", *found.runs), rows)
     if found.unpaired:
-        console().print(f"no differences: {found.unpaired}", soft_wrap=True, markup=False)
+        say(f"no differences: {found.unpaired}")
     if len(set(found.data)) > 1:
-        console().print("the runs are of different data; training or test videos differ", soft_wrap=True)
+        say("the runs are of different data; training or test videos differ")
     if to_json is not None:
         write_text(to_json, found.model_dump_json(indent=1) + "\n")
         print(to_json)

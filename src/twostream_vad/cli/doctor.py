@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ..doctor.findings import Finding, counted
-from .common import Bar, Data, Flag, Labels, console, packed
+from .common import Bar, Data, Flag, Labels, packed, say
 from .process import set_up_process
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def doctor(
             print("notes")
             _print(report.notes)
         found, videos = counted(len(report.findings), "finding"), counted(report.affected, "video")
-        read = f"{report.frames} frames read in {report.seconds:.1f} s"
-        console().print(f"{found} in {videos}; {read}", soft_wrap=True)
+        say(f"{found} in {videos}; {report.frames} frames read in {report.seconds:.1f} s")
     if report.frames == 0:
         sys.exit(2)
     if report.findings:

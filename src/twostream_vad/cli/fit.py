@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from ..storage import typed
-from .common import PLAIN, Bar, Data, Labels, Options, RecipeName, at_work, clock, console, is_dry, wanted_recipe
+from .common import PLAIN, Bar, Data, Labels, Options, RecipeName, at_work, clock, is_dry, say, wanted_recipe
 from .process import set_up_process
 
 
@@ -28,12 +28,9 @@ def fit(
     with at_work(folder, "fit", options):
         set_up_process(wanted.threads)
         fit_run(run, redo=options.redo, bar=Bar)
-    for line in (
-        f"fitted in {clock(time.monotonic() - began)}: {folder}",
-        f"the detector, which needs nothing else: {folder}/detector",
-        f"next: tsvad evaluate {typed(folder)}   or   tsvad score {typed(folder)} VIDEO",
-    ):
-        console().print(line, soft_wrap=True)
+    say(f"fitted in {clock(time.monotonic() - began)}: {folder}")
+    say(f"the detector, which needs nothing else: {folder}/detector")
+    say(f"next: tsvad evaluate {typed(folder)}   or   tsvad score {typed(folder)} VIDEO")
 
 
 def prepare(

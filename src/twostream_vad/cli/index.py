@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ..errors import TsvadError
 from ..retrieval.exemplars import Exemplars
 from ..retrieval.tables import HashTables
-from .common import Bar, DetectorFolder, console, packed
+from .common import Bar, DetectorFolder, packed, say
 from .process import set_up_process
 from .tables import print_table
 
@@ -58,7 +58,7 @@ def add(detector: DetectorFolder, videos: Path, /, *others: Path, out: Path) -> 
         tables.add(found.codes)
         exemplars = exemplars.merge(found.exemplars(tables))
     _write(bundle, tables, exemplars, out)
-    console().print(f"{tables.codes - before} codes of normal video added to {before}", soft_wrap=True)
+    say(f"{tables.codes - before} codes of normal video added to {before}")
 
 
 def merge(detector: DetectorFolder, other: Path, /, *others: Path, out: Path) -> None:

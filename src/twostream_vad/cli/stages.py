@@ -6,7 +6,7 @@ from pathlib import Path
 from cyclopts import App
 
 from ..runs.pipeline import STAGES, Stage
-from .common import PLAIN, Bar, Options, RunFolder, at_work, console
+from .common import PLAIN, Bar, Options, RunFolder, at_work, say
 from .fit import prepare
 from .process import set_up_process
 from .tables import print_selection, print_weights
@@ -78,7 +78,7 @@ def _stage(folder: Path, name: str, options: Options) -> None:
     command, run = STAGES[name].command, Run.open(folder)
     if options.dry_run:
         run.check(name, options.set, redo=options.redo)
-        console().print(f"{command}: all it needs is there; nothing written")
+        say(f"{command}: all it needs is there; nothing written")
         return
     from ..runs.fit import run_stage
 
@@ -86,7 +86,7 @@ def _stage(folder: Path, name: str, options: Options) -> None:
         run = Run.open(folder, options.set)  # again: who was waited for may have changed it
         set_up_process(run.recipe.threads)
         run_stage(run, name, redo=options.redo, progress=bar)
-    console().print(f"{command}: done, in {folder}")
+    say(f"{command}: done, in {folder}")
     if name == "select-window":
         from ..recovery.selection import load_selection
 

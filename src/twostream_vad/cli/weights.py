@@ -6,7 +6,7 @@ from ..errors import TsvadError
 from ..storage import typed
 from ..weights.download import SOURCES
 from ..weights.download import download as fetch
-from .common import Bar, console
+from .common import Bar, say
 from .tables import print_table
 
 
@@ -23,7 +23,7 @@ def import_(file: Path, *, out: Path) -> None:
     holds = f"{found.tensors} tensors, {found.parameters / 1e6:.1f} M parameters"
     print(f"{found.path}: {found.kind} from {found.form}, {holds}")
     for warning in found.warnings:
-        console().print(f"warning: {warning}")
+        say(f"warning: {warning}")
 
 
 def inspect(file: Path, *, tensors: bool = False) -> None:
