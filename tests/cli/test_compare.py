@@ -14,7 +14,7 @@ from twostream_vad.recipes import load_recipe
 from twostream_vad.runs import compare as comparison
 from twostream_vad.runs import reproduce as reproduction
 from twostream_vad.runs.compare import Comparison, Gain
-from twostream_vad.runs.record import Metrics
+from twostream_vad.runs.record import Hashes, Metrics, Record, Rows
 from twostream_vad.runs.reproduce import Difference as Found
 from twostream_vad.runs.run import Run
 
@@ -31,6 +31,13 @@ def runs(tmp_path: Path) -> list[Path]:
     return folders
 
 
+def record(chosen: str, paper: dict[str, Metrics], causal: Metrics) -> Record:
+    protocols = {"paper": Rows(rows=paper), "causal": Rows(rows={"fused": causal})}
+    return Record(
+        format=2, protocols=protocols, chosen=chosen, recipe={"seed": 1}, seed=1, data=Path(), hashes=Hashes(data="x")
+    )
+
+
 @pytest.fixture
 def compared(monkeypatch: pytest.MonkeyPatch) -> Comparison:
     """What every comparison finds from here on."""
@@ -38,16 +45,14 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Comparison:
     second = Metrics(micro_auc=0.92, macro_auc=0.8)
     found = Comparison(
         runs=("a", "b"),
-        chosen=("MLE 64", "MLE 32"),
-        protocols={
-            "paper": {"MLE 64": (first, None), "MLE 32": (first, second), "fused": (first, second)},
-            "causal": {"fused": (first, second)},
-        },
+        records=(
+            record("MLE 64", {"MLE 64": first, "MLE 32": first, "fused": first}, first),
+            record("MLE 32", {"MLE 32": second, "fused": second}, second),
+        ),
         differences={"paper": (None, Gain(micro_auc=0.02, interval=(-0.0111, 0.0345)))},
         unpaired="",
         seeds=(("a", "b"),),
         recipe={"seed": (1, 2), "recovery.windows": ([64, 32], [32]), "recovery.pretrained": (None, "x[b].st")},
-        data=("x", "x"),
     )
     monkeypatch.setattr(comparison, "compare", Mock(return_value=found))
     return found

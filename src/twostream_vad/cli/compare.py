@@ -41,14 +41,14 @@ def compare(
     from ..storage import write_text
 
     found = compare_runs([Run.open(folder) for folder in (run, other, *others)], labels)
-    for protocol in found.protocols:
+    for protocol in dict.fromkeys(protocol for record in found.records for protocol in record.protocols):
         _print_protocol(found, protocol)
     if found.recipe:
         rows = [(key, *map(_plain, values)) for key, values in found.recipe.items()]
         print_table("settings that differ", ("setting", *found.runs), rows)
     if found.unpaired:
         say(f"no differences: {found.unpaired}")
-    if len(set(found.data)) > 1:
+    if len({record.hashes.data for record in found.records}) > 1:
         say("the runs are of different data; training or test videos differ")
     if to_json is not None:
         write_text(to_json, found.model_dump_json(indent=1) + "\n")
@@ -102,19 +102,17 @@ def reproduce(
 
 def _print_protocol(found: "Comparison", protocol: str) -> None:
     """The AUCs of every row, a pair of columns a run; all metrics of the fused row, a line a run."""
-    rows, called = found.protocols[protocol], "paper's protocol" if protocol == "paper" else f"{protocol} protocol"
-    runs = []
-    for place, (name, chosen) in enumerate(zip(found.runs, found.chosen, strict=True)):
-        entries = ((row, each[place]) for row, each in rows.items())
-        runs.append((name, chosen, {row: (m.micro_auc, m.macro_auc) for row, m in entries if m is not None}))
+    called = "paper's protocol" if protocol == "paper" else f"{protocol} protocol"
+    runs, lines, gains = [], [], found.differences.get(protocol, (None,) * len(found.runs))
+    for name, record, gain in zip(found.runs, found.records, gains, strict=True):
+        rows = record.rows(protocol)
+        runs.append((name, record.chosen, {row: (each.micro_auc, each.macro_auc) for row, each in rows.items()}))
+        fused = rows.get("fused")
+        rest = (_percent(fused, key) for key in ("macro_auc", "average_precision", "equal_error_rate"))
+        against = (_percent(gain, "micro_auc", "+"), _interval(gain, "+"))
+        lines.append((name, _percent(fused, "micro_auc"), _interval(fused), *against, *rest))
     groups = [(f"{len(group)} seeds", [found.runs.index(name) for name in group]) for group in found.seeds]
     print_aucs(called, runs, groups)
-    lines = []
-    for place, (name, metrics) in enumerate(zip(found.runs, rows.get("fused", ()), strict=False)):
-        gain = found.differences[protocol][place] if protocol in found.differences else None
-        rest = (_percent(metrics, key) for key in ("macro_auc", "average_precision", "equal_error_rate"))
-        first = (_percent(metrics, "micro_auc"), _interval(metrics))
-        lines.append((name, *first, _percent(gain, "micro_auc", "+"), _interval(gain, "+"), *rest))
     heads = ("run", "micro-AUC", "95 %", "against the first", "95 %", "macro-AUC", "AP", "EER")
     print_table(f"fused, %, {called}; intervals by a bootstrap over videos, of differences paired", heads, lines)
 

@@ -14,16 +14,13 @@ from ..evaluation.bootstrap import Statistic, bootstrap, micro_auc_of
 from ..scores.files import read_scores
 from ..storage import typed
 from .evaluate import labels_of
-from .record import Metrics, Part, Record, flat, read_record
+from .record import Part, Record, flat, read_record
 from .run import Run, RunError
 
 FUSED = {"paper": "results/fused.npz", "causal": "results/causal.npz"}
 """Frame scores of the fused row, by protocol."""
 SAME = 1e-9
 """Two micro-AUCs of one set of scores differ by rounding only."""
-
-Rows = dict[str, dict[str, tuple[Metrics | None, ...]]]
-"""Protocol → row → each run's metrics; None where a run has no such row."""
 
 
 class Gain(Part):
@@ -38,8 +35,7 @@ class Comparison(Part):
     """Runs side by side; a tuple with one entry a run follows the order of ``runs``."""
 
     runs: tuple[str, ...]
-    chosen: tuple[str, ...]
-    protocols: Rows
+    records: tuple[Record, ...]
     differences: dict[str, tuple[Gain | None, ...]]
     """Protocol → each run's fused row against the first run's; None for the first itself."""
     unpaired: str
@@ -48,8 +44,6 @@ class Comparison(Part):
     """Groups of runs that are seeds of one recipe on the same data."""
     recipe: dict[str, tuple[Any, ...]]
     """Dotted key → each run's value, of the settings that are not the same in all runs."""
-    data: tuple[str, ...]
-    """Hash of each run's data."""
 
 
 def compare(runs: Sequence[Run], labels: Path | None = None) -> Comparison:
@@ -67,13 +61,11 @@ def compare(runs: Sequence[Run], labels: Path | None = None) -> Comparison:
     names = tuple(str(run.folder) for run in runs)
     return Comparison(
         runs=names,
-        chosen=tuple(record.chosen for record in records),
-        protocols=_rows(records),
+        records=tuple(records),
         differences={} if truth is None else _differences(runs, records, truth),
         unpaired=unpaired,
         seeds=_seeds(records, names),
         recipe=unlike([record.recipe for record in records]),
-        data=tuple(record.hashes.data for record in records),
     )
 
 
@@ -83,15 +75,6 @@ def unlike(recipes: Sequence[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
     keys = dict.fromkeys(key for values in flattened for key in values)
     found = {key: tuple(values.get(key) for values in flattened) for key in keys}
     return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
-
-
-def _rows(records: Sequence[Record]) -> Rows:
-    found: Rows = {}
-    for protocol in dict.fromkeys(protocol for record in records for protocol in record.protocols):
-        columns = [record.rows(protocol) for record in records]
-        names = dict.fromkeys(name for column in columns for name in column)
-        found[protocol] = {name: tuple(column.get(name) for column in columns) for name in names}
-    return found
 
 
 def _seeds(records: Sequence[Record], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
