@@ -128,3 +128,10 @@ def test_the_recipe_is_the_one_named_or_the_runs_or_the_default(fitted: Path, tm
         "seed": 5,
     }
     assert wanted_recipe(None, tmp_path / "new", []) == wanted_recipe(None, None, []) == load_recipe("camera")
+
+
+def test_brackets_in_names_are_no_markup(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
+    with Bar("add [b]") as bar:
+        bar(1, 1, "[/red]")
+    assert "[/red]" in capsys.readouterr().err

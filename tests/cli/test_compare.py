@@ -13,8 +13,8 @@ import pytest
 from twostream_vad.recipes import load_recipe
 from twostream_vad.runs import compare as comparison
 from twostream_vad.runs import reproduce as reproduction
-from twostream_vad.runs.compare import Comparison, Gain, Seeds, Spread
-from twostream_vad.runs.record import Metrics
+from twostream_vad.runs.compare import Comparison, Gain
+from twostream_vad.runs.record import Hashes, Metrics, Record, Rows
 from twostream_vad.runs.reproduce import Difference as Found
 from twostream_vad.runs.run import Run
 
@@ -31,31 +31,28 @@ def runs(tmp_path: Path) -> list[Path]:
     return folders
 
 
+def record(chosen: str, paper: dict[str, Metrics], causal: Metrics) -> Record:
+    protocols = {"paper": Rows(rows=paper), "causal": Rows(rows={"fused": causal})}
+    return Record(
+        format=2, protocols=protocols, chosen=chosen, recipe={"seed": 1}, seed=1, data=Path(), hashes=Hashes(data="x")
+    )
+
+
 @pytest.fixture
 def compared(monkeypatch: pytest.MonkeyPatch) -> Comparison:
     """What every comparison finds from here on."""
     first = Metrics(micro_auc=0.9, macro_auc=0.8, average_precision=0.7, equal_error_rate=0.15, interval=(0.85, 0.9412))
     second = Metrics(micro_auc=0.92, macro_auc=0.8)
-    both = {
-        "micro_auc": Spread(mean=0.91, deviation=2**0.5 / 100),
-        "macro_auc": Spread(mean=0.8, deviation=0.0),
-    }
     found = Comparison(
         runs=("a", "b"),
-        chosen=("MLE 64", "MLE 32"),
-        protocols={
-            "paper": {"MLE 64": (first, None), "MLE 32": (first, second), "fused": (first, second)},
-            "causal": {"fused": (first, second)},
-        },
+        records=(
+            record("MLE 64", {"MLE 64": first, "MLE 32": first, "fused": first}, first),
+            record("MLE 32", {"MLE 32": second, "fused": second}, second),
+        ),
         differences={"paper": (None, Gain(micro_auc=0.02, interval=(-0.0111, 0.0345)))},
         unpaired="",
-        seeds=(
-            Seeds(
-                runs=("a", "b"), rows={"paper": {"MLE 64": {}, "MLE 32": {}, "fused": both}, "causal": {"fused": both}}
-            ),
-        ),
+        seeds=(("a", "b"),),
         recipe={"seed": (1, 2), "recovery.windows": ([64, 32], [32]), "recovery.pretrained": (None, "x[b].st")},
-        data=("x", "x"),
     )
     monkeypatch.setattr(comparison, "compare", Mock(return_value=found))
     return found
@@ -194,11 +191,24 @@ def test_without_a_folder_named_it_lies_among_the_runs(
     assert again.call_args.args[1].folder == Path("runs/old-again")
 
 
+def test_it_is_fitted_on_as_many_threads_as_the_recorded_run(
+    tsvad: Tsvad, recorded: Path, finding: Finding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding()
+    told = Mock()
+    monkeypatch.setattr("twostream_vad.cli.compare.set_up_process", told)
+    values: dict[str, Any] = json.loads(recorded.read_text())
+    values["recipe"]["threads"] = 3
+    recorded.write_text(json.dumps(values), "utf-8")
+    assert tsvad("reproduce", recorded, "--out", tmp_path / "new").returncode == 0
+    told.assert_called_once_with(3)
+
+
 def test_a_dry_run_writes_nothing(tsvad: Tsvad, recorded: Path, finding: Finding, tmp_path: Path) -> None:
     again = finding()
     said = tsvad("reproduce", recorded, "--out", tmp_path / "new", "--dry-run")
     assert said.returncode == 0
-    assert f"would fit demo on {tmp_path / 'data'}" in said.stderr.replace("\n", "")
+    assert f"recipe demo on {tmp_path / 'data'} into {tmp_path / 'new'}" in said.stderr
     assert not (tmp_path / "new").exists()
     assert not again.called
 

@@ -6,10 +6,10 @@ from subprocess import CompletedProcess
 import cv2
 import numpy as np
 import pytest
-from cyclopts import App
 
-from twostream_vad.cli.doctor import register
+from twostream_vad.cli.app import app
 from twostream_vad.datasets.errors import DatasetError
+from twostream_vad.detector.bundle import DESCRIPTION, Bundle, write_bundle
 from twostream_vad.doctor.findings import Finding
 
 
@@ -25,8 +25,6 @@ def data(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> int:
-    app = App()
-    register(app)
     try:
         app(
             ["doctor", *map(str, arguments)],
@@ -96,17 +94,21 @@ def test_a_folder_that_is_no_dataset_is_the_callers_mistake(tmp_path: Path) -> N
 
 @pytest.fixture
 def alarmed(copied: Path) -> Path:
-    """The fitted run with an alarm threshold that every frame reaches."""
-    scale = copied / "calibration/scale.json"
-    scale.write_text(json.dumps(json.loads(scale.read_text()) | {"threshold": -1e9}))
+    """The fitted run with a detector whose alarm threshold every frame reaches."""
+    bundle = Bundle(copied)
+    described = bundle.description
+    low = described.calibration.model_copy(update={"threshold": -1e9})
+    files = {name: bundle.path(name) for name in bundle.hashes if name != DESCRIPTION}
+    write_bundle(copied / "detector", described.model_copy(update={"calibration": low}), files)
     return copied
 
 
+@pytest.mark.parametrize("place", ["", "detector"])
 def test_training_segments_that_raise_the_alarm_of_a_run_are_findings(
-    data: Path, alarmed: Path, capsys: pytest.CaptureFixture[str]
+    place: str, data: Path, alarmed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (data / "training/frames/1/Thumbs.db").touch()
-    assert run(data, "--run", alarmed) == 1
+    assert run(data, "--run", alarmed / place) == 1
     said = capsys.readouterr()
     video, stray, segment = said.out.splitlines()
     assert (video, stray.split(":")[0]) == ("training/1", "  warning stray-file")
@@ -136,8 +138,8 @@ def test_a_run_that_is_not_fitted_to_the_end_is_refused_before_anything_is_read(
     assert f"{copied} is not fitted to the end" in refused("doctor", data, "--run", copied)
 
 
-def test_a_folder_that_is_no_run_is_refused(data: Path, refused: Callable[..., str]) -> None:
-    assert f"{data} is no run" in refused("doctor", data, "--run", data)
+def test_a_folder_that_is_no_detector_is_refused(data: Path, refused: Callable[..., str]) -> None:
+    assert f"{data} is no detector" in refused("doctor", data, "--run", data)
 
 
 def test_help_names_the_run(tsvad: Callable[..., CompletedProcess[str]]) -> None:

@@ -16,8 +16,8 @@ Refused = Callable[..., str]
 def test_a_run_prints_its_table_and_writes_the_page(
     tsvad: Tsvad, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twostream_vad.report.thumbnail_step", lambda _: 30)
-    monkeypatch.setattr("twostream_vad.report.CARDS", 1)
+    monkeypatch.setattr("twostream_vad.report.report.thumbnail_step", lambda _: 30)
+    monkeypatch.setattr("twostream_vad.report.report.CARDS", 1)
     said = tsvad("evaluate", copied)
     assert said.returncode == 0
     rows = json.loads((copied / "results/evaluation.json").read_text())["protocols"]["paper"]["rows"]

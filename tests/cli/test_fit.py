@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file
 
 from twostream_vad.cli import fit as commands
 from twostream_vad.cli.common import Options, at_work
-from twostream_vad.runs import stages
+from twostream_vad.runs import fit as fitting
 from twostream_vad.runs.run import Run
 
 Tsvad = Callable[..., CompletedProcess[str]]
@@ -51,7 +52,7 @@ def test_a_fit_killed_in_training_goes_on_to_the_same_net(
     assert len((run / "recovery/logs/steps.jsonl").read_text().splitlines()) == 1
     assert Run.open(run).is_done("prepare")
     assert not Run.open(run).is_done("train-recovery")
-    stages.FITTING["train-recovery"](Run.open(run))
+    fitting.run_stage(Run.open(run), "train-recovery")
     ours, undisturbed = load_file(run / "recovery/model.safetensors"), load_file(fitted / "recovery/model.safetensors")
     assert sorted(ours) == sorted(undisturbed)
     assert all((ours[name] == undisturbed[name]).all() for name in ours)
@@ -62,6 +63,7 @@ def test_a_fit_that_is_done_does_nothing_and_says_what_is_next(tsvad: Tsvad, cop
     said = tsvad("fit", plaza, "--out", copied)
     assert said.returncode == 0
     assert f"next: tsvad evaluate {copied}" in said.stderr
+    assert f"the detector, which needs nothing else: {copied}/detector" in said.stderr
     assert contents(copied / "recovery") | contents(copied / "results") == before
 
 
@@ -120,15 +122,20 @@ def test_without_test_videos_nothing_is_scored(
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/training").symlink_to(plaza / "training")
-    begun = []
-    for name in stages.FITTING:
-        if name != "prepare":
-            monkeypatch.setitem(stages.FITTING, name, lambda *_, name=name, **__: begun.append(name))
+    begun: list[str] = []
+    run_stage = fitting.run_stage
+
+    def begin(run: Run, name: str, **options: Any) -> None:
+        begun.append(name)
+        if name == "prepare":
+            run_stage(run, name, **options)
+
+    monkeypatch.setattr(fitting, "run_stage", begin)
     said = tsvad("fit", tmp_path / "data", "--recipe", tiny_recipe, "--out", tmp_path / "run")
     assert said.returncode == 0
     assert begun == [
-        *("train-recovery", "select-window", "train-encoder", "features", "train-retrieval", "index"),
-        *("select-weight", "calibrate"),
+        *("prepare", "train-recovery", "select-window", "train-encoder", "features", "train-retrieval", "index"),
+        *("select-weight", "calibrate", "pack"),
     ]
 
 

@@ -8,22 +8,13 @@ from subprocess import CompletedProcess
 import pytest
 
 from twostream_vad.recipes import load_recipe
+from twostream_vad.runs.pipeline import STAGES
 from twostream_vad.runs.run import Run
 
 Tsvad = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
 
-COMMANDS = [
-    "train recovery",
-    "recovery select-window",
-    "score recovery",
-    "features",
-    "train retrieval",
-    "index",
-    "retrieval select-weight",
-    "score retrieval",
-    "fuse",
-]
+COMMANDS = [stage.command for stage in STAGES.values() if stage.name != "prepare"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -70,7 +61,8 @@ def test_after_a_stage_done_anew_the_next_ones_are_wanted_in_order(
     tsvad: Tsvad, refused: Refused, copied: Path
 ) -> None:
     tsvad("train", "retrieval", copied, "--set", "retrieval.epochs=2", "--redo")
-    assert f"run `tsvad index {copied}` first (or again)" in refused("score", "retrieval", copied)
+    assert f"run `tsvad index {copied}` first (or again)" in refused("retrieval", "select-weight", copied)
+    assert f"run `tsvad pack {copied}` first (or again)" in refused("score", "retrieval", copied)
     assert "an earlier stage was done anew" in refused("index", copied)
     assert tsvad("index", copied, "--redo").returncode == 0
 
@@ -94,25 +86,6 @@ def test_weights_are_printed_with_the_chosen_one(tsvad: Tsvad, copied: Path) -> 
     (chosen,) = [line for line in printed.splitlines() if "chosen" in line]
     assert f"{weight:g}" in chosen
     assert f"{auc:.4f}" in chosen
-
-
-def test_tables_are_shown_with_their_buckets(tsvad: Tsvad, fitted: Path) -> None:
-    said = tsvad("index", "show", fitted, "--show", 2)
-    assert said.returncode == 0
-    assert all(f"│ {table} " in said.stdout for table in range(4))
-    assert "138" in said.stdout  # codes: 2 videos, one is held out, of 23 snippets of 3 crops
-    assert before_any_table(said.stdout)
-
-
-def before_any_table(text: str) -> bool:
-    """Whether there is a heading."""
-    return all(word in text.split("├")[0] for word in ("buckets", "fullest", "emptiest"))
-
-
-def test_without_tables_show_says_what_to_run(refused: Refused, copied: Path, tmp_path: Path) -> None:
-    Run.open(copied).begin("index", redo=True)
-    assert f"run `tsvad index {copied}` first" in refused("index", "show", copied)
-    assert "is no run" in refused("index", "show", tmp_path / "none")
 
 
 def test_prepare_starts_a_run_and_prints_what_it_counted(

@@ -2,29 +2,16 @@
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pytest
 
 from twostream_vad.cli.tables import print_aucs, print_selection, print_weights, spread
+from twostream_vad.settings import Resolved
 
 
-@dataclass(frozen=True)
-class Candidate:
-    window: int
-    ghosts: float
-    score_l1: float = 1.0
-    channel_l2: bool = False
-    crops: str = "mean"
-    jumps: float = 0.5
-
-    @property
-    def aucs(self) -> Mapping[str, float]:
-        return {"ghosts": self.ghosts, "jumps": self.jumps}
-
-    @property
-    def mean(self) -> float:
-        return (self.ghosts + self.jumps) / 2
+def candidate(window: int, ghosts: float, score_l1: float = 1.0) -> Resolved:
+    aucs = {"ghosts": ghosts, "jumps": 0.5}
+    return Resolved(window=window, score_l1=score_l1, channel_l2=False, crops="mean", per_place=False, aucs=aucs)
 
 
 def lines_with(text: str, word: str) -> list[str]:
@@ -32,7 +19,7 @@ def lines_with(text: str, word: str) -> list[str]:
 
 
 def test_each_window_has_its_best_row_and_the_first_is_chosen(capsys: pytest.CaptureFixture[str]) -> None:
-    print_selection([Candidate(64, 0.9), Candidate(32, 0.8), Candidate(64, 0.7), Candidate(32, 0.6, 0.0)])
+    print_selection([candidate(64, 0.9), candidate(32, 0.8), candidate(64, 0.7), candidate(32, 0.6, 0.0)])
     said = capsys.readouterr().out
     (chosen,) = lines_with(said, "chosen")
     assert "64" in chosen
@@ -58,16 +45,23 @@ def test_a_fixed_weight_shows_no_auc(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_one_run_has_one_pair_of_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    print_aucs({"runs/a": {"MLE 64": (0.91, 0.8), "fused": (0.95, 0.925)}}, "MLE 64")
+    print_aucs("paper's protocol", [("runs/a", "MLE 64", {"MLE 64": (0.91, 0.8), "fused": (0.95, 0.925)})], [])
     said = capsys.readouterr().out
-    (chosen,), (fused,) = lines_with(said, "MLE 64 *"), lines_with(said, "fused")
-    assert "91.00" in chosen
+    (chosen,), (fused,) = lines_with(said, "MLE 64"), lines_with(said, "fused")
+    assert "91.00 *" in chosen
     assert "92.50" in fused
+    assert "*" not in fused
     assert "±" not in said
 
 
+TWO: list[tuple[str, str, Mapping[str, tuple[float, float]]]] = [
+    ("a", "", {"fused": (0.9, 0.8)}),
+    ("b", "", {"fused": (0.94, 0.8), "MLE 8": (0.5, 0.51)}),
+]
+
+
 def test_several_runs_stand_side_by_side_with_mean_and_deviation(capsys: pytest.CaptureFixture[str]) -> None:
-    print_aucs({"a": {"fused": (0.9, 0.8)}, "b": {"fused": (0.94, 0.8), "MLE 8": (0.5, 0.5)}}, "")
+    print_aucs("paper's protocol", TWO, [("all", [0, 1])])
     said = capsys.readouterr().out
     (fused,) = lines_with(said, "fused")
     for text in ("90.00", "94.00", f"92.00 ± {statistics.stdev([90, 94]):.2f}", "80.00 ± 0.00"):
@@ -75,11 +69,19 @@ def test_several_runs_stand_side_by_side_with_mean_and_deviation(capsys: pytest.
 
 
 def test_a_row_that_one_run_lacks_stays_in_its_own_column(capsys: pytest.CaptureFixture[str]) -> None:
-    print_aucs({"a": {"fused": (0.9, 0.8)}, "b": {"fused": (0.94, 0.8), "MLE 8": (0.5, 0.51)}}, "")
+    print_aucs("paper's protocol", TWO, [])
     said = capsys.readouterr().out
     (row,), (fused,) = lines_with(said, "MLE 8"), lines_with(said, "fused")
     assert row.index("50.00") == fused.index("94.00")
 
 
-def test_spread_of_one_value_is_the_value() -> None:
-    assert spread([0.5]) == "50.00"
+def test_runs_named_with_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    print_aucs("paper's protocol", [("runs/[b]", "", {"MLE [8]": (0.5, 0.5)})], [])
+    said = capsys.readouterr().out
+    assert "runs/[b]" in said
+    assert "MLE [8]" in said
+
+
+@pytest.mark.parametrize(("values", "text"), [([0.5], "50.00"), ([], ""), ([0.5, 0.5], "50.00 ± 0.00")])
+def test_spread_needs_two_values_for_a_deviation(values: list[float], text: str) -> None:
+    assert spread(values) == text

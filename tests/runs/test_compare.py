@@ -96,23 +96,23 @@ def edit(run: Run, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(facts), "utf-8")
 
 
-def test_a_row_has_one_entry_a_run(evaluated: Evaluated) -> None:
+def test_each_run_has_its_own_rows(evaluated: Evaluated) -> None:
     found = compare([evaluated("a"), evaluated("b", 0.5)])
-    assert {protocol: list(rows) for protocol, rows in found.protocols.items()} == {
-        "paper": ["MLE 64", "fused"],
-        "causal": ["fused"],
-    }
-    micro = [entry.micro_auc for entry in found.protocols["paper"]["fused"] if entry is not None]
+    for record in found.records:
+        assert {name: list(protocol.rows) for name, protocol in record.protocols.items()} == {
+            "paper": ["MLE 64", "fused"],
+            "causal": ["fused"],
+        }
+    micro = [record.rows("paper")["fused"].micro_auc for record in found.records]
     assert micro == [area(noisy(noise, 1, FRAMES), list(FRAMES)) for noise in (1.0, 0.5)]
 
 
-def test_a_row_that_one_run_lacks_is_none_there(evaluated: Evaluated) -> None:
+def test_a_row_that_one_run_lacks_is_not_there(evaluated: Evaluated) -> None:
     first, second = evaluated("a"), evaluated("b")
     edit(second, lambda facts: facts["protocols"]["paper"]["rows"].update({"MLE 8": row(0.7)}))
-    missing, there = compare([first, second]).protocols["paper"]["MLE 8"]
-    assert missing is None
-    assert there is not None
-    assert there.micro_auc == 0.7
+    missing, there = (record.rows("paper") for record in compare([first, second]).records)
+    assert "MLE 8" not in missing
+    assert there["MLE 8"].micro_auc == 0.7
 
 
 def test_a_protocol_that_one_run_lacks_has_no_difference(evaluated: Evaluated) -> None:
@@ -120,7 +120,7 @@ def test_a_protocol_that_one_run_lacks_has_no_difference(evaluated: Evaluated) -
     edit(second, lambda facts: facts["protocols"].pop("causal"))
     found = compare([first, second])
     assert list(found.differences) == ["paper"]
-    assert found.protocols["causal"]["fused"][1] is None
+    assert [list(record.rows("causal")) for record in found.records] == [["fused"], []]
 
 
 def test_the_difference_is_that_of_the_scores_in_both_protocols(evaluated: Evaluated) -> None:
@@ -172,8 +172,8 @@ def test_runs_on_other_videos_are_not_subtracted(evaluated: Evaluated, frames: d
     found = compare([evaluated("a"), evaluated("b", data="other", frames=frames)])
     assert found.differences == {}
     assert re.search(why, found.unpaired)
-    assert found.protocols["paper"]["fused"][1] is not None
-    assert found.data == ("data", "other")
+    assert "fused" in found.records[1].rows("paper")
+    assert [record.hashes.data for record in found.records] == ["data", "other"]
 
 
 def test_runs_judged_by_other_labels_are_not_subtracted(evaluated: Evaluated, tmp_path: Path) -> None:
@@ -188,18 +188,14 @@ def test_without_the_data_the_recorded_metrics_are_still_compared(evaluated: Eva
     (tmp_path / "data").rename(tmp_path / "gone")
     found = compare(runs)
     assert "data does not exist" in found.unpaired
-    assert found.protocols["paper"]["fused"][1] is not None
+    assert "fused" in found.records[1].rows("paper")
 
 
 def test_seeds_of_one_recipe_are_a_group(evaluated: Evaluated) -> None:
     runs = [evaluated("a", 1.0, overrides=["seed=1"]), evaluated("other", overrides=["recovery.lr=0.5"])]
     runs += [evaluated("b", 0.5, overrides=["seed=2"])]
     found = compare(runs)
-    (group,) = found.seeds
-    micro = [area(noisy(noise, 1, FRAMES), list(FRAMES)) for noise in (1.0, 0.5)]
-    spread = group.rows["paper"]["fused"]["micro_auc"]
-    assert group.runs == (str(runs[0].folder), str(runs[2].folder))
-    assert (spread.mean, spread.deviation) == pytest.approx((np.mean(micro), np.std(micro, ddof=1)))
+    assert found.seeds == ((str(runs[0].folder), str(runs[2].folder)),)
 
 
 @pytest.mark.parametrize("second", [{"overrides": ["seed=1"]}, {"overrides": ["seed=2"], "data": "other"}])
@@ -239,7 +235,8 @@ def test_labels_given_by_hand_must_fit(evaluated: Evaluated, tmp_path: Path) -> 
 
 def test_the_comparison_fits_into_a_file(evaluated: Evaluated) -> None:
     found = json.loads(compare([evaluated("a", 1.0), evaluated("b", 0.5)]).model_dump_json())
-    assert [entry["micro_auc"] for entry in found["protocols"]["paper"]["MLE 64"]] == [0.8, 0.8]
+    rows = [record["protocols"]["paper"]["rows"] for record in found["records"]]
+    assert [each["MLE 64"]["micro_auc"] for each in rows] == [0.8, 0.8]
     first, second = found["differences"]["paper"]
     assert first is None
     assert second["interval"][0] <= second["interval"][1]

@@ -12,6 +12,7 @@ import pytest
 from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.progress import Progress, silent
 from twostream_vad.recipes import RecipeError, load_recipe
+from twostream_vad.runs import fit as fitting
 from twostream_vad.runs import reproduce as reproduction
 from twostream_vad.runs.record import Record, RecordError, read_record
 from twostream_vad.runs.reproduce import Difference, differences, is_reproduced, new_run, reproduce
@@ -72,13 +73,10 @@ def fitted_with(monkeypatch: pytest.MonkeyPatch, recorded: Path) -> Callable[...
     def prepare(change: Callable[[dict[str, Any]], object] = lambda _: None) -> list[str]:
         told: list[str] = []
 
-        def stage(name: str) -> Callable[..., None]:
-            def fit(run: Run, *, redo: bool, progress: Progress) -> None:
-                assert not redo
-                progress(1, 1)
-                told.append(f"{name} with seed {run.recipe.seed}")
-
-            return fit
+        def run_stage(run: Run, name: str, *, redo: bool, progress: Progress) -> None:
+            assert not redo
+            progress(1, 1)
+            told.append(f"{name} with seed {run.recipe.seed}")
 
         def evaluate(run: Run, *, progress: Progress) -> None:
             progress(1, 1)
@@ -87,8 +85,8 @@ def fitted_with(monkeypatch: pytest.MonkeyPatch, recorded: Path) -> Callable[...
             change(values)
             write(run.path("results/evaluation.json"), values)
 
-        monkeypatch.setattr(reproduction, "FITTING", {name: stage(name) for name in STAGES})
-        monkeypatch.setattr(reproduction, "wanted_stages", lambda _: STAGES)
+        monkeypatch.setattr(fitting, "run_stage", run_stage)
+        monkeypatch.setattr(fitting, "wanted_stages", lambda _: STAGES)
         monkeypatch.setattr(reproduction, "data_hash", lambda _: HASH)
         monkeypatch.setattr(reproduction, "labels_of", lambda _: told.append("labels"))
         monkeypatch.setattr(reproduction, "evaluate", evaluate)

@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cyclopts import App
 
@@ -21,15 +21,19 @@ app = App(
     suppress_keyboard_interrupt=False,  # `main` has a word to say
 )
 
-fit.register(app)
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "": (fit.fit, fit.demo, fit.plaza, evaluate.evaluate, compare.compare, compare.reproduce, doctor.doctor),
+    "index": (index.show, index.add, index.merge),
+    "recipe": (recipe.show, recipe.list_),
+    "weights": (weights.import_, weights.inspect, weights.download),
+}
+"""All but those made of the table of stages, by their first word."""
+
 score.register(app)
-evaluate.register(app)
-compare.register(app)
 stages.register(app)
-index.register(app)
-doctor.register(app)
-recipe.register(app)
-weights.register(app)
+for word, commands in COMMANDS.items():
+    for command in commands:
+        (stages.group(app, word) if word else app).command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

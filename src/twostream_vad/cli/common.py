@@ -13,27 +13,27 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import TsvadError
 
 if TYPE_CHECKING:
+    from ..runs.run import Run
     from ..settings import Recipe
 
 DEFAULT_RECIPE = "camera"
 PLAIN_SECONDS = 15.0
 """Time between two progress lines where standard error is no terminal."""
+
+Flag = Annotated[bool, Parameter(negative=())]
+DATASET = "The dataset: Ped2, Avenue, ShanghaiTech, Corridor, or any folder of videos (training/ and testing/)."
+Data = Annotated[Path, Parameter(help=DATASET)]
+Labels = Annotated[Path | None, Parameter(help="Frame labels of the test videos, where the dataset has none itself.")]
+RECIPE = "A shipped recipe (tsvad recipe list) or a YAML file; camera unless given, or that of the run in OUT."
+RecipeName = Annotated[str | None, Parameter(help=RECIPE)]
+RunFolder = Annotated[Path, Parameter(help="The run folder.")]
+DetectorFolder = Annotated[Path, Parameter(help="A detector (tsvad pack), or the folder of a fitted run.")]
 
 
 @Parameter(name="*")
@@ -41,25 +41,22 @@ PLAIN_SECONDS = 15.0
 class Options:
     """Options of every long command.
 
-    Parameters
-    ----------
-    set
-        Change a setting of the recipe: section.key=value, such as recovery.lr=0.001. May be repeated.
-    redo
-        Replace outputs that are there already or were made with other settings.
-    wait_for
-        Start when these processes (PIDs) have ended.
-    note
-        A line for the run's log, to tell runs apart later.
-    dry_run
-        Check everything, write nothing.
+    Attributes:
+        set: Change a setting of the recipe: section.key=value, such as recovery.lr=0.001. May be repeated.
+        redo: Replace outputs that are there already or were made with other settings.
+        wait_for: Start when these processes (PIDs) have ended.
+        note: A line for the run's log, to tell runs apart later.
+        dry_run: Check everything, write nothing.
     """
 
     set: Annotated[tuple[str, ...], Parameter(negative=())] = ()
-    redo: Annotated[bool, Parameter(negative=())] = False
+    redo: Flag = False
     wait_for: Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative=())] = ()
     note: str = ""
-    dry_run: Annotated[bool, Parameter(negative=())] = False
+    dry_run: Flag = False
+
+
+PLAIN = Options()
 
 
 @contextmanager
@@ -100,6 +97,22 @@ def wanted_recipe(given: str | None, folder: Path | None, overrides: Sequence[st
     return load_recipe(given or DEFAULT_RECIPE, overrides)
 
 
+def is_dry(options: Options, run: "Run", *stages: str) -> bool:
+    """Whether nothing is to be written: then says what the command would work on.
+
+    Raises:
+        RunError: outputs of these stages, or of any if none is named, come of other settings.
+    """
+    if options.dry_run:
+        if not options.redo:
+            run.refuse_stale(*stages)
+        found = run.source()
+        videos = f"{len(found.training)} training and {len(found.testing)} test videos"
+        where = f"with recipe {run.recipe.name} on {run.data} into {run.folder}"
+        say(f"{found.layout}: {videos}; would start {where}")
+    return options.dry_run
+
+
 def packed(folder: Path) -> Path:
     """The detector in ``folder``: a bundle, or the one of a run that is fitted to the end with its present settings.
 
@@ -125,12 +138,10 @@ def wait_for(pids: Sequence[int], every: float = 1.0) -> None:
     for pid in pids:
         if not 0 < pid < 2**31:
             raise TsvadError(f"--wait-for {pid} is no process; give the PIDs that `ps` or `jobs -l` print")
-    waiting = [pid for pid in pids if _alive(pid)]
-    if waiting:
-        console().print(f"waiting for {', '.join(map(str, waiting))} to end")
-    while waiting:
+    if waiting := [str(pid) for pid in pids if _alive(pid)]:
+        say(f"waiting for {', '.join(waiting)} to end")
+    while any(map(_alive, pids)):
         time.sleep(every)
-        waiting = [pid for pid in waiting if _alive(pid)]
 
 
 def _alive(pid: int) -> bool:
@@ -138,22 +149,14 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
+    except PermissionError:  # somebody else's
+        pass
     return True
 
 
-def console() -> Console:
-    """Standard error, for everything that is no result."""
-    return Console(stderr=True, highlight=False)
-
-
-class _Speed(ProgressColumn):
-    """Units a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if not speed else f"{speed:.1f}/s")
+def say(line: str) -> None:
+    """A line on standard error, as everything that is no result."""
+    print(line, file=sys.stderr)
 
 
 class Bar:
@@ -163,22 +166,14 @@ class Bar:
     """
 
     def __init__(self, title: str) -> None:
-        self.title = title
-        self._console = console()
+        self.title, self._console = title, Console(stderr=True)
         self._began = self._spoke = time.monotonic()
         self._first, self._total = 0, -1
-        self._task: TaskID | None = None
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Speed(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
+            *columns, "{task.fields[note]}", console=self._console, disable=not self._console.is_terminal
         )
+        self._task = self._bar.add_task(escape(title), total=None, note="")
 
     def __enter__(self) -> "Bar":
         self._bar.start()
@@ -188,23 +183,19 @@ class Bar:
         self._bar.stop()
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        if self._task is None:
-            self._task = self._bar.add_task(self.title, total=total or None, note=note)
-        self._bar.update(self._task, completed=done, total=total or None, note=note)
         now = time.monotonic()
         if total != self._total:
             if self._total != 0:  # another part of the job, such as the next split
                 self._first, self._began = done, now
             self._total = total
+        seconds = now - self._began
+        speed = (done - self._first) / max(seconds, 1e-9)
+        self._bar.update(self._task, completed=done, total=total or None, note=escape(f"{speed:.1f}/s  {note}"))
         if not self._console.is_terminal and (done == total > 0 or now - self._spoke > PLAIN_SECONDS):
             self._spoke = now
-            self._console.print(self._line(done, total, note, now - self._began), soft_wrap=True)
-
-    def _line(self, done: int, total: int, note: str, seconds: float) -> str:
-        speed = (done - self._first) / max(seconds, 1e-9)
-        left = f", {clock((total - done) / speed)} left" if speed > 0 and done < total else ""
-        of = f"/{total}" if total else ""
-        return f"{self.title}: {done}{of}, {speed:.1f}/s, {clock(seconds)}{left}  {note}".rstrip()
+            of = f"/{total}" if total else ""
+            left = f", {clock((total - done) / speed)} left" if speed > 0 and done < total else ""
+            say(f"{self.title}: {done}{of}, {speed:.1f}/s, {clock(seconds)}{left}  {note}".rstrip())
 
 
 def clock(seconds: float) -> str:

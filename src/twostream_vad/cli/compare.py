@@ -2,27 +2,20 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
-from rich.markup import escape
-from rich.table import Table
+from cyclopts import Parameter
 
-from .common import Bar, Options, at_work, console
-from .tables import print_table
+from .common import PLAIN, Bar, Flag, Labels, Options, at_work, is_dry, say
+from .process import set_up_process
+from .tables import print_aucs, print_table
 
 if TYPE_CHECKING:
-    from ..runs.compare import Comparison, Spread
-    from ..runs.record import Part
-    from ..runs.reproduce import Difference
+    from ..runs.compare import Comparison
 
-
-def register(app: App) -> None:
-    """Adds the commands."""
-    app.command(compare)
-    app.command(reproduce)
+HASH = 12
+"""Characters shown of a hash."""
 
 
 def compare(
@@ -30,39 +23,33 @@ def compare(
     other: Path,
     /,
     *others: Path,
-    labels: Path | None = None,
+    labels: Labels = None,
     to_json: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> None:
     """Print evaluated runs side by side: metrics, differences to the first run with intervals, unlike settings.
 
     Runs that are seeds of one recipe on the same data get mean and standard deviation.
 
-    Parameters
-    ----------
-    run
-        An evaluated run folder; the others are compared with it.
-    other
-        Another.
-    others
-        More of them.
-    labels
-        Frame labels of the test videos, where they do not lie in the dataset.
-    to_json
-        Write the comparison to this file too.
+    Args:
+        run: An evaluated run folder; the others are compared with it.
+        other: Another.
+        others: More of them.
+        to_json: Write the comparison to this file too.
     """
     from ..runs.compare import compare as compare_runs
     from ..runs.run import Run
     from ..storage import write_text
 
     found = compare_runs([Run.open(folder) for folder in (run, other, *others)], labels)
-    for protocol in found.protocols:
-        _print_rows(found, protocol)
-        _print_fused(found, protocol)
-    _print_recipe(found)
+    for protocol in dict.fromkeys(protocol for record in found.records for protocol in record.protocols):
+        _print_protocol(found, protocol)
+    if found.recipe:
+        rows = [(key, *map(_plain, values)) for key, values in found.recipe.items()]
+        print_table("settings that differ", ("setting", *found.runs), rows)
     if found.unpaired:
-        console().print(f"no differences: {found.unpaired}", soft_wrap=True, markup=False)
-    if len(set(found.data)) > 1:
-        console().print("the runs are of different data; training or test videos differ", soft_wrap=True)
+        say(f"no differences: {found.unpaired}")
+    if len({record.hashes.data for record in found.records}) > 1:
+        say("the runs are of different data; training or test videos differ")
     if to_json is not None:
         write_text(to_json, found.model_dump_json(indent=1) + "\n")
         print(to_json)
@@ -73,130 +60,73 @@ def reproduce(
     *,
     out: Path | None = None,
     data: Path | None = None,
-    labels: Path | None = None,
-    other_data: Annotated[bool, Parameter(negative=())] = False,
-    options: Options = Options(),  # noqa: B008  frozen
+    labels: Labels = None,
+    other_data: Flag = False,
+    options: Options = PLAIN,
 ) -> None:
     """Fit and evaluate again what an evaluation records, and print what differs. Goes on where it was stopped.
 
     Exit code 0 if every metric and every trained weight is the same to the bit, 1 if not, 2 if it cannot be run.
 
-    Parameters
-    ----------
-    recorded
-        RUN/results/evaluation.json, or the folder RUN.
-    out
-        The new run folder; RUN-again in runs unless given.
-    data
-        The dataset, where it no longer lies where it did.
-    labels
-        Frame labels of the test videos, where they do not lie in the dataset.
-    other_data
-        Go on even if the data is not the recorded one.
+    Args:
+        recorded: RUN/results/evaluation.json, or the folder RUN.
+        out: The new run folder; RUN-again in runs unless given.
+        data: The dataset, where it no longer lies where it did.
+        other_data: Go on even if the data is not the recorded one.
     """
     from ..runs.reproduce import is_reproduced, new_run
     from ..runs.reproduce import reproduce as run_again
 
     if recorded.is_dir():
         recorded = recorded / "results/evaluation.json"
-    out = out or Path("runs") / f"{_name(recorded)}-again"
+    path = recorded.resolve()  # of a run, or a copied file
+    out = out or Path("runs") / f"{path.parents[1].name if path.parent.name == 'results' else path.stem}-again"
     run = new_run(recorded, out, data, labels, options.set, write=not options.dry_run)
-    if options.dry_run:
-        if not options.redo:
-            run.refuse_stale()
-        console().print(f"would fit {run.recipe.name} on {run.data} into {out}", soft_wrap=True)
+    if is_dry(options, run):
         return
     with at_work(out, "reproduce", options):
+        set_up_process(run.recipe.threads)
         found = run_again(recorded, run, Bar, other_data=other_data, redo=options.redo)
-    _print_differences(found)
-    if is_reproduced(found):
-        print("identical: every metric and every trained weight, to the bit")
-    else:
+    rows = []
+    for each in found:
+        most = HASH if each.kind in ("weights", "data") else 80
+        change = "" if each.change is None else f"{each.change:+.3g}"
+        rows.append((each.kind, each.name, _plain(each.recorded, most), _plain(each.now, most), change))
+    if rows:
+        print_table("what differs", ("", "value", "recorded", "now", "change"), rows)
+    if not is_reproduced(found):
         print(f"not identical: {out}/results/evaluation.json differs from {recorded}")
         sys.exit(1)
+    print("identical: every metric and every trained weight, to the bit")
 
 
-def _name(recorded: Path) -> str:
-    """Of the run that an evaluation lies in, or of a copied file."""
-    path = recorded.resolve()
-    return path.parent.parent.name if path.parent.name == "results" else path.stem
+def _print_protocol(found: "Comparison", protocol: str) -> None:
+    """The AUCs of every row, a pair of columns a run; all metrics of the fused row, a line a run."""
+    called = "paper's protocol" if protocol == "paper" else f"{protocol} protocol"
+    runs, lines, gains = [], [], found.differences.get(protocol, (None,) * len(found.runs))
+    for name, record, gain in zip(found.runs, found.records, gains, strict=True):
+        rows = record.rows(protocol)
+        runs.append((name, record.chosen, {row: (each.micro_auc, each.macro_auc) for row, each in rows.items()}))
+        fused = rows.get("fused")
+        rest = (_percent(fused, key) for key in ("macro_auc", "average_precision", "equal_error_rate"))
+        against = (_percent(gain, "micro_auc", "+"), _interval(gain, "+"))
+        lines.append((name, _percent(fused, "micro_auc"), _interval(fused), *against, *rest))
+    groups = [(f"{len(group)} seeds", [found.runs.index(name) for name in group]) for group in found.seeds]
+    print_aucs(called, runs, groups)
+    heads = ("run", "micro-AUC", "95 %", "against the first", "95 %", "macro-AUC", "AP", "EER")
+    print_table(f"fused, %, {called}; intervals by a bootstrap over videos, of differences paired", heads, lines)
 
 
-def _print_rows(found: "Comparison", protocol: str) -> None:
-    """Micro- and macro-AUC, a pair of columns a run, and of each group of seeds."""
-    table = Table("score")
-    for name in (*found.runs, *(f"{len(group.runs)} seeds" for group in found.seeds)):
-        table.add_column(f"{name}\nmicro", justify="right", overflow="fold")
-        table.add_column("\nmacro", justify="right")
-    for row, entries in found.protocols[protocol].items():
-        cells = []
-        for chosen, metrics in zip(found.chosen, entries, strict=True):
-            mark = " *" if row == chosen and metrics is not None else ""
-            cells += [_percent(metrics, "micro_auc") + mark, _percent(metrics, "macro_auc")]
-        for group in found.seeds:
-            cells += [_spread(group.rows[protocol][row].get(metric)) for metric in ("micro_auc", "macro_auc")]
-        table.add_row(row, *cells, style="bold" if row == "fused" else "")
-    print_table(table, f"AUC, %, {_protocol(protocol)}; * the window chosen by pseudo-anomalies")
-
-
-def _print_fused(found: "Comparison", protocol: str) -> None:
-    """All metrics of the fused row, a line a run."""
-    entries = found.protocols[protocol].get("fused", ())
-    gains = found.differences.get(protocol, (None,) * len(entries))
-    table = Table("run", "micro-AUC", "95 %", "against the first", "95 %", "macro-AUC", "AP", "EER")
-    for name, metrics, gain in zip(found.runs, entries, gains, strict=False):
-        table.add_row(
-            name,
-            *(_percent(metrics, "micro_auc"), _interval(metrics)),
-            *(_percent(gain, "micro_auc", "+"), _interval(gain, "+")),
-            *(_percent(metrics, key) for key in ("macro_auc", "average_precision", "equal_error_rate")),
-        )
-    print_table(table, f"fused, %, {_protocol(protocol)}; intervals by a bootstrap over videos, of differences paired")
-
-
-def _print_recipe(found: "Comparison") -> None:
-    """Settings that are not the same in all runs."""
-    if not found.recipe:
-        return
-    table = Table("setting", *found.runs)
-    for key, values in found.recipe.items():
-        table.add_row(key, *(_plain(value) for value in values))
-    print_table(table, "settings that differ")
-
-
-def _print_differences(found: "Sequence[Difference]") -> None:
-    """Each value that differs: recorded, now, and the change of numbers."""
-    if not found:
-        return
-    table = Table("", "value", "recorded", "now", "change")
-    for difference in found:
-        change = "" if difference.change is None else f"{difference.change:+.3g}"
-        values = (
-            _plain(value, 12 if difference.kind in ("weights", "data") else 80)
-            for value in (difference.recorded, difference.now)
-        )
-        table.add_row(difference.kind, difference.name, *values, change)
-    print_table(table, "what differs")
-
-
-def _protocol(name: str) -> str:
-    return {"paper": "paper's protocol"}.get(name, f"{name} protocol")
-
-
-def _percent(part: "Part | None", key: str, sign: str = "") -> str:
+def _percent(part: object, key: str, sign: str = "") -> str:
     """A value of metrics or a gain, empty where there is none."""
     value = getattr(part, key, None)
     return "" if value is None else f"{100 * value:{sign}.2f}"
 
 
-def _interval(part: "Part | None", sign: str = "") -> str:
+def _interval(part: object, sign: str = "") -> str:
     return " to ".join(f"{100 * end:{sign}.2f}" for end in getattr(part, "interval", None) or ())
-
-
-def _spread(spread: "Spread | None") -> str:
-    return "" if spread is None else f"{100 * spread.mean:.2f} ± {100 * spread.deviation:.2f}"
 
 
 def _plain(value: Any, most: int = 80) -> str:
     text = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
-    return escape(text if len(text) <= most else f"{text[:most]}…")
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -2,33 +2,20 @@
 
 from pathlib import Path
 
-from cyclopts import App
-
-from .common import Bar
-
-
-def register(app: App) -> None:
-    """Adds the command."""
-    app.command(evaluate)
+from .common import Bar, Labels
+from .process import set_up_process
 
 
-def evaluate(run: Path, /, *runs: Path, labels: Path | None = None, page: bool = True, figures: bool = False) -> None:
+def evaluate(run: Path, /, *runs: Path, labels: Labels = None, page: bool = True, figures: bool = False) -> None:
     """Print micro- and macro-AUC of every window, both streams and their fusion under both protocols; write a page.
 
     The results lie in RUN/results: evaluation.json (every metric, versions, hashes), report.html, regions.csv.
 
-    Parameters
-    ----------
-    run
-        A fitted run folder.
-    runs
-        More of them, such as other seeds: the table adds mean and standard deviation.
-    labels
-        Frame labels of the test videos, where they do not lie in the dataset.
-    page
-        Whether to write the page too.
-    figures
-        Write vector pictures too: ROC, precision and recall, every test video's timeline.
+    Args:
+        run: A fitted run folder.
+        runs: More of them, such as other seeds: the table adds mean and standard deviation.
+        page: Whether to write the page too.
+        figures: Write vector pictures too: ROC, precision and recall, every test video's timeline.
     """
     from ..report.report import write_figures, write_report
     from ..runs.evaluate import evaluate as evaluate_run
@@ -37,14 +24,14 @@ def evaluate(run: Path, /, *runs: Path, labels: Path | None = None, page: bool =
 
     results = {}
     for folder in (run, *runs):
+        opened = Run.open(folder)
+        set_up_process(opened.recipe.threads)
         with Bar("evaluate") as bar:
-            results[str(folder)] = evaluate_run(Run.open(folder), labels, bar)
-    chosen = {result.chosen for result in results.values()}
-    print_aucs({name: result.rows for name, result in results.items()}, chosen.pop() if len(chosen) == 1 else "")
-    for folder in (run, *runs) if page else ():
-        with Bar("page") as bar:
-            path = write_report(results[str(folder)], progress=bar)
-        print(path)
-    for folder in (run, *runs) if figures else ():
-        with Bar("figures") as bar:
-            print(write_figures(results[str(folder)], progress=bar))
+            results[str(folder)] = evaluate_run(opened, labels, bar)
+    rows = [(name, result.chosen, result.rows) for name, result in results.items()]
+    print_aucs("paper's protocol unless causal", rows, [("all", range(len(rows)))] if len(rows) > 1 else [])
+    for wanted, title, write in ((page, "page", write_report), (figures, "figures", write_figures)):
+        for result in results.values() if wanted else ():
+            with Bar(title) as bar:
+                path = write(result, progress=bar)
+            print(path)

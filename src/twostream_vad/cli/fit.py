@@ -1,66 +1,63 @@
-"""`tsvad fit`: all stages in order, going on where it was stopped; `tsvad demo`: on the rendered plaza."""
+"""`tsvad fit`: all stages in order, going on where it was stopped; `prepare`: the first; `demo`: on the plaza."""
 
 import time
 from pathlib import Path
 
-from cyclopts import App
-
 from ..storage import typed
-from .common import Bar, Options, at_work, clock, console, wanted_recipe
+from .common import PLAIN, Bar, Data, Labels, Options, RecipeName, at_work, clock, is_dry, say, wanted_recipe
 from .process import set_up_process
 
 
-def register(app: App) -> None:
-    """Adds the commands."""
-    app.command(fit)
-    app.command(plaza)
-    app.command(demo)
-
-
 def fit(
-    data: Path,
-    *,
-    recipe: str | None = None,
-    out: Path | None = None,
-    labels: Path | None = None,
-    options: Options = Options(),  # noqa: B008  frozen
+    data: Data, *, recipe: RecipeName = None, out: Path | None = None, labels: Labels = None, options: Options = PLAIN
 ) -> None:
     """Learn what is normal in DATA: all six stages in order. The same command again goes on where it was stopped.
 
-    Parameters
-    ----------
-    data
-        The dataset: Ped2, Avenue, ShanghaiTech, Corridor, or any folder of videos (training/ and testing/).
-    recipe
-        A shipped recipe (tsvad recipe list) or a YAML file; camera unless given, or that of the run in OUT.
-    out
-        The run folder; runs/DATA-RECIPE-seedN unless given.
-    labels
-        Frame labels of the test videos, where they do not lie in the dataset.
+    Args:
+        out: The run folder; runs/DATA-RECIPE-seedN unless given.
     """
     from ..runs.fit import fit as fit_run
     from ..runs.run import Run
 
     wanted = wanted_recipe(recipe, out, options.set)
     folder = out or Path("runs") / f"{data.resolve().name}-{wanted.name}-seed{wanted.seed}"
-    if options.dry_run:
-        run = Run.create(folder, wanted, data, labels, write=False)
-        if not options.redo:
-            run.refuse_stale()
-        found = run.source()
-        console().print(
-            f"{found.layout}: {len(found.training)} training and {len(found.testing)} test videos; would fit "
-            f"{wanted.name} into {folder}"
-        )
+    run = Run.create(folder, wanted, data, labels, write=not options.dry_run)
+    if is_dry(options, run):
         return
-    run = Run.create(folder, wanted, data, labels)
     began = time.monotonic()
     with at_work(folder, "fit", options):
         set_up_process(wanted.threads)
         fit_run(run, redo=options.redo, bar=Bar)
-    console().print(f"fitted in {clock(time.monotonic() - began)}: {folder}", soft_wrap=True)
-    console().print(f"the detector, which needs nothing else: {folder}/detector", soft_wrap=True)
-    console().print(f"next: tsvad evaluate {typed(folder)}   or   tsvad score {typed(folder)} VIDEO", soft_wrap=True)
+    say(f"fitted in {clock(time.monotonic() - began)}: {folder}")
+    say(f"the detector, which needs nothing else: {folder}/detector")
+    say(f"next: tsvad evaluate {typed(folder)}   or   tsvad score {typed(folder)} VIDEO")
+
+
+def prepare(
+    data: Data,
+    out: Path,
+    *,
+    recipe: RecipeName = None,
+    labels: Labels = None,
+    workers: int | None = None,
+    options: Options = PLAIN,
+) -> None:
+    """Stage 1: start a run; frames out of videos, counted by decoding.
+
+    Args:
+        out: The run folder to make.
+        workers: Processes that decode; all cores unless given.
+    """
+    from ..runs.fit import run_stage
+    from ..runs.run import Run
+
+    run = Run.create(out, wanted_recipe(recipe, out, options.set), data, labels, write=not options.dry_run)
+    if is_dry(options, run, "prepare"):
+        return
+    with at_work(out, "prepare", options), Bar("prepare") as bar:
+        run_stage(run, "prepare", redo=options.redo, progress=bar, workers=workers)
+    for split, videos in run.prepared.items():
+        print(f"{split}: {len(videos)} videos, {sum(video.frames for video in videos.values())} frames")
 
 
 def plaza(
@@ -73,25 +70,17 @@ def plaza(
 ) -> None:
     """Render the plaza: a synthetic camera's normal and anomalous video, with labels, masks and tracks.
 
-    Parameters
-    ----------
-    out
-        The dataset folder to make.
-    seed
-        Another seed, other people.
-    training_videos
-        Normal videos.
-    testing_videos
-        Videos with anomalies.
-    frames
-        Frames a video.
+    Args:
+        out: The dataset folder to make.
+        seed: Another seed, other people.
+        training_videos: Normal videos.
+        testing_videos: Videos with anomalies.
+        frames: Frames a video.
     """
-    from dataclasses import replace
-
     from ..plaza.plaza import PlazaSettings, render_plaza
 
     given = {"training_videos": training_videos, "testing_videos": testing_videos, "frames": frames}
-    settings = replace(PlazaSettings(seed=seed), **{key: value for key, value in given.items() if value is not None})
+    settings = PlazaSettings(seed=seed, **{key: value for key, value in given.items() if value is not None})
     with Bar("plaza") as bar:
         render_plaza(out, settings, progress=bar)
 
@@ -99,12 +88,9 @@ def plaza(
 def demo(*, seed: int = 1, out: Path | None = None) -> None:
     """Render the plaza, fit both streams on it, print the table and write a page: no data and no GPU needed.
 
-    Parameters
-    ----------
-    seed
-        Of the plaza's people and of the training.
-    out
-        Folder for the video (data) and the run (run); runs/demo-SEED unless given.
+    Args:
+        seed: Of the plaza's people and of the training.
+        out: Folder for the video (data) and the run (run); runs/demo-SEED unless given.
     """
     from .evaluate import evaluate
 

@@ -3,81 +3,51 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclopts import App
-
 from ..errors import TsvadError
-from .common import Bar, console, packed
+from ..retrieval.exemplars import Exemplars
+from ..retrieval.tables import HashTables
+from .common import Bar, DetectorFolder, packed, say
 from .process import set_up_process
-from .stages import group
+from .tables import print_table
 
 if TYPE_CHECKING:
     from ..detector.bundle import Bundle
-    from ..retrieval.exemplars import Exemplars
-    from ..retrieval.tables import HashTables
 
 
-def register(app: App) -> None:
-    """Adds the commands."""
-    index = group(app, "index")
-    index.command(show)
-    index.command(add)
-    index.command(merge)
-
-
-def show(detector: Path, *, show: int = 3) -> None:
+def show(detector: DetectorFolder, *, show: int = 3) -> None:
     """Print each table's buckets, the fullest and the emptiest.
 
-    Parameters
-    ----------
-    detector
-        A detector, or the folder of a fitted run.
-    show
-        Buckets shown of either kind.
+    Args:
+        show: Buckets shown of either kind.
     """
-    from rich.console import Console
-    from rich.table import Table
-
-    from ..detector.bundle import TABLES, Bundle
-    from ..retrieval.tables import HashTables
-
-    tables = HashTables.load(Bundle(packed(detector)).path(TABLES))
-    table = Table("table", "buckets", "codes", "fullest (bits: codes)", "emptiest (bits: codes)")
+    tables = _open(detector)[1]
+    rows = []
     for number, summary in enumerate(tables.summary(show)):
         kinds = [
             "\n".join(f"{bucket.key:0{tables.bits}b}: {bucket.count}" for bucket in side)
             for side in (summary.fullest, summary.emptiest)
         ]
-        table.add_row(str(number), str(summary.buckets), str(tables.codes), *kinds)
-    Console().print(table)
+        rows.append((str(number), str(summary.buckets), str(tables.codes), *kinds))
+    print_table("", ("table", "buckets", "codes", "fullest (bits: codes)", "emptiest (bits: codes)"), rows)
 
 
-def add(detector: Path, videos: Path, /, *others: Path, out: Path) -> None:
+def add(detector: DetectorFolder, videos: Path, /, *others: Path, out: Path) -> None:
     """Let a detector know more normal video: its codes go into the hash tables, without any training.
 
     Scales and threshold stay as they are; what retrieval has now seen is no longer unusual to it.
 
-    Parameters
-    ----------
-    detector
-        A detector, or the folder of a fitted run.
-    videos
-        Normal video of the same camera: a file, or a folder of numbered images.
-    others
-        More of it.
-    out
-        The new detector.
+    Args:
+        videos: Normal video of the same camera: a file, or a folder of numbered images.
+        others: More of it.
+        out: The new detector.
     """
-    from ..detector.bundle import EXEMPLARS, TABLES, Bundle
     from ..detector.grow import codes_of
     from ..detector.loading import retrieval_stream
-    from ..retrieval.exemplars import Exemplars
-    from ..retrieval.tables import HashTables
     from ..video.frames import open_source
 
-    bundle = Bundle(packed(detector))
+    bundle, tables, exemplars = _open(detector)
     set_up_process(None)
     stream, rate = retrieval_stream(bundle), bundle.description.pictures.rate
-    tables, exemplars = HashTables.load(bundle.path(TABLES)), Exemplars.load(bundle.path(EXEMPLARS))
     before = tables.codes
     for path in (videos, *others):
         source = open_source(path, rate=rate if path.is_dir() else None)
@@ -88,41 +58,37 @@ def add(detector: Path, videos: Path, /, *others: Path, out: Path) -> None:
         tables.add(found.codes)
         exemplars = exemplars.merge(found.exemplars(tables))
     _write(bundle, tables, exemplars, out)
-    console().print(f"{tables.codes - before} codes of normal video added to {before}", soft_wrap=True)
+    say(f"{tables.codes - before} codes of normal video added to {before}")
 
 
-def merge(detector: Path, other: Path, /, *others: Path, out: Path) -> None:
+def merge(detector: DetectorFolder, other: Path, /, *others: Path, out: Path) -> None:
     """One detector that knows the normal events of several, which share their nets: several days of one camera.
 
     Everything but the hash tables and their exemplars is the first one's.
 
-    Parameters
-    ----------
-    detector
-        A detector, or the folder of a fitted run.
-    other
-        Another, with the same encoder and hash net.
-    others
-        More of them.
-    out
-        The new detector.
+    Args:
+        other: Another, with the same encoder and hash net.
+        others: More of them.
+        out: The new detector.
     """
-    from ..detector.bundle import EXEMPLARS, TABLES, Bundle
     from ..detector.grow import refuse_other_nets
-    from ..retrieval.exemplars import Exemplars
-    from ..retrieval.tables import HashTables
 
-    bundle = Bundle(packed(detector))
-    tables, exemplars = HashTables.load(bundle.path(TABLES)), Exemplars.load(bundle.path(EXEMPLARS))
+    bundle, tables, exemplars = _open(detector)
     for folder in (other, *others):
-        second = Bundle(packed(folder))
+        second, its_tables, its_exemplars = _open(folder)
         refuse_other_nets(bundle, second)
-        tables = tables.merge(HashTables.load(second.path(TABLES)))
-        exemplars = exemplars.merge(Exemplars.load(second.path(EXEMPLARS)))
+        tables, exemplars = tables.merge(its_tables), exemplars.merge(its_exemplars)
     _write(bundle, tables, exemplars, out)
 
 
-def _write(bundle: "Bundle", tables: "HashTables", exemplars: "Exemplars", out: Path) -> None:
+def _open(detector: Path) -> tuple["Bundle", HashTables, Exemplars]:
+    from ..detector.bundle import EXEMPLARS, TABLES, Bundle
+
+    bundle = Bundle(packed(detector))
+    return bundle, HashTables.load(bundle.path(TABLES)), Exemplars.load(bundle.path(EXEMPLARS))
+
+
+def _write(bundle: "Bundle", tables: HashTables, exemplars: Exemplars, out: Path) -> None:
     from ..detector.grow import rewrite
 
     rewrite(bundle, tables, exemplars, out)

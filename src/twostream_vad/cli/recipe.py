@@ -2,28 +2,16 @@
 
 from typing import Annotated
 
-from cyclopts import App, Parameter
-
-
-def register(app: App) -> None:
-    """Adds the commands."""
-    group = App(name="recipe", help="Recipes: every setting of a run in one file.")
-    group.command(show)
-    group.command(names, name="list")
-    app.command(group)
+from cyclopts import Parameter
 
 
 def show(name: str, *, set: Annotated[tuple[str, ...], Parameter(negative=())] = (), explain: bool = False) -> None:
     """Print a recipe as YAML, whole: a file to start your own from.
 
-    Parameters
-    ----------
-    name
-        A shipped recipe or a YAML file.
-    set
-        Change a setting first: section.key=value.
-    explain
-        Say what each key means instead.
+    Args:
+        name: A shipped recipe or a YAML file.
+        set: Change a setting first: section.key=value.
+        explain: Say what each key means instead.
     """
     from ..recipes import load_recipe
     from ..settings import Recipe, Section
@@ -41,7 +29,7 @@ def show(name: str, *, set: Annotated[tuple[str, ...], Parameter(negative=())] =
             print(f"{key} = {value!r}\n    {field.description or ''}")
 
 
-def names() -> None:
+def list_() -> None:
     """Print the shipped recipes and what each is for."""
     from ..recipes import load_recipe, recipe_names
 

@@ -1,7 +1,6 @@
 """Evaluated runs side by side: their metrics, paired differences, spread over seeds, and unlike settings."""
 
 import json
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,13 @@ from ..evaluation.bootstrap import Statistic, bootstrap, micro_auc_of
 from ..scores.files import read_scores
 from ..storage import typed
 from .evaluate import labels_of
-from .record import Metrics, Part, Record, flat, read_record
+from .record import Part, Record, flat, read_record
 from .run import Run, RunError
 
 FUSED = {"paper": "results/fused.npz", "causal": "results/causal.npz"}
 """Frame scores of the fused row, by protocol."""
-METRICS = ("micro_auc", "macro_auc", "average_precision", "equal_error_rate")
 SAME = 1e-9
 """Two micro-AUCs of one set of scores differ by rounding only."""
-
-Rows = dict[str, dict[str, tuple[Metrics | None, ...]]]
 
 
 class Gain(Part):
@@ -35,48 +31,26 @@ class Gain(Part):
     """95 %, by a paired bootstrap over videos; None for too few videos."""
 
 
-class Spread(Part):
-    """A metric over several seeds; the deviation is a sample's."""
-
-    mean: float
-    deviation: float
-
-
-class Seeds(Part):
-    """Runs that are seeds of one recipe on the same data."""
-
-    runs: tuple[str, ...]
-    rows: dict[str, dict[str, dict[str, Spread]]]
-    """Protocol → row → metric, where two or more of the runs have it."""
-
-
 class Comparison(Part):
     """Runs side by side; a tuple with one entry a run follows the order of ``runs``."""
 
     runs: tuple[str, ...]
-    chosen: tuple[str, ...]
-    protocols: Rows
-    """Protocol → row → each run's metrics; None where a run has no such row."""
+    records: tuple[Record, ...]
     differences: dict[str, tuple[Gain | None, ...]]
     """Protocol → each run's fused row against the first run's; None for the first itself."""
     unpaired: str
     """Why there are no differences; empty where there are."""
-    seeds: tuple[Seeds, ...]
+    seeds: tuple[tuple[str, ...], ...]
+    """Groups of runs that are seeds of one recipe on the same data."""
     recipe: dict[str, tuple[Any, ...]]
     """Dotted key → each run's value, of the settings that are not the same in all runs."""
-    data: tuple[str, ...]
-    """Hash of each run's data."""
 
 
 def compare(runs: Sequence[Run], labels: Path | None = None) -> Comparison:
-    """Evaluated runs side by side.
+    """Two or more evaluated runs side by side; ``labels`` given by hand come before each run's own.
 
     Differences of micro-AUC to the first run are there where all runs have the same test videos, frame for frame and
     label for label. Their intervals are of a bootstrap that draws the same videos for both runs.
-
-    Args:
-        runs: two or more.
-        labels: labels given by hand; None: each run's own.
 
     Raises:
         RecordError: a run has not been evaluated, or its evaluation is broken.
@@ -84,16 +58,14 @@ def compare(runs: Sequence[Run], labels: Path | None = None) -> Comparison:
     """
     records = [read_record(run.path("results/evaluation.json")) for run in runs]
     truth, unpaired = _common_labels(runs, labels)
-    names, rows = tuple(str(run.folder) for run in runs), _rows(records)
+    names = tuple(str(run.folder) for run in runs)
     return Comparison(
         runs=names,
-        chosen=tuple(record.chosen for record in records),
-        protocols=rows,
+        records=tuple(records),
         differences={} if truth is None else _differences(runs, records, truth),
         unpaired=unpaired,
-        seeds=tuple(_spread(places, names, rows) for places in _groups(records)),
+        seeds=_seeds(records, names),
         recipe=unlike([record.recipe for record in records]),
-        data=tuple(record.hashes.data for record in records),
     )
 
 
@@ -105,58 +77,33 @@ def unlike(recipes: Sequence[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
     return {key: values for key, values in found.items() if any(value != values[0] for value in values)}
 
 
-def _rows(records: Sequence[Record]) -> Rows:
-    found: Rows = {}
-    for protocol in dict.fromkeys(protocol for record in records for protocol in record.protocols):
-        columns = [record.rows(protocol) for record in records]
-        names = dict.fromkeys(name for column in columns for name in column)
-        found[protocol] = {name: tuple(column.get(name) for column in columns) for name in names}
-    return found
-
-
-def _groups(records: Sequence[Record]) -> list[list[int]]:
-    """Places of the records that are seeds of one recipe on the same data."""
-    groups: dict[str, list[int]] = {}
-    for place, record in enumerate(records):
+def _seeds(records: Sequence[Record], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    groups: dict[str, list[tuple[int, str]]] = {}
+    for record, name in zip(records, names, strict=True):
         same = json.dumps([{**record.recipe, "seed": None}, record.hashes.data], sort_keys=True)
-        groups.setdefault(same, []).append(place)
+        groups.setdefault(same, []).append((record.seed, name))
     # One seed twice is no second draw: it would make the spread smaller than it is.
-    return [g for g in groups.values() if len(g) > 1 and len({records[place].seed for place in g}) == len(g)]
-
-
-def _spread(places: Sequence[int], names: Sequence[str], protocols: Rows) -> Seeds:
-    def spreads(entries: Sequence[Metrics | None]) -> dict[str, Spread]:
-        found = {}
-        for metric in METRICS:
-            values = [getattr(entries[place], metric, None) for place in places]
-            known = [value for value in values if value is not None]
-            if len(known) > 1:
-                found[metric] = Spread(mean=statistics.mean(known), deviation=statistics.stdev(known))
-        return found
-
-    rows = {protocol: {row: spreads(entries) for row, entries in rows.items()} for protocol, rows in protocols.items()}
-    return Seeds(runs=tuple(names[place] for place in places), rows=rows)
+    found = [group for group in groups.values() if len(group) > 1 and len(dict(group)) == len(group)]
+    return tuple(tuple(name for _, name in group) for group in found)
 
 
 def _common_labels(runs: Sequence[Run], given: Path | None) -> tuple[Labels | None, str]:
     """Labels that all runs share, or None and why there are none."""
     try:
-        truths = [labels_of(run, given) for run in runs]
+        first, *others = (labels_of(run, given) for run in runs)
     except (RunError, DatasetError, OSError) as error:
         if given is not None:
             raise
         return None, str(error)  # metrics can still be compared where the data no longer lies
-    first = truths[0]
-    for run, truth in zip(runs[1:], truths[1:], strict=True):
-        other = f"{runs[0].folder} and {run.folder}"
-        if set(first) != set(truth):
-            only = ", ".join(sorted(set(first) ^ set(truth))[:5])
-            return None, f"{other} have other test videos (in one only: {only})"
+    for run, truth in zip(runs[1:], others, strict=True):
+        both = f"{runs[0].folder} and {run.folder}"
+        if only := sorted(set(first) ^ set(truth)):
+            return None, f"{both} have other test videos (in one only: {', '.join(only[:5])})"
         for name, marks in first.items():
             if len(marks) != len(truth[name]):
-                return None, f"{other}: video {name} has {len(marks)} frames in one and {len(truth[name])} in the other"
+                return None, f"{both}: video {name} has {len(marks)} frames in one and {len(truth[name])} in the other"
             if not np.array_equal(marks, truth[name]):
-                return None, f"{other}: video {name} has other labels"
+                return None, f"{both}: video {name} has other labels"
     return first, ""
 
 
@@ -169,8 +116,13 @@ def _differences(runs: Sequence[Run], records: Sequence[Record], truth: Labels) 
         if len(recorded) < len(runs):
             continue
         measures = [micro_auc_of(read_scores(run.path(file)), truth) for run in runs]
-        for run, before, measure in zip(runs, recorded, measures, strict=True):
-            _refuse_other_scores(run, protocol, before, measure(videos))
+        for run, then, now in zip(runs, recorded, (measure(videos) for measure in measures), strict=True):
+            if abs(then - now) > SAME:
+                raise RunError(
+                    f"{run.folder}: its scores or labels are not those that were evaluated (micro-AUC, {protocol} "
+                    f"protocol: {now:.6f} now, {then:.6f} then); `tsvad evaluate {typed(run.folder)}` again, "
+                    "or give the same --labels here"
+                )
         found[protocol] = (None, *(_gain(measures[0], own, videos) for own in measures[1:]))
     return found
 
@@ -184,12 +136,3 @@ def _gain(first: Statistic, own: Statistic, videos: Sequence[str]) -> Gain:
     except NoMetricError:  # too few videos
         interval = None
     return Gain(micro_auc=gain(videos), interval=interval)
-
-
-def _refuse_other_scores(run: Run, protocol: str, recorded: float, now: float) -> None:
-    if abs(recorded - now) > SAME:
-        raise RunError(
-            f"{run.folder}: its scores or labels are not those that were evaluated (micro-AUC, {protocol} protocol: "
-            f"{now:.6f} now, {recorded:.6f} then); `tsvad evaluate {typed(run.folder)}` again, "
-            "or give the same --labels here"
-        )

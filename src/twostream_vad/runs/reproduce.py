@@ -30,9 +30,8 @@ class Difference:
     @property
     def change(self) -> float | None:
         """Now less recorded, where both are numbers."""
-        if any(isinstance(value, bool) or not isinstance(value, int | float) for value in (self.recorded, self.now)):
-            return None
-        return float(self.now - self.recorded)
+        numbers = all(type(value) in (int, float) for value in (self.recorded, self.now))
+        return float(self.now - self.recorded) if numbers else None
 
 
 def new_run(
@@ -44,21 +43,20 @@ def new_run(
     *,
     write: bool = True,
 ) -> Run:
-    """A run with the recipe, the seed and the data of an evaluation, or the one begun in ``out`` before.
+    """A run in ``out`` with the recipe, the seed and the data of an evaluation, or the one begun there before.
 
     Args:
         recorded: ``results/evaluation.json`` of a run.
         out: the new run's folder.
         data: the dataset, where it no longer lies where it did.
-        labels: labels given by hand.
+        labels: given by hand.
         overrides: section.key=value, such as where pretrained weights lie on this machine.
-        write: else nothing is written, only refused what would be.
+        write: as in `Run.create`.
 
     Raises:
         RecordError: ``recorded`` cannot be used.
         RecipeError: its recipe is not one of this version, or an override does not fit.
-        RunError: ``out`` is the recorded run itself, or as `Run.create`.
-        DatasetError: as `Run.create`.
+        RunError: ``out`` is the recorded run itself, or as `Run.create`, as is DatasetError.
     """
     record = read_record(recorded)
     if out.resolve() == recorded.resolve().parent.parent:
@@ -68,17 +66,14 @@ def new_run(
 
 
 def reproduce(recorded: Path, run: Run, bar: Bar, *, other_data: bool = False, redo: bool = False) -> list[Difference]:
-    """Fits and evaluates ``run``, going on where it was stopped, and compares it with an evaluation.
+    """Fits and evaluates ``run``, which `new_run` made, going on where it was stopped; what differs from ``recorded``.
 
     Args:
         recorded: the evaluation.
-        run: what `new_run` made of it.
+        run: to go on with.
         bar: shows the progress of each stage and of the evaluation.
         other_data: go on where the data is not the recorded one.
         redo: replace what was made with other settings.
-
-    Returns:
-        What differs; empty where everything is the same to the bit.
 
     Raises:
         RecordError: ``recorded`` cannot be used.
@@ -86,8 +81,13 @@ def reproduce(recorded: Path, run: Run, bar: Bar, *, other_data: bool = False, r
         RunError: as a fit; no labels.
     """
     before = read_record(recorded)
-    if not other_data:
-        _refuse_other_data(run, before)
+    then = before.hashes.data
+    now = then if other_data else data_hash(run)
+    if now != then:
+        raise DatasetError(
+            f"{run.data} is not the data of the evaluation (hash {now[:12]}…, recorded {then[:12]}…): "
+            "give that with --data DIR and another --out, or go on all the same with --other-data"
+        )
     # Missing labels are told before hours of training, not after.
     fit(run, redo=redo, bar=bar, prepared=lambda: labels_of(run))
     with bar("evaluate") as progress:
@@ -127,12 +127,3 @@ def _facts(record: Record) -> list[tuple[str, Mapping[str, Any]]]:
         ("versions", flat(record.versions)),
         ("machine", flat(record.machine)),
     ]
-
-
-def _refuse_other_data(run: Run, before: Record) -> None:
-    now = data_hash(run)
-    if now != before.hashes.data:
-        raise DatasetError(
-            f"{run.data} is not the data of the evaluation (hash {now[:12]}…, recorded {before.hashes.data[:12]}…): "
-            "give that with --data DIR and another --out, or go on all the same with --other-data"
-        )

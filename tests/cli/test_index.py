@@ -1,0 +1,130 @@
+"""`tsvad index show|add|merge` on the fitted run's detector: hash tables are looked at, and grow."""
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+
+from twostream_vad.detector.bundle import DESCRIPTION, EXEMPLARS, HASHNET, TABLES, Bundle, write_bundle
+from twostream_vad.retrieval.exemplars import STRIP, Exemplars
+from twostream_vad.retrieval.tables import HashTables
+from twostream_vad.runs.run import Run
+from twostream_vad.storage import load_tensors, save_tensors
+
+Tsvad = Callable[..., CompletedProcess[str]]
+Refused = Callable[..., str]
+
+CODES = 138
+"""Of the fitted run: 2 videos, one is held out, of 23 snippets of 3 crops."""
+MORE = 69
+"""Of one video more."""
+
+
+def tables_of(folder: Path) -> HashTables:
+    return HashTables.load(Bundle(folder).path(TABLES))
+
+
+@pytest.fixture
+def more(plaza: Path) -> Path:
+    """Video of the same camera that the fitted run has not learned from."""
+    (folder,) = {image.parent for image in (plaza / "testing").rglob("*.jpg") if image.parent.name == "01"}
+    return folder
+
+
+def test_tables_are_shown_with_their_buckets(tsvad: Tsvad, fitted: Path) -> None:
+    said = tsvad("index", "show", fitted, "--show", 2)
+    assert said.returncode == 0
+    assert all(f"│ {table} " in said.stdout for table in range(4))
+    assert str(CODES) in said.stdout
+    assert all(word in said.stdout.split("├")[0] for word in ("buckets", "fullest", "emptiest"))
+
+
+def test_a_run_whose_index_is_not_built_is_refused(refused: Refused, copied: Path, tmp_path: Path) -> None:
+    Run.open(copied).begin("index", redo=True)
+    assert f"{copied} is not fitted to the end; `tsvad fit" in refused("index", "show", copied)
+    assert "is no detector" in refused("index", "show", tmp_path / "none")
+
+
+def test_more_normal_video_gives_more_codes_that_explain(
+    tsvad: Tsvad, fitted: Path, more: Path, tmp_path: Path
+) -> None:
+    said = tsvad("index", "add", fitted, more, "--out", tmp_path / "grown")
+    assert said.returncode == 0
+    assert said.stdout.startswith(f"{tmp_path / 'grown'}: {CODES + MORE} codes in ")
+    assert f"{MORE} codes of normal video added to {CODES}" in said.stderr
+    before, after = tables_of(fitted / "detector"), tables_of(tmp_path / "grown")
+    assert (before.codes, after.codes) == (CODES, CODES + MORE)
+    known = Exemplars.load(Bundle(tmp_path / "grown").path(EXEMPLARS))
+    assert "01" in known.videos
+    of_table = np.repeat(np.arange(after.tables), np.diff(after.offsets)).tolist()
+    seen = [known.of(table, int(key)) for table, key in zip(of_table, after.keys, strict=True)]
+    assert all(exemplar is not None and len(exemplar.strip) == STRIP for exemplar in seen)
+
+
+def test_what_was_added_is_no_longer_unusual(tsvad: Tsvad, fitted: Path, more: Path, tmp_path: Path) -> None:
+    tsvad("index", "add", fitted, more, "--out", tmp_path / "grown")
+    scores = {}
+    for detector in (fitted / "detector", tmp_path / "grown"):
+        assert tsvad("score", detector, more, "--out", tmp_path / "x.csv").returncode == 0
+        header, *rows = [line.split(",") for line in (tmp_path / "x.csv").read_text().splitlines()]
+        raw = [float(row[header.index("retrieval_raw")]) for row in rows if row[header.index("retrieval_raw")]]
+        scores[detector.name] = np.mean(raw)
+    assert scores["grown"] < scores["detector"]
+
+
+def test_several_videos_are_added_one_after_another(tsvad: Tsvad, fitted: Path, more: Path, tmp_path: Path) -> None:
+    assert tsvad("index", "add", fitted, more, more, "--out", tmp_path / "grown").returncode == 0
+    assert tables_of(tmp_path / "grown").codes == CODES + 2 * MORE
+
+
+def test_video_too_short_to_say_anything_is_refused(tsvad: Tsvad, fitted: Path, more: Path, tmp_path: Path) -> None:
+    (tmp_path / "short").mkdir()
+    for image in sorted(more.iterdir())[:3]:
+        (tmp_path / "short" / image.name).write_bytes(image.read_bytes())
+    said = tsvad("index", "add", fitted, tmp_path / "short", "--out", tmp_path / "grown")
+    assert (said.returncode, "too short for a snippet" in said.stderr) == (2, True)
+    assert not (tmp_path / "grown").exists()
+
+
+def test_a_detector_merged_with_itself_has_every_code_twice(tsvad: Tsvad, fitted: Path, tmp_path: Path) -> None:
+    assert tsvad("index", "merge", fitted, fitted / "detector", "--out", tmp_path / "both").returncode == 0
+    one, both = tables_of(fitted / "detector"), tables_of(tmp_path / "both")
+    np.testing.assert_array_equal(both.keys, one.keys)
+    np.testing.assert_array_equal(both.counts, 2 * one.counts)
+    np.testing.assert_allclose(both.centres, one.centres, atol=1e-6)
+    old, new = (Exemplars.load(Bundle(folder).path(EXEMPLARS)) for folder in (fitted, tmp_path / "both"))
+    np.testing.assert_array_equal(new.places, old.places)
+
+
+def test_what_grew_merges_with_what_it_grew_from(tsvad: Tsvad, fitted: Path, more: Path, tmp_path: Path) -> None:
+    tsvad("index", "add", fitted, more, "--out", tmp_path / "grown")
+    assert tsvad("index", "merge", tmp_path / "grown", fitted, "--out", tmp_path / "both").returncode == 0
+    assert tables_of(tmp_path / "both").codes == 2 * CODES + MORE
+
+
+def test_a_detector_of_other_nets_is_not_merged(refused: Refused, fitted: Path, tmp_path: Path) -> None:
+    bundle = Bundle(fitted)
+    tensors, metadata = load_tensors(bundle.path(HASHNET))
+    save_tensors(tmp_path / "hashnet", {name: -tensor for name, tensor in tensors.items()}, metadata)
+    files = {name: bundle.path(name) for name in bundle.hashes if name != DESCRIPTION}
+    write_bundle(tmp_path / "other", bundle.description, {**files, HASHNET: tmp_path / "hashnet"})
+    said = refused("index", "merge", fitted, tmp_path / "other", "--out", tmp_path / "both")
+    assert f"its {HASHNET} is another than that of" in said
+    assert not (tmp_path / "both").exists()
+
+
+@pytest.mark.parametrize("command", ["add", "merge"])
+def test_nothing_that_is_there_is_written_over(
+    command: str, tsvad: Tsvad, fitted: Path, more: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/letter.txt").touch()
+    before = (fitted / "detector/SHA256SUMS").read_bytes()
+    for out in (tmp_path / "mine", fitted / "detector"):
+        said = tsvad("index", command, fitted, more if command == "add" else fitted, "--out", out)
+        assert (said.returncode, said.stdout) == (2, "")
+        assert said.stderr.splitlines()[-1] == f"tsvad: {out} is there already; choose another --out"
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+    assert (fitted / "detector/SHA256SUMS").read_bytes() == before
