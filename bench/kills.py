@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from twostream_vad.runs.pipeline import STAGES
 from twostream_vad.runs.run import RECORDS
-from twostream_vad.runs.stages import FITTING
 
 FOLDERS = ("recovery", "retrieval", "calibration", "results")
 """What is compared: every array, tensor and choice in these folders of a run, logs left out."""
@@ -109,7 +109,7 @@ def draw_moments(stages: list[tuple[str, float]], kills: int, seed: int) -> list
 
 def come_to(process: "subprocess.Popen[bytes]", run: Path, name: str, offset: float, since: float) -> bool:
     """Waits until a fit started at ``since`` is so far into the stage, or past it; False where it ends before."""
-    order = list(FITTING)
+    order = list(STAGES)
     while process.poll() is None:
         begun = {stage: record for stage, record in records(run).items() if record["began"] >= since}
         past = any(order.index(stage) > order.index(name) for stage in begun)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from twostream_vad.datasets.labels import read_labels
+from twostream_vad.detector.engines import TorchHasher
 from twostream_vad.evaluation.auc import macro_auc, micro_auc
 from twostream_vad.evaluation.regions import detect_regions, read_tracks
 from twostream_vad.nets.hashnet import HashNet
@@ -29,7 +30,6 @@ from twostream_vad.nets.i3d import I3D
 from twostream_vad.nets.stunet import STUNet
 from twostream_vad.recovery.error import frame_level_error, local_maxima, maximum_local_error, over_crops
 from twostream_vad.recovery.train import parameter_groups, recovery_loss
-from twostream_vad.retrieval.stream import encode_codes
 from twostream_vad.retrieval.tables import HashTables
 from twostream_vad.retrieval.train import hash_losses
 from twostream_vad.scores.fusion import fuse
@@ -199,7 +199,7 @@ def retrieval(golden: Golden) -> Iterator[Line]:
     train = centres[pick(600)] + 0.02 * salt_normal("train_features", (600, 1, 2, 2, 2048))
     test = centres[pick(90)] + 0.05 * salt_normal("test_features", (90, 1, 2, 2, 2048))
     test[60:] = salt_normal("outlier_features", (30, 1, 2, 2, 2048))
-    normal_codes, codes = (encode_codes(net, features.reshape(len(features), -1)) for features in (train, test))
+    normal_codes, codes = (TorchHasher(net)(features.reshape(len(features), -1)) for features in (train, test))
     tables = HashTables.build(normal_codes)
     cosine, mutual = hash_losses(torch.from_numpy(normal_codes[:32]), torch.from_numpy(normal_codes[32:64]))
     yield Line("codes", codes, arrays["codes"], 1e-5)
@@ -243,9 +243,9 @@ def evaluation(golden: Golden) -> Iterator[Line]:
             "recovery": {v: curve(golden, dataset, "recovery", v, labels[v]) for v in labels},
             "retrieval": {v: curve(golden, dataset, "retrieval", v, labels[v]) for v in labels},
         }
-        for name, weights in (("fused_1_1", (1.0, 1.0)), ("fused_1_3", (1.0, 3.0))):
-            pairs = {v: (curves["recovery"][v], curves["retrieval"][v]) for v in labels}
-            curves[name] = {v: fuse(*pair, weights) for v, pair in pairs.items()}
+        for name, retrieval_weight in (("fused_1_1", 1.0), ("fused_1_3", 3.0)):
+            weights = {"recovery": 1.0, "retrieval": retrieval_weight}
+            curves[name] = {v: fuse({stream: curves[stream][v] for stream in weights}, weights) for v in labels}
         for name, scores in curves.items():
             yield Line(f"{dataset} {name} micro", np.array(micro_auc(scores, labels)), expected[name]["micro"], 1e-6)
             yield Line(f"{dataset} {name} macro", np.array(macro_auc(scores, labels)), expected[name]["macro"], 1e-6)

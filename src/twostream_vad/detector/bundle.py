@@ -201,7 +201,7 @@ def copy_bundle(bundle: Bundle, folder: Path) -> None:
     Raises:
         BundleError: something else lies there.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / SUMS).exists():
+    if folder.exists() and any(folder.iterdir()) and not (folder / DESCRIPTION).exists():
         raise BundleError(f"{folder} is not empty and no detector; choose another --out")
     with _whole_folder(folder) as partial:
         for name in (*bundle.hashes, SUMS):
