@@ -5,7 +5,7 @@ SEED ?= 1
 DEMO ?= runs/demo-$(SEED)
 RUN = $(VENV)/bin
 
-.PHONY: setup check test demo clean
+.PHONY: setup check test demo wheel clean
 
 setup: $(VENV)/.ready
 
@@ -30,6 +30,10 @@ test: check
 demo: setup
 	@echo "== demo: renders the plaza (seed $(SEED)), fits both streams on it, prints the table, writes a page"
 	$(RUN)/tsvad demo --seed $(SEED) --out $(DEMO)
+
+wheel: setup
+	@echo "== wheel: built, installed in a new environment by plain pip, fits and scores there"
+	sh .ci/wheel $(PYTHON) $(RUN)/pip
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
