@@ -8,7 +8,7 @@ import pytest
 from twostream_vad import BundleError, Detector
 from twostream_vad.detector.bundle import EXEMPLARS, TABLES, Bundle
 from twostream_vad.detector.detector import untold
-from twostream_vad.detector.grow import codes_of, refuse_other_nets, rewrite
+from twostream_vad.detector.grow import codes_of, refuse_other_nets, refuse_taken, rewrite
 from twostream_vad.detector.loading import retrieval_stream
 from twostream_vad.retrieval.exemplars import Exemplars
 from twostream_vad.retrieval.tables import HashTables
@@ -61,10 +61,9 @@ def test_it_explains_with_pictures_of_what_was_added(grown: Path, video: ImageFo
 
 def test_a_detector_that_is_there_is_not_replaced(fitted: Path, grown: Path) -> None:
     bundle = Bundle(fitted)
-    tables, exemplars = HashTables.load(bundle.path(TABLES)), Exemplars.load(bundle.path(EXEMPLARS))
     for out in (bundle.folder, grown.parent):
         with pytest.raises(BundleError, match="is there already; choose another --out"):
-            rewrite(bundle, tables, exemplars, out)
+            refuse_taken(bundle, out)
 
 
 def test_detectors_of_other_nets_are_not_merged(fitted: Path, grown: Path, copied: Path) -> None:

@@ -58,8 +58,8 @@ def test_fused_is_the_weighted_sum_of_the_chosen_window_and_retrieval(run: Run, 
     weights = scores.bundle.description.weights
     column = scores.windows.index(scores.bundle.description.recovery.how.window)
     for name, line in read_scores(run.path("results/fused.npz")).items():
-        recovery = paper_timeline(scores.local[name][:, column], scores.bundle.recovery_snippet, 30)
-        retrieval = paper_timeline(scores.distances[name], scores.bundle.retrieval_snippet, 30)
+        recovery = paper_timeline(scores.local[name][:, column], scores.bundle.snippets["recovery"], 30)
+        retrieval = paper_timeline(scores.distances[name], scores.bundle.snippets["retrieval"], 30)
         np.testing.assert_allclose(line, fuse({"recovery": recovery, "retrieval": retrieval}, weights))
 
 

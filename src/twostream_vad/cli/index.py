@@ -41,11 +41,12 @@ def add(detector: DetectorFolder, videos: Path, /, *others: Path, out: Path) -> 
         others: More of it.
         out: The new detector.
     """
-    from ..detector.grow import codes_of
+    from ..detector.grow import codes_of, refuse_taken
     from ..detector.loading import retrieval_stream
     from ..video.frames import open_source
 
     bundle, tables, exemplars = _open(detector)
+    refuse_taken(bundle, out)
     set_up_process(None)
     stream, rate = retrieval_stream(bundle), bundle.description.pictures.rate
     before = tables.codes
@@ -71,9 +72,10 @@ def merge(detector: DetectorFolder, other: Path, /, *others: Path, out: Path) ->
         others: More of them.
         out: The new detector.
     """
-    from ..detector.grow import refuse_other_nets
+    from ..detector.grow import refuse_other_nets, refuse_taken
 
     bundle, tables, exemplars = _open(detector)
+    refuse_taken(bundle, out)
     for folder in (other, *others):
         second, its_tables, its_exemplars = _open(folder)
         refuse_other_nets(bundle, second)

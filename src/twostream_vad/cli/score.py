@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from ..errors import TsvadError
-from .common import Bar, packed
+from .common import Bar, DetectorFolder, Flag, packed
 from .process import set_up_process
 from .stages import group
 
@@ -35,12 +35,7 @@ def register(app: App) -> None:
 
 
 def score(
-    detector: Path,
-    video: Path,
-    *,
-    out: Path | None = None,
-    html: Annotated[bool, Parameter(negative=())] = False,
-    paper: Annotated[bool, Parameter(negative=())] = False,
+    detector: DetectorFolder, video: Path, *, out: Path | None = None, html: Flag = False, paper: Flag = False
 ) -> None:
     """Score every frame of a new video: a CSV, a picture of the timeline, the alarms. Goes on where it was stopped.
 
@@ -49,18 +44,11 @@ def score(
     detector's is resampled by its time stamps. The CSV has the paper's protocol too (recovery, retrieval, fused:
     min-max over this video, smoothed both ways), which compares frames of one video only, and the streams' raw scores.
 
-    Parameters
-    ----------
-    detector
-        A detector (tsvad pack), or the folder of a fitted run.
-    video
-        A video file, or a folder of numbered images.
-    out
-        The CSV to write; RUN/results/VIDEO.csv, or VIDEO.csv here, unless given. The picture lies beside it.
-    html
-        Write a page beside it too: each alarm with its picture, heat map and nearest normal event.
-    paper
-        Draw the timeline under the paper's protocol instead.
+    Args:
+        video: A video file, or a folder of numbered images.
+        out: The CSV to write; RUN/results/VIDEO.csv, or VIDEO.csv here, unless given. The picture lies beside it.
+        html: Write a page beside it too: each alarm with its picture, heat map and nearest normal event.
+        paper: Draw the timeline under the paper's protocol instead.
     """
     from ..detector.bundle import Bundle
     from ..detector.detector import Detector
@@ -113,11 +101,7 @@ def _write_csv(out: Path, detector: "Detector", scores: "VideoScores") -> "dict[
 
 
 def _draw(
-    picture: Path,
-    scores: "VideoScores",
-    alarms: "list[Alarm]",
-    paper: "dict[str, NDArray[np.float64]]",
-    name: str,
+    picture: Path, scores: "VideoScores", alarms: "list[Alarm]", paper: "dict[str, NDArray[np.float64]]", name: str
 ) -> None:
     """The timeline: causal against the threshold, or the paper's curves where they are given."""
     from ..report.figures import causal_figure, save_figure, timeline_figure

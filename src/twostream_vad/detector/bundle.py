@@ -42,27 +42,26 @@ class _Part(BaseModel):
 
 
 class Pictures(_Part):
-    """What the pictures were that the detector has learned from."""
+    """What the pictures were that the detector has learned from.
+
+    ``size`` is the side of a crop in pixels, ``regions`` are (x, y, width, height), none for the whole frame, which is
+    ``height`` x ``width`` and gives ``crops`` crops; ``mean`` and ``deviation`` are of every channel, of values in
+    [0, 1]; ``rate`` is frames a second; ``gray`` says whether the channels were alike.
+    """
 
     size: int
-    """Side of a crop; a frame's short side is resized to it."""
     regions: tuple[tuple[int, int, int, int], ...]
-    """x, y, width, height; none: the whole frame."""
     crops: int
-    """Of a frame."""
     mean: float
     deviation: float
-    """Of every channel, of values in [0, 1]."""
     rate: float
-    """Frames a second."""
     height: int
     width: int
     gray: bool
-    """Whether all three channels were alike."""
 
 
 class Recovery(_Part):
-    """The context recovery stream, resolved: nothing is left to be selected."""
+    """The context recovery stream; ``how`` leaves nothing to be selected."""
 
     length: int
     interval: int
@@ -73,7 +72,7 @@ class Recovery(_Part):
 
 
 class Retrieval(_Part):
-    """The knowledge retrieval stream."""
+    """The knowledge retrieval stream; ``values`` of a clip's features, of type ``dtype``."""
 
     length: int
     interval: int
@@ -86,22 +85,15 @@ class Retrieval(_Part):
 
 
 class Calibration(_Part):
-    """What normal video, held out of training, scores."""
+    """What normal video, held out of training, scores: each stream's scale, and the threshold of the fused score."""
 
     scales: dict[str, Scale]
-    """Stream → its scale."""
     threshold: float
-    """Of the fused causal score: an alarm at and above it."""
     videos: tuple[str, ...]
-    """Those that were held out."""
 
     @classmethod
     def load(cls, path: Path) -> "Calibration":
-        """What the stage wrote.
-
-        Raises:
-            TsvadError: no such file, or a broken one.
-        """
+        """What the stage wrote; TsvadError where there is no such file, or a broken one."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError:
@@ -112,28 +104,22 @@ class Calibration(_Part):
 
 
 class Description(_Part):
-    """``detector.json``."""
+    """``detector.json``; ``made_by`` is the program's version, ``weights`` are the streams' in the fusion."""
 
     format: int
     made_by: str
-    """The program's version."""
     recipe: str
     pictures: Pictures
     recovery: Recovery
     retrieval: Retrieval
     calibration: Calibration
     weights: dict[str, float]
-    """Stream → its weight in the fusion."""
 
 
 class Bundle:
-    """A bundle that was opened: described and, unless told otherwise, checked file by file.
+    """A bundle that was opened, in ``folder`` or in the ``detector/`` of a run folder: checked file by file.
 
-    Args:
-        folder: the bundle, or a run folder with one in ``detector/``.
-
-    Raises:
-        BundleError: no bundle there; a file that is missing, altered, or of a newer version.
+    Raises BundleError where there is none, or a file is missing, altered, or of a newer version.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -155,20 +141,14 @@ class Bundle:
         """One of its files."""
         return self.folder / name
 
-    @property
-    def recovery_snippet(self) -> Snippet:
-        """Context recovery's frames."""
-        return Snippet.predicting(self.description.recovery.length, self.description.recovery.interval)
-
-    @property
-    def retrieval_snippet(self) -> Snippet:
-        """Knowledge retrieval's frames."""
-        return Snippet.centred(self.description.retrieval.length, self.description.retrieval.interval)
-
     @cached_property
     def snippets(self) -> dict[str, Snippet]:
         """Stream → its frames."""
-        return {"recovery": self.recovery_snippet, "retrieval": self.retrieval_snippet}
+        recovery, retrieval = self.description.recovery, self.description.retrieval
+        return {
+            "recovery": Snippet.predicting(recovery.length, recovery.interval),
+            "retrieval": Snippet.centred(retrieval.length, retrieval.interval),
+        }
 
     @cached_property
     def views(self) -> Views:
@@ -178,13 +158,7 @@ class Bundle:
 
 
 def write_bundle(folder: Path, description: Description, files: Mapping[str, Path]) -> None:
-    """Writes a bundle, whole or not at all; one that is there already is replaced.
-
-    Args:
-        folder: to write.
-        description: of it.
-        files: name in the bundle → the file that is copied there.
-    """
+    """Writes a bundle, whole or not at all, over one that is there; ``files`` are copied under their names in it."""
     with _whole_folder(folder) as partial:
         for name, source in files.items():
             target = partial / name
@@ -196,11 +170,7 @@ def write_bundle(folder: Path, description: Description, files: Mapping[str, Pat
 
 
 def copy_bundle(bundle: Bundle, folder: Path) -> None:
-    """The same bundle in another folder, byte for byte.
-
-    Raises:
-        BundleError: something else lies there.
-    """
+    """The same bundle in another folder, byte for byte; BundleError where something else lies there."""
     if folder.exists() and any(folder.iterdir()) and not (folder / DESCRIPTION).exists():
         raise BundleError(f"{folder} is not empty and no detector; choose another --out")
     with _whole_folder(folder) as partial:

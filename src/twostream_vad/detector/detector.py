@@ -42,11 +42,9 @@ def untold(frames: int) -> None:
 class RawScores:
     """Scores of one video as the streams give them.
 
-    Attributes:
-        times: seconds of each frame, (frames,).
-        ticks: the last tick before or at each frame, (frames,); the frames' own numbers where nothing was resampled.
-        streams: stream → a score a snippet of ticks, (snippets,).
-        corrected: time stamps that were put right.
+    ``times`` are seconds of each frame, (frames,); ``ticks`` the last tick before or at each frame, (frames,), the
+    frames' own numbers where nothing was resampled; ``streams`` have a score a snippet of ticks, (snippets,);
+    ``corrected`` time stamps were put right.
     """
 
     times: Floats
@@ -67,14 +65,9 @@ class RawScores:
 
 @dataclass(frozen=True)
 class Alarm:
-    """Frames at or above the threshold, and those between them less than two seconds apart.
+    """Frames at or above the threshold, from the first to the last, less than two seconds apart.
 
-    Attributes:
-        first: its first frame.
-        last: its last.
-        peak: the frame with the highest score.
-        score: that one's.
-        stream: the stream whose own score is highest there.
+    The highest ``score`` is at frame ``peak``, where ``stream`` has the highest score of its own.
     """
 
     first: int
@@ -86,13 +79,9 @@ class Alarm:
 
 @dataclass(frozen=True)
 class VideoScores:
-    """A whole video, scored causally; every array has an entry a frame.
+    """A whole video, scored causally: each stream and their fusion, a score a frame, (frames,), NaN before the first.
 
-    Attributes:
-        raw: the streams' own scores, with times and ticks.
-        streams: stream → causal score; NaN before the first.
-        fused: their fusion.
-        threshold: an alarm at and above it.
+    An alarm is at ``threshold`` and above it; ``raw`` has the streams' own scores, times and ticks.
     """
 
     raw: RawScores
@@ -119,15 +108,10 @@ class VideoScores:
 
 
 class Detector:
-    """Streams, scales and weights by name, and how frames are looked at. See `load`.
+    """Streams, their scales on normal video and their weights in the fusion, by name. See `load`.
 
-    Args:
-        streams: what scores clips.
-        rate: ticks a second that they have learned.
-        scales: of each stream, from normal video.
-        weights: of each stream in the fusion.
-        threshold: of the fused causal score.
-        bundle: where the rest lies; None: it explains nothing.
+    ``rate`` ticks a second is what the streams have learned, ``threshold`` that of the fused causal score; without a
+    ``bundle`` nothing is explained by pictures.
     """
 
     def __init__(

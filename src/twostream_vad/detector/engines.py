@@ -1,7 +1,8 @@
 """The nets behind the streams, computed by torch; another engine is one more class of each kind."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,32 +15,22 @@ from ..nets.i3d import I3D, load_encoder
 from ..nets.stunet import STUNet
 from ..storage import fill, load_tensors
 
+Net = TypeVar("Net", bound=nn.Module)
+Device = torch.device | None
+"""Where a net computes; None: CUDA where there is one."""
+
 
 class TorchPredictor:
-    """A `Predictor`: a trained STUNet, put into eval mode.
+    """A `Predictor`: a trained STUNet, put into eval mode."""
 
-    Args:
-        net: with its weights.
-        device: where it computes; None: CUDA where there is one.
-    """
-
-    def __init__(self, net: STUNet, device: torch.device | None = None) -> None:
+    def __init__(self, net: STUNet, device: Device = None) -> None:
         self.device = device or pick_device()
         self.net = _ready(net, self.device)
 
     @classmethod
-    def load(
-        cls, path: Path, *, width: float, size: int, residual: bool, device: torch.device | None = None
-    ) -> "TorchPredictor":
-        """Of a model file.
-
-        Raises:
-            CheckpointError: no such file, a broken one, or tensors of another net.
-        """
-        with torch.device("meta"):
-            net = STUNet(width, size, residual=residual)
-        fill(net, load_tensors(path)[0], path, assign=True)
-        return cls(net, device)
+    def load(cls, path: Path, *, width: float, size: int, residual: bool, device: Device = None) -> "TorchPredictor":
+        """Of a model file; CheckpointError where it is missing, broken, or of another net."""
+        return cls(_filled(lambda: STUNet(width, size, residual=residual), load_tensors(path)[0], path), device)
 
     def __call__(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 3, 8, S, S) → (N, 3, S, S)."""
@@ -49,23 +40,17 @@ class TorchPredictor:
 class TorchEncoder:
     """A `ClipEncoder`: an I3D with its last ReLU, put into eval mode."""
 
-    def __init__(self, net: I3D, source: str = "", device: torch.device | None = None) -> None:
+    def __init__(self, net: I3D, source: str = "", device: Device = None) -> None:
         self.device, self.source = device or pick_device(), source
         self.values = net.cells**2 * net.out_channels
         self.net = _ready(net, self.device)
 
     @classmethod
     def load(
-        cls, path: Path, *, width: float, size: int, cells: int, source: str = "", device: torch.device | None = None
+        cls, path: Path, *, width: float, size: int, cells: int, source: str = "", device: Device = None
     ) -> "TorchEncoder":
-        """The encoder in a weights file, of an I3D or of a whole STUNet.
-
-        Raises:
-            CheckpointError: no such file, a broken one, or tensors of another width.
-        """
-        with torch.device("meta"):  # no random weights are drawn: loading changes nothing in the process
-            net = I3D(width, size, cells, final_relu=True)
-        fill(net, load_encoder(path), path, assign=True)
+        """Of a file of an I3D or a STUNet; CheckpointError where it is missing, broken, or of another width."""
+        net = _filled(lambda: I3D(width, size, cells, final_relu=True), load_encoder(path), path)
         return cls(net, source or str(path), device)
 
     def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -82,15 +67,8 @@ class TorchHasher:
 
     @classmethod
     def load(cls, path: Path, *, values: int, tables: int, bits: int) -> "TorchHasher":
-        """Of a model file.
-
-        Raises:
-            CheckpointError: no such file, a broken one, or tensors of another net.
-        """
-        with torch.device("meta"):
-            net = HashNet(values, tables, bits)
-        fill(net, load_tensors(path)[0], path, assign=True)
-        return cls(net)
+        """Of a model file; CheckpointError where it is missing, broken, or of another net."""
+        return cls(_filled(lambda: HashNet(values, tables, bits), load_tensors(path)[0], path))
 
     def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """(N, values) → (N, b, r)."""
@@ -98,6 +76,14 @@ class TorchHasher:
             # Copied: torch wants memory that it may write to, and a memory map is read-only.
             codes: Tensor = self.net(torch.from_numpy(np.array(features, dtype=np.float32)))
             return codes.numpy()
+
+
+def _filled(build: Callable[[], Net], tensors: Mapping[str, Tensor], path: Path) -> Net:
+    """A net with a file's tensors. No random weights are drawn: loading changes nothing in the process."""
+    with torch.device("meta"):
+        net = build()
+    fill(net, tensors, path, assign=True)
+    return net
 
 
 def _ready(net: nn.Module, device: torch.device) -> nn.Module:

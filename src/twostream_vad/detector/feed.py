@@ -17,11 +17,8 @@ Image = NDArray[np.uint8]
 class Feed:
     """Frames in, raw scores out; holds the views of the longest snippet and no more.
 
-    Args:
-        streams: by name.
-        rate: ticks a second that the streams have learned.
-        source_rate: frames a second, as far as is known before any has come; None: as the streams'.
-        scored: snippets whose score is known already, by stream: no net looks at them.
+    The streams have learned ``rate`` ticks a second; ``source_rate`` frames a second come, as far as is known before.
+    No net looks at the first ``scored`` snippets of a stream: their scores are known.
     """
 
     def __init__(
@@ -48,14 +45,10 @@ class Feed:
         return self.resampler.ticks
 
     def push(self, image: Image, stamp: float | None) -> list[dict[str, float]]:
-        """Takes a frame; gives for each tick that is decided now the raw score of every stream that has a new one.
+        """Takes a frame (H, W, 3), uint8 RGB, and its time in seconds from any origin, None where it is not known.
 
-        Args:
-            image: (H, W, 3) uint8 RGB.
-            stamp: the frame's time in seconds, from any origin; None: not known.
-
-        Raises:
-            TsvadError: the frame is not as large as the ones before.
+        Gives for each tick that is decided now the raw score of every stream that has a new one. Raises TsvadError for
+        what is no such image, or not as large as the ones before.
         """
         self._check(image)
         self.time = self.clock.read(stamp)

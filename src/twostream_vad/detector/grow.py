@@ -22,17 +22,7 @@ from .bundle import DESCRIPTION, ENCODER, EXEMPLARS, HASHNET, TABLES, Bundle, Bu
 
 @dataclass(frozen=True)
 class NormalVideo:
-    """A normal video as codes.
-
-    Attributes:
-        name: of the video.
-        codes: (snippets · crops, b, r).
-        crops: of a frame.
-        span: frames of a snippet, less one.
-        pictures: tick → a small JPEG, of every ``every``-th.
-        every: ticks from one picture to the next.
-        ticks: of the video.
-    """
+    """A normal video of ``ticks`` ticks as codes (snippets · crops, b, r), and a small JPEG of ``every``-th tick."""
 
     name: str
     codes: NDArray[np.float32]
@@ -76,6 +66,12 @@ def codes_of(stream: RetrievalStream, source: FrameSource, rate: float, progress
     return NormalVideo(source.name, found, crops, stream.snippet.span, pictures, every, ticks)
 
 
+def refuse_taken(bundle: Bundle, out: Path) -> None:
+    """Raises BundleError where a grown bundle cannot go to ``out``: it is the bundle's own, or holds something else."""
+    if out.exists() and (out.resolve() == bundle.folder.resolve() or not (out / DESCRIPTION).exists()):
+        raise BundleError(f"{out} is there already; choose another --out")
+
+
 def refuse_other_nets(bundle: Bundle, other: Bundle) -> None:
     """Raises BundleError where two detectors do not share encoder and hash net: their codes mean different things."""
     for name in (ENCODER, HASHNET):
@@ -88,13 +84,7 @@ def refuse_other_nets(bundle: Bundle, other: Bundle) -> None:
 
 
 def rewrite(bundle: Bundle, tables: HashTables, exemplars: Exemplars, out: Path) -> None:
-    """The bundle with other tables and exemplars, in another folder.
-
-    Raises:
-        BundleError: the folder is the bundle's own, or holds something else.
-    """
-    if out.exists() and (out.resolve() == bundle.folder.resolve() or not (out / DESCRIPTION).exists()):
-        raise BundleError(f"{out} is there already; choose another --out")
+    """The bundle with other tables and exemplars, in another folder, which `refuse_taken` has looked at."""
     with TemporaryDirectory() as temporary:
         grown = {TABLES: Path(temporary) / "tables", EXEMPLARS: Path(temporary) / "exemplars"}
         tables.save(grown[TABLES])

@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_streams(bundle: Bundle, device: torch.device | str | None = None) -> dict[str, Stream]:
-    """Both streams, by name.
-
-    Raises:
-        CheckpointError: tensors of another net than described.
-    """
+    """Both streams, by name; CheckpointError for tensors of another net than described."""
     where = None if device is None else torch.device(device)
     return {"recovery": recovery_stream(bundle, where), "retrieval": retrieval_stream(bundle, where)}
 
@@ -33,13 +29,13 @@ def recovery_stream(bundle: Bundle, device: torch.device | None = None) -> Recov
         bundle.path(PREDICTOR), width=part.width, size=size, residual=part.residual, device=device
     )
     normal: Tensor | None = load_tensors(bundle.path(NORMAL))[0]["normal"] if part.how.per_place else None
-    return RecoveryStream(predictor, bundle.recovery_snippet, bundle.views, part.how, part.stride, normal)
+    return RecoveryStream(predictor, bundle.snippets["recovery"], bundle.views, part.how, part.stride, normal)
 
 
 def retrieval_stream(bundle: Bundle, device: torch.device | None = None) -> RetrievalStream:
     """The knowledge retrieval stream."""
     part, size = bundle.description.retrieval, bundle.description.pictures.size
     encoder = TorchEncoder.load(bundle.path(ENCODER), width=part.width, size=size, cells=part.cells, device=device)
-    encoding = Encoding(encoder, bundle.retrieval_snippet, bundle.views, cast(FeatureType, part.dtype))
+    encoding = Encoding(encoder, bundle.snippets["retrieval"], bundle.views, cast(FeatureType, part.dtype))
     hasher = TorchHasher.load(bundle.path(HASHNET), values=part.values, tables=part.tables, bits=part.bits)
     return RetrievalStream(encoding, hasher, HashTables.load(bundle.path(TABLES)))

@@ -20,16 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FrameScore:
-    """What a detector says of one frame.
+    """What a detector says of frame ``index``, ``time`` seconds after the first on the watcher's monotone clock.
 
-    Attributes:
-        index: frames before it.
-        time: seconds since the first frame, on the watcher's monotone clock.
-        fused: causal score on the scale of normal video (0 ordinary, 1 what 1 % of normal reaches, times the weights);
-            NaN until a stream has seen its first snippet.
-        streams: each stream's own causal score, NaN likewise.
-        alarm: whether ``fused`` is at the threshold or above.
-        raw: each stream's new raw scores, one a tick that this frame decided; empty where it decided none.
+    ``fused`` is the causal score on the scale of normal video (0 ordinary, 1 what 1 % of normal reaches, times the
+    weights), NaN until a stream has seen its first snippet; ``streams`` are each one's own; ``alarm`` says whether
+    ``fused`` is at the threshold or above; ``raw`` has each stream's new raw scores, one a tick that is decided now.
     """
 
     index: int
@@ -43,16 +38,14 @@ class FrameScore:
     def heat(self) -> NDArray[np.float32] | None:
         """Where the frame is unlike its prediction, (H, W), computed now; None until there has been a prediction.
 
-        Raises:
-            TsvadError: the watcher has gone on to another frame.
+        Raises TsvadError where the watcher has gone on to another frame.
         """
         return self._watcher._heat(self.index)
 
     def nearest(self) -> "Match | None":
         """The normal event nearest to the last snippet, computed now; None until there has been one.
 
-        Raises:
-            TsvadError: the watcher has gone on to another frame.
+        Raises TsvadError where the watcher has gone on to another frame.
         """
         return self._watcher._nearest(self.index)
 
@@ -60,9 +53,7 @@ class FrameScore:
 class Watcher:
     """Scores frames as they come. Every frame costs the same, in time and memory, for as long as it runs.
 
-    Args:
-        detector: may be shared by any number of watchers.
-        rate: frames a second of the camera, as far as is known; None: as the detector's. Stamps tell.
+    Any number of watchers may share a detector. ``rate``: frames a second of the camera, as far as is known.
     """
 
     def __init__(self, detector: "Detector", rate: float | None = None) -> None:

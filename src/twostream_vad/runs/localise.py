@@ -34,7 +34,7 @@ class HeatMaps:
 
     def __init__(self, scores: TestScores) -> None:
         self._scores, self._part = scores, scores.bundle.description.recovery
-        self.offset = scores.bundle.recovery_snippet.offset
+        self.offset = scores.bundle.snippets["recovery"].offset
         self.top = max((float(self._errors(name).max(initial=0.0)) for name in scores.videos), default=0.0)
 
     def at(self, video: str, frame: int) -> NDArray[np.float32] | None:
