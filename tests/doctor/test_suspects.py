@@ -18,7 +18,6 @@ from twostream_vad.video.frames import FrameSource, VideoError
 
 RATE = 10.0
 NAN = float("nan")
-NOTHING = np.zeros(0)
 
 
 class Given:
@@ -27,13 +26,16 @@ class Given:
     def __init__(self, scores: dict[str, NDArray[np.float64] | Exception]) -> None:
         self.scores = scores
 
-    def score(self, source: FrameSource, progress: Callable[[int], None] = lambda _: None) -> VideoScores:
+    def score(
+        self, source: FrameSource, progress: Callable[[int], None] = lambda _: None, keep: None = None
+    ) -> VideoScores:
+        assert keep is None
         causal = self.scores[source.name]
         if isinstance(causal, Exception):
             raise causal
         progress(len(causal))
-        raw = RawScores(100 + np.arange(len(causal)) / source.rate, NOTHING, NOTHING)
-        return VideoScores(raw, NOTHING, NOTHING, NOTHING, causal, 1.0)
+        ticks = np.arange(len(causal))
+        return VideoScores(RawScores(100 + ticks / source.rate, ticks, {}), {"recovery": causal}, causal, 1.0)
 
 
 @pytest.fixture

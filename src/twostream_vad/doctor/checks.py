@@ -50,7 +50,7 @@ def black_start(reading: Reading) -> Iterator[Finding]:
 
 def repeats(reading: Reading) -> Iterator[Finding]:
     """Frames that are the frame before again: doubled in copying, or a picture that stands still."""
-    digests, changes = reading.prints.digests, reading.prints.changes
+    digests, changes = reading.prints.frames["digest"], reading.prints.frames["change"]
     around = median_filter(changes, size=25, mode="nearest") if len(changes) else changes
     same = (digests[1:] == digests[:-1]) & (digests[1:] != 0)
     same |= (changes[1:] < ALIKE * around[1:]) & (around[1:] > MOVING) & np.isfinite(around[1:])
@@ -114,5 +114,5 @@ def short(reading: Reading) -> Iterator[Finding]:
 
 def _black_first(reading: Reading) -> int:
     """How many frames from the first on are black."""
-    bright = (reading.prints.pictures.mean(axis=(1, 2)) >= BLACK) | (reading.prints.digests == 0)
+    bright = (reading.prints.pictures.mean(axis=(1, 2)) >= BLACK) | (reading.prints.frames["digest"] == 0)
     return int(np.argmax(bright)) if bright.any() else reading.frames

@@ -47,12 +47,12 @@ class Reading:
 
     @property
     def readable(self) -> int:
-        return int(np.count_nonzero(self.prints.digests))
+        return int(np.count_nonzero(self.prints.frames["digest"]))
 
     @property
     def size(self) -> tuple[int, int] | None:
         """Height and width of most frames; None where none can be read."""
-        sizes = Counter((height, width) for height, width in self.prints.sizes.tolist() if height)
+        sizes = Counter((height, width) for height, width in self.prints.frames["size"].tolist() if height)
         return sizes.most_common(1)[0][0] if sizes else None
 
 
@@ -100,12 +100,13 @@ def _read_folder(reading: Reading) -> None:
         raise VideoError(f"{reading.video.path} holds no numbered images; name frames by number (000.jpg)")
     broken: dict[str, list[tuple[int, str]]] = {"empty-frame": [], "unreadable-frame": []}
     for index, file in enumerate(files):
+        image = None
         try:
-            reading.prints.add(read_image(file))
+            image = read_image(file)
         except VideoError as error:
             empty = file.is_file() and file.stat().st_size == 0
             broken["empty-frame" if empty else "unreadable-frame"].append((index, str(error)))
-            reading.prints.add_unreadable()
+        reading.prints.add(image)
     for kind, faults in broken.items():
         if faults:
             frames = ranges(index for index, _ in faults)
@@ -117,7 +118,7 @@ def _read_folder(reading: Reading) -> None:
 
 
 def _say_odd_sizes(reading: Reading) -> None:
-    sizes = reading.prints.sizes
+    sizes = reading.prints.frames["size"]
     odd = np.flatnonzero((sizes != (reading.size or (0, 0))).any(axis=1) & (sizes[:, 0] > 0))
     if len(odd) and reading.size:
         frames = ranges(odd.tolist())
