@@ -193,12 +193,12 @@ def _from_intervals(intervals: NDArray[Any], frames: int, what: str) -> NDArray[
     labels = np.zeros(frames, dtype=np.uint8)
     if intervals.size == 0:
         return labels
-    if intervals.dtype.kind not in "biuf" or intervals.size % 2:
-        raise DatasetError(f"{what}: intervals must be 2 x k numbers, got {intervals.dtype} {intervals.shape}")
-    # A single interval is often saved as a row of two.
-    pairs = intervals.reshape(2, -1) if intervals.shape[0] == 2 or intervals.size == 2 else None
-    if pairs is None:
-        raise DatasetError(f"{what}: intervals must be 2 x k, first frames above last ones, got {intervals.shape}")
+    pairs = intervals.reshape(2, -1) if intervals.size == 2 else intervals  # a single one is often saved as a row
+    if intervals.dtype.kind not in "biuf" or len(pairs) != 2:
+        raise DatasetError(
+            f"{what}: intervals must be 2 x k numbers, first frames above last ones,"
+            f" got {intervals.dtype} {intervals.shape}"
+        )
     for first, last in pairs.T:
         if not (1 <= first <= last <= frames) or first != int(first) or last != int(last):
             raise DatasetError(f"{what}: interval {first}-{last} does not lie within the frames 1-{frames}")

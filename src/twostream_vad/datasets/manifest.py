@@ -71,10 +71,6 @@ class Manifest:
             found[split][name] = entry.prepared
         return found
 
-    def put(self, entry: Entry) -> None:
-        """Adds or replaces a video."""
-        self.entries[entry.prepared.split, entry.prepared.name] = entry
-
     def write(self, folder: Path) -> None:
         """Writes ``folder/prepared.json``."""
         value = {
@@ -91,12 +87,12 @@ def read_manifest(folder: Path) -> Manifest:
     file = folder / PREPARED
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-        manifest = Manifest(Path(value["root"]), str(value["layout"]), complete=bool(value["complete"]))
+        entries = {}
         for line in value["videos"]:
-            parts = {"prepared": Prepared(**line["prepared"]), "source": Source(**line["source"])}
-            manifest.put(Entry(**{**line, **parts}))
+            prepared, source = Prepared(**line["prepared"]), Source(**line["source"])
+            entries[prepared.split, prepared.name] = Entry(**line | {"prepared": prepared, "source": source})
+        return Manifest(Path(value["root"]), str(value["layout"]), entries, bool(value["complete"]))
     except FileNotFoundError:
         raise DatasetError(f"{file} is not there; run prepare again") from None
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{file} is damaged ({error!r}); delete {folder} and prepare it again") from None
-    return manifest

@@ -71,21 +71,21 @@ def open_masks(path: Path) -> MaskSource:
     if path.is_file() and path.suffix.lower() == ".npz":
         return MaskSource(path, {name: partial(_from_npz, path, name) for name in npz_names(path)})
     found = children(path) if path.is_dir() else [path]
-    entries: dict[str, Callable[[Size | None], Iterator[Mask]]] = {}
+    names: dict[str, Path] = {}
     for child in [child for child in found if child.name.endswith("_gt") and child.is_dir()] or found:
         kind = child.suffix.lower()
         if child.is_dir():
             if any(map(is_image, child.iterdir())):
-                entries[ucsd_name(child.name.removesuffix("_gt"))] = partial(_from_images, child)
+                names[ucsd_name(child.name.removesuffix("_gt"))] = child
         elif kind == ".npy":
-            entries[child.stem] = partial(_from_npy, child)
+            names[child.stem] = child
         elif kind == ".mat" and (child.stem.endswith("_label") or child == path):
-            entries[child.stem.removesuffix("_label").zfill(2)] = partial(_from_mat, child)
-    if not entries:
+            names[child.stem.removesuffix("_label").zfill(2)] = child
+    if not names:
         raise DatasetError(
             f"{path} holds no pixel masks: looked for an .npz, or a folder of NAME_gt/ images, NAME.npy or N_label.mat"
         )
-    return MaskSource(path, entries)
+    return MaskSource(path, {name: partial(_from_file, child) for name, child in names.items()})
 
 
 def find_masks(dataset: Dataset) -> MaskSource | None:
@@ -101,12 +101,22 @@ def find_masks(dataset: Dataset) -> MaskSource | None:
     return None
 
 
-def _from_images(folder: Path, _: Size | None) -> Iterator[Mask]:
-    return (np.asarray(frame.image.any(axis=2)) for frame in ImageFolder(folder))
-
-
-def _from_npy(path: Path, _: Size | None) -> Iterator[Mask]:
-    return _volume(read_npy(path), str(path))
+def _from_file(path: Path, _: Size | None) -> Iterator[Mask]:
+    if path.is_dir():
+        return (np.asarray(frame.image.any(axis=2)) for frame in ImageFolder(path))
+    if path.suffix.lower() == ".npy":
+        return _volume(read_npy(path), str(path))
+    variables = read_mat(path)
+    cells = variables.get("volLabel")
+    if cells is None or cells.dtype != object:
+        raise DatasetError(f"{path} has no cell array volLabel; it has {', '.join(variables) or 'nothing'}")
+    masks = [np.asarray(cell) for cell in cells.ravel()]
+    for index, mask in enumerate(masks):
+        if mask.ndim != 2 or mask.shape != masks[0].shape or mask.dtype.kind not in "biuf":
+            raise DatasetError(f"{path}, frame {index}: mask {mask.dtype} {mask.shape}, the first {masks[0].shape}")
+    if not masks:
+        raise DatasetError(f"{path}: volLabel is empty; copy the file again")
+    return (mask.astype(bool) for mask in masks)
 
 
 def _from_npz(path: Path, name: str, size: Size | None) -> Iterator[Mask]:
@@ -130,17 +140,3 @@ def _volume(array: NDArray[Any], what: str) -> Iterator[Mask]:
     if array.ndim != 3 or array.dtype.kind not in "biuf":
         raise DatasetError(f"{what}: masks must be numbers of shape (frames, H, W), got {array.dtype} {array.shape}")
     return (np.asarray(mask != 0) for mask in array)
-
-
-def _from_mat(path: Path, _: Size | None) -> Iterator[Mask]:
-    variables = read_mat(path)
-    cells = variables.get("volLabel")
-    if cells is None or cells.dtype != object:
-        raise DatasetError(f"{path} has no cell array volLabel; it has {', '.join(variables) or 'nothing'}")
-    masks = [np.asarray(cell) for cell in cells.ravel()]
-    for index, mask in enumerate(masks):
-        if mask.ndim != 2 or mask.shape != masks[0].shape or mask.dtype.kind not in "biuf":
-            raise DatasetError(f"{path}, frame {index}: mask {mask.dtype} {mask.shape}, the first {masks[0].shape}")
-    if not masks:
-        raise DatasetError(f"{path}: volLabel is empty; copy the file again")
-    return (mask.astype(bool) for mask in masks)

@@ -22,7 +22,6 @@ class Reading:
 
     Attributes:
         name: ``training/01``.
-        whole: whether the number of frames is sure: nothing broke off, no number is ambiguous.
         missing: frames that the numbering leaves out.
         rate: frames a second by the video itself; None for images.
         declared: frames by the container's header; 0 where it does not say.
@@ -32,7 +31,6 @@ class Reading:
     video: Video
     findings: list[Finding] = field(default_factory=list)
     prints: Fingerprints = field(default_factory=Fingerprints)
-    whole: bool = True
     missing: int = 0
     rate: float | None = None
     declared: int = 0
@@ -40,6 +38,11 @@ class Reading:
     def say(self, kind: str, what: str, remedy: str, frames: Ranges = (), severity: Severity = "error") -> None:
         """Adds a finding."""
         self.findings.append(Finding(kind, severity, self.name, what, remedy, frames))
+
+    @property
+    def whole(self) -> bool:
+        """Whether the number of frames is sure: nothing broke off, no number is ambiguous."""
+        return not any(finding.kind in ("unreadable-video", "frame-number") for finding in self.findings)
 
     @property
     def frames(self) -> int:
@@ -63,11 +66,12 @@ def read_video(video: Video, split: str) -> Reading:
         (_read_folder if video.path.is_dir() else _read_file)(reading)
     except VideoError as error:
         reading.findings.append(Finding.of("unreadable-video", "error", reading.name, str(error)))
-        reading.whole = False
     except OSError as error:
-        what = f"{video.path} cannot be read: {error.strerror}"
-        reading.say("unreadable-video", what, "check that it is there and that you may read it")
-        reading.whole = False
+        what, remedy = (
+            f"{video.path} cannot be read: {error.strerror}",
+            "check that it is there and that you may read it",
+        )
+        reading.say("unreadable-video", what, remedy)
     return reading
 
 
@@ -75,11 +79,8 @@ def opencv_pictures(path: Path) -> Pictures:
     """The small pictures of a file's frames as OpenCV decodes them: the second decoder."""
     capture = cv2.VideoCapture(str(path.absolute()))
     pictures = []
-    while True:
-        more, image = capture.read()
-        if not more:
-            break
-        pictures.append(small(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)))
+    while (read := capture.read())[0]:
+        pictures.append(small(np.asarray(cv2.cvtColor(read[1], cv2.COLOR_BGR2GRAY), dtype=np.uint8)))
     capture.release()
     return np.array(pictures, dtype=np.uint8).reshape(-1, HEIGHT, WIDTH)
 
@@ -140,7 +141,6 @@ def _images(reading: Reading) -> list[Path]:
     if unnumbered := [path for path in images if path not in digits]:
         what = f"{_listed(unnumbered)} {'has' if len(unnumbered) == 1 else 'have'} no number in the name"
         reading.say("frame-number", what, "name frames by number (000.jpg), or remove what is no frame")
-        reading.whole = False
     if files:
         _say_numbering(reading, files, [int(digits[path]) for path in files])
         _say_padding(reading, files, [digits[path] for path in files])
@@ -157,7 +157,6 @@ def _say_numbering(reading: Reading, files: list[Path], numbers: list[int]) -> N
         more = f", and {len(twice) - 1} more such pairs" if len(twice) > 1 else ""
         what = f"{first} and {second} are both frame {numbers[twice[0]]}{more}"
         reading.say("frame-number", what, "remove one, or give each video a folder of its own")
-        reading.whole = False
     if gaps:
         places = [f"{count} between {files[index].name} and {files[index + 1].name}" for index, count in gaps[:5]]
         more = f", and so at {len(gaps) - 5} more places" if len(gaps) > 5 else ""

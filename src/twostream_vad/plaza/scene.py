@@ -47,13 +47,13 @@ class Path:
         steps = np.linalg.norm(np.diff(waypoints, axis=0), axis=1)
         self.marks = np.concatenate([[0.0], np.cumsum(steps)])
 
-    def at(self, mark: float) -> Points:
-        """The spot ``mark`` metres along; before the start and past the end, the ends."""
-        after = min(max(1, int(np.searchsorted(self.marks, mark))), len(self.marks) - 1)
-        start, end = self.marks[after - 1 : after + 1]
-        share = min(1.0, max(0.0, (mark - start) / (end - start)))
-        spot: Points = self.points[after - 1] * (1 - share) + self.points[after] * share
-        return spot
+    def at(self, marks: float | Points) -> Points:
+        """The spots ``marks`` (...) metres along, (..., 2); before the start and past the end, the ends."""
+        after = np.clip(np.searchsorted(self.marks, marks), 1, len(self.marks) - 1)
+        start, end = self.marks[after - 1], self.marks[after]
+        share = np.clip((marks - start) / (end - start), 0.0, 1.0)[..., None]
+        spots: Points = self.points[after - 1] * (1 - share) + self.points[after] * share
+        return spots
 
     def heading(self, mark: float) -> Points:
         """A unit vector, over about a step so that corners turn the body gently."""
@@ -64,7 +64,7 @@ class Path:
     def middle(self, camera: Camera, *, of_lawn: bool = False) -> float:
         """The mark halfway along what the camera sees, or sees of the lawn."""
         marks = np.linspace(0, self.marks[-1], 300 if of_lawn else 200)
-        spots = np.array([self.at(mark) for mark in marks])
+        spots = self.at(marks)
         seen = camera.sees(spots) & (not of_lawn or _on_lawn(spots))
         if not seen.any():
             return self.middle(camera) if of_lawn else float(self.marks[-1]) / 2
@@ -73,7 +73,7 @@ class Path:
     def nearest(self, spot: Points) -> float:
         """The mark closest to a spot."""
         marks = np.linspace(0, self.marks[-1], 400)
-        return float(marks[np.argmin([np.linalg.norm(self.at(mark) - spot) for mark in marks])])
+        return float(marks[np.linalg.norm(self.at(marks) - spot, axis=1).argmin()])
 
 
 @dataclass(frozen=True)
