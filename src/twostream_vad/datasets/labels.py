@@ -13,12 +13,12 @@ from ..video.frames import count_frames
 from .arrays import npz_names, read_mat, read_npy, read_npz
 from .errors import DatasetError
 from .layouts import Dataset, children, find_split, homes, match_names, natural_key, renamed
-from .masks import MaskSource, find_masks, open_masks
+from .masks import MaskSource, Size, find_masks, open_masks
 
 Labels = dict[str, NDArray[np.uint8]]
 """Video name -> (frames,) of 0 (normal) and 1 (anomalous)."""
-Readers = dict[str, Callable[[], NDArray[np.uint8]]]
-"""Video name -> what reads its labels, so that one bad array hides no other."""
+Readers = dict[str, Callable[[Size | None], NDArray[np.uint8]]]
+"""Video name -> what reads its labels, given the size of its frames where that is known: masks are checked by it."""
 Counts = Callable[[], Mapping[str, int]]
 """Frames of the test videos by name, counted when asked for: few label files need them."""
 
@@ -47,7 +47,7 @@ def read_labels(path: Path, counts: Counts | None = None) -> Labels:
     Raises:
         DatasetError: the file is unreadable, holds Python objects, or a value that is not 0 or 1.
     """
-    return _read(_open(Path(path), counts))
+    return {name: read(None) for name, read in _open(Path(path), counts)[1].items()}
 
 
 def find_labels(dataset: Dataset, given: Path | None = None) -> Labels | None:
@@ -61,15 +61,17 @@ def find_labels(dataset: Dataset, given: Path | None = None) -> Labels | None:
     if not dataset.testing:
         return None
     found = open_labels(dataset, given, lambda: {video.name: count_frames(video.open()) for video in dataset.testing})
-    return None if found is None else _read(found)
+    return None if found is None else {name: read(None) for name, read in found[1].items()}
 
 
-def open_labels(dataset: Dataset, given: Path | None, counts: Counts) -> Readers | MaskSource | None:
-    """As `find_labels`, with nothing read but names and intervals; pixel masks stay what they are."""
+def open_labels(dataset: Dataset, given: Path | None, counts: Counts) -> tuple[Path, Readers] | None:
+    """As `find_labels`, but no more is read than names and intervals: then one bad array hides no other.
+
+    Returns:
+        Where the labels lie, and what reads each video's.
+    """
     found = _usual(dataset, counts) if given is None else _open(given, counts)
-    if isinstance(found, MaskSource):
-        return MaskSource(found.path, renamed(found.entries, dataset))
-    return None if found is None else renamed(found, dataset)
+    return None if found is None else (found[0], renamed(found[1], dataset))
 
 
 def check_lengths(labels: Mapping[str, NDArray[np.uint8]], counts: Mapping[str, int], source: Path | str) -> None:
@@ -97,48 +99,42 @@ def check_lengths(labels: Mapping[str, NDArray[np.uint8]], counts: Mapping[str, 
         )
 
 
-def _usual(dataset: Dataset, counts: Counts) -> Readers | MaskSource | None:
+def _usual(dataset: Dataset, counts: Counts) -> tuple[Path, Readers] | None:
     """What lies in the dataset's usual places."""
     places = homes(dataset)
     for place in places:
         if (path := _frame_labels_in(place)) is not None:
             return _open(path, counts)
         if dataset.layout == "corridor" and (nested := _nested_npys(place, dataset)):
-            return _npys(nested)
+            return place, _npys(nested)
     if (masks := find_masks(dataset)) is not None:
-        return masks
+        return _from_masks(masks)
     for place in places:
         if (path := _only([child for child in children(place) if child.suffix.lower() == ".mat"])) is not None:
             return _open(path, counts)
     return None
 
 
-def _open(path: Path, counts: Counts | None) -> Readers | MaskSource:
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        arrays = [child for child in children(path) if child.suffix.lower() == ".npy"]
-        return _npys(arrays) if arrays else open_masks(path)
-    if not path.is_file():
+def _open(path: Path, counts: Counts | None) -> tuple[Path, Readers]:
+    arrays = [child for child in children(path) if child.suffix.lower() == ".npy"] if path.is_dir() else []
+    if path.is_dir() and not arrays:
+        return _from_masks(open_masks(path))
+    if not path.exists():
         raise DatasetError(f"label file {path} does not exist; give an .npz, .npy, .mat or a folder of masks")
-    if suffix == ".npy":
-        return _npys([path])
-    if suffix == ".npz":
-        found: Readers | MaskSource = {
-            name: partial(_frame_labels, partial(read_npz, path, name), path, name) for name in npz_names(path)
-        }
-    elif suffix == ".mat":
-        found = _from_mat(path, counts)
-    else:
+    if arrays or path.suffix.lower() == ".npy":
+        return path, _npys(arrays or [path])
+    if path.suffix.lower() == ".mat":
+        return _from_mat(path, counts)
+    if path.suffix.lower() != ".npz":
         raise DatasetError(f"{path} is no label file: give an .npz, .npy, .mat or a folder of masks")
-    if not found:
+    names = npz_names(path)
+    if not names:
         raise DatasetError(f"{path} holds no labels; it must have an array for each test video")
-    return found
+    return path, {name: partial(_frame_labels, partial(read_npz, path, name), path, name) for name in names}
 
 
-def _read(found: Readers | MaskSource) -> Labels:
-    if isinstance(found, MaskSource):
-        return {name: found.frame_labels(name) for name in found.names}
-    return {name: read() for name, read in found.items()}
+def _from_masks(masks: MaskSource) -> tuple[Path, Readers]:
+    return masks.path, {name: partial(masks.frame_labels, name) for name in masks.names}
 
 
 def _npys(paths: Iterable[Path]) -> Readers:
@@ -149,7 +145,7 @@ def _npys(paths: Iterable[Path]) -> Readers:
     return {name: partial(_frame_labels, partial(read_npy, path), path, name) for name, path in files.items()}
 
 
-def _frame_labels(read: Callable[[], NDArray[Any]], path: Path, name: str) -> NDArray[np.uint8]:
+def _frame_labels(read: Callable[[], NDArray[Any]], path: Path, name: str, _: Size | None) -> NDArray[np.uint8]:
     """One video's array, labels or masks, as (frames,) of 0/1."""
     values, what = read(), f"{path}, video {name}"
     if values.ndim == 2 and 1 in values.shape:
@@ -168,10 +164,10 @@ def _frame_labels(read: Callable[[], NDArray[Any]], path: Path, name: str) -> ND
     return np.asarray(values, dtype=np.uint8)
 
 
-def _from_mat(path: Path, counts: Counts | None) -> Readers | MaskSource:
+def _from_mat(path: Path, counts: Counts | None) -> tuple[Path, Readers]:
     variables = read_mat(path)
     if "volLabel" in variables:
-        return open_masks(path)
+        return _from_masks(open_masks(path))
     cells = variables.get("gt")
     if cells is None or cells.dtype != object:
         found = ", ".join(variables) or "nothing"
@@ -182,13 +178,13 @@ def _from_mat(path: Path, counts: Counts | None) -> Readers | MaskSource:
     names = sorted(frames, key=natural_key)
     if cells.size != len(names):
         raise DatasetError(f"{path} has intervals of {cells.size} videos but there are {len(names)} test videos")
-    return {
+    return path, {
         name: partial(_from_intervals, np.asarray(cell), frames[name], f"{path}, video {name}")
         for name, cell in zip(names, cells.ravel(), strict=True)
     }
 
 
-def _from_intervals(intervals: NDArray[Any], frames: int, what: str) -> NDArray[np.uint8]:
+def _from_intervals(intervals: NDArray[Any], frames: int, what: str, _: Size | None) -> NDArray[np.uint8]:
     """(2, k) first and last frames, counted from 1, both included; empty where all is normal."""
     labels = np.zeros(frames, dtype=np.uint8)
     if intervals.size == 0:

@@ -102,17 +102,19 @@ def find_dataset(root: Path, layout: str = "auto") -> Dataset:
         return read_prepared(root)
     layout = _guess_layout(root) if layout == "auto" else layout
     home = find_home(root, layout)
-    found: dict[str, tuple[Video, ...]] = {"training": (), "testing": ()}
-    for split in SPLITS:
-        if (folder := find_split(home, split)) is not None:
-            found[split] = _videos(folder, layout)
-            if not found[split]:
-                raise _nothing_found(folder, layout)
-    if not any(found.values()) and layout == "folder":
-        found["training"] = _videos(home, layout)
-    if not any(found.values()):
-        raise _nothing_found(root, layout)
-    return Dataset(root, layout, found["training"], found["testing"])
+    folders = {split: folder for split in SPLITS if (folder := find_split(home, split)) is not None}
+    if not folders and layout == "folder":
+        folders = {"training": home}
+    found = {split: _videos(folder, layout) for split, folder in folders.items()}
+    empty = [folders[split] for split in found if not found[split]] if folders else [root]
+    if empty:
+        hint = "give the folder above these, or use layout folder for videos of your own"
+        if _holds_images(empty[0]):
+            hint = "it holds images itself: put each video's images into a folder of their own"
+        raise DatasetError(
+            f"{empty[0]} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}"
+        )
+    return Dataset(root, layout, found.get("training", ()), found.get("testing", ()))
 
 
 def read_prepared(root: Path) -> Dataset:
@@ -153,13 +155,8 @@ def _guess_layout(root: Path) -> str:
 
 def find_home(root: Path, layout: str) -> Path:
     """``root``, or the folder in it that the archive unpacks to, if only that one has the splits."""
-    if any(find_split(root, split) for split in SPLITS):
-        return root
-    for wrapper in WRAPPERS.get(layout, ()):
-        for child in children(root):
-            if child.name.lower() == wrapper and any(find_split(child, split) for split in SPLITS):
-                return child
-    return root
+    inside = [child for name in WRAPPERS.get(layout, ()) for child in children(root) if child.name.lower() == name]
+    return next((home for home in (root, *inside) if any(find_split(home, split) for split in SPLITS)), root)
 
 
 def homes(dataset: Dataset) -> list[Path]:
@@ -217,20 +214,15 @@ def renamed(found: Mapping[str, T], dataset: Dataset) -> dict[str, T]:
 
 def _videos(folder: Path, layout: str) -> tuple[Video, ...]:
     """The videos of one split, from its ``frames/`` and ``videos/`` where it has them, else from itself."""
-    places = [p for p in children(folder) if p.name.lower() in {"frames", "videos"} and p.is_dir()]
-    images: dict[str, Path] = {}
-    files: dict[str, Path] = {}
-    for place in places or [folder]:
-        for path in (found for child in children(place) for found in _video_paths(child)):
-            kind = images if path.is_dir() else files
-            name = path.name if path.is_dir() else path.stem
-            name = ucsd_name(name) if layout == "ped2" else name
-            if name in kind:
-                raise DatasetError(f"{kind[name]} and {path} are both video {name!r}; remove or rename one")
-            kind[name] = path
-    skip = SKIPPED.get(layout, 0)
-    videos = (Video(name, path, skip) for name, path in {**files, **images}.items())
-    return tuple(sorted(videos, key=lambda video: natural_key(video.name)))
+    places = [p for p in children(folder) if p.name.lower() in {"frames", "videos"} and p.is_dir()] or [folder]
+    found: dict[tuple[bool, str], Path] = {}
+    for path in (path for place in places for child in children(place) for path in _video_paths(child)):
+        name = path.name if path.is_dir() else path.stem
+        name = ucsd_name(name) if layout == "ped2" else name
+        if (other := found.setdefault((path.is_dir(), name), path)) != path:
+            raise DatasetError(f"{other} and {path} are both video {name!r}; remove or rename one")
+    paths = {name: path for (_, name), path in sorted(found.items(), key=lambda item: item[0])}  # images come last
+    return tuple(Video(name, paths[name], SKIPPED.get(layout, 0)) for name in sorted(paths, key=natural_key))
 
 
 def _video_paths(child: Path) -> Iterator[Path]:
@@ -262,10 +254,3 @@ def _holds_images(folder: Path) -> bool:
 def _numbers_read(name: str) -> tuple[str | int, ...]:
     """Text and numbers in turn, so that keys compare part by part."""
     return tuple(int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name))
-
-
-def _nothing_found(folder: Path, layout: str) -> DatasetError:
-    hint = "give the folder above these, or use layout folder for videos of your own"
-    if _holds_images(folder):
-        hint = "it holds images itself: put each video's images into a folder of their own"
-    return DatasetError(f"{folder} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}")

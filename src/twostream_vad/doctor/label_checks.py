@@ -1,7 +1,6 @@
 """The doctor's checks of labels against the videos they belong to, and against the pixel masks."""
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from ..datasets.errors import DatasetError
 from ..datasets.labels import LabelValueError, open_labels
 from ..datasets.layouts import Dataset, natural_key
-from ..datasets.masks import MaskSource, find_masks
+from ..datasets.masks import MaskSource, Size, find_masks
 from ..errors import TsvadError
 from .findings import Finding, counted, in_words, ranges
 from .fingerprints import ends, jump
@@ -40,12 +39,10 @@ def check_labels(dataset: Dataset, testing: Mapping[str, Reading], given: Path |
         what, remedy = "no labels of the test videos", "give a file by --labels, or only scores can be had"
         yield Finding("no-labels", "note", "", what, remedy)
         return
-    if not isinstance(found, MaskSource):
-        kind, readers = "label-unreadable", found
-    else:
-        masks = None if masks is not None and masks.path == found.path else masks  # nothing to compare
-        sizes = {name: testing[name].size if name in testing else None for name in found.names}
-        kind, readers = "mask-unreadable", {n: partial(found.frame_labels, n, size) for n, size in sizes.items()}
+    path, readers = found
+    kind = "label-unreadable"
+    if masks is not None and masks.path == path:
+        kind, masks = "mask-unreadable", None  # nothing to compare
     for name, read in readers.items():
         yield from _check_video(name, read, kind, masks, testing.get(name))
     for name in sorted(testing.keys() - readers.keys(), key=natural_key):
@@ -57,12 +54,12 @@ def check_labels(dataset: Dataset, testing: Mapping[str, Reading], given: Path |
 
 
 def _check_video(
-    name: str, read: Callable[[], Truth], kind: str, masks: MaskSource | None, reading: Reading | None
+    name: str, read: Callable[[Size | None], Truth], kind: str, masks: MaskSource | None, reading: Reading | None
 ) -> Iterator[Finding]:
     """One video's labels; ``kind`` of finding where they cannot be read, ``reading`` None where there is no video."""
     labels: Truth | None = None
     try:
-        labels = read()
+        labels = read(reading.size if reading is not None else None)
         length = len(labels)
     except LabelValueError as error:
         frames, length = ranges(error.wrong.tolist()), error.length
