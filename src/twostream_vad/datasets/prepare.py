@@ -85,26 +85,22 @@ def _plan(dataset: Dataset, out: Path) -> list[_Job]:
     jobs = []
     run = secrets.token_hex(4)  # a worker that outlives a killed run must not write among ours
     for split, video in dataset.videos:
-        path, name = video.path.resolve(), video.name
-        target = None if path.is_dir() else out / split / "frames" / name
-        folder = str(path) if target is None else target.relative_to(out).as_posix()
-        partial = out / split / "frames" / f".{name}.{run}.partial"
-        jobs.append(_Job(split, video, _look(video, None if target is None else SUFFIX), folder, target, partial))
-        if target is None and path.is_relative_to((out / split).resolve()):
-            raise DatasetError(f"{out} already holds the frames of {split} video {name}; nothing to prepare")
+        path, target = video.path.resolve(), out / split / "frames" / video.name
+        images = path.is_dir()
+        try:
+            files = [file.stat() for file in (path.iterdir() if images else [path])]
+        except OSError as error:
+            raise DatasetError(f"{error.filename} cannot be read: {error.strerror}; look at its permissions") from None
+        size, modified = sum(file.st_size for file in files), max((file.st_mtime_ns for file in files), default=0)
+        source = Source(str(path), size, modified, video.skip, None if images else SUFFIX)
+        folder = str(path) if images else target.relative_to(out).as_posix()
+        partial = target.with_name(f".{video.name}.{run}.partial")
+        jobs.append(_Job(split, video, source, folder, None if images else target, partial))
+        if images and path.is_relative_to((out / split).resolve()):
+            raise DatasetError(f"{out} already holds the frames of {split} video {video.name}; nothing to prepare")
     if any(job.target for job in jobs) and out.resolve() == dataset.root.resolve():
         raise DatasetError(f"{out} is the dataset's own folder; give another for the frames, so that none is mixed up")
     return jobs
-
-
-def _look(video: Video, suffix: str | None) -> Source:
-    """Size and time of a source: of the file, or of all images of a folder together."""
-    try:
-        files = [path.stat() for path in video.path.iterdir()] if suffix is None else [video.path.stat()]
-    except OSError as error:
-        raise DatasetError(f"{error.filename} cannot be read: {error.strerror}; look at its permissions") from None
-    size, modified = sum(file.st_size for file in files), max((file.st_mtime_ns for file in files), default=0)
-    return Source(str(video.path.resolve()), size, modified, video.skip, suffix)
 
 
 def _prepare(jobs: list[_Job], manifest: Manifest, out: Path, workers: int, progress: Progress) -> list[str]:

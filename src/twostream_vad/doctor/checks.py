@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 from scipy.ndimage import median_filter
@@ -92,15 +93,16 @@ def mixed(readings: Sequence[Reading]) -> Iterator[Finding]:
 def copies(training: Sequence[Reading], testing: Sequence[Reading]) -> Iterator[Finding]:
     """Test video that is also trained on: a finding for each pair of videos."""
     found = find_copies([r.prints.pictures for r in training], [r.prints.pictures for r in testing])
-    for pair in dict.fromkeys((copy.training, copy.test) for copy in found):
-        runs = [copy for copy in found if (copy.training, copy.test) == pair]
+    for (ours, theirs), pair in groupby(found, key=lambda copy: (copy.training, copy.test)):
+        runs = list(pair)
         here = tuple((run.training_start, run.training_start + run.frames - 1) for run in runs)
         there = tuple((run.test_start, run.test_start + run.frames - 1) for run in runs)
         correlation = min(run.correlation for run in runs)
-        test = testing[pair[1]].name
-        what = f"{in_words(here)}: the same as {in_words(there)} of {test} (correlation {correlation:.3f})"
+        what = (
+            f"{in_words(here)}: the same as {in_words(there)} of {testing[theirs].name} (correlation {correlation:.3f})"
+        )
         remedy = "remove them from training; scores of that test video mean nothing until it is fitted anew"
-        yield Finding("test-in-training", "error", training[pair[0]].name, what, remedy, here)
+        yield Finding("test-in-training", "error", training[ours].name, what, remedy, here)
 
 
 def short(reading: Reading) -> Iterator[Finding]:

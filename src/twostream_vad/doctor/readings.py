@@ -115,10 +115,6 @@ def _read_folder(reading: Reading) -> None:
             also = f"; so are {len(faults) - 1} more: {in_words(frames)}" if len(faults) > 1 else ""
             what = f"frame {faults[0][0]}: {what}{also}"
             reading.say(kind, what, remedy, frames)
-    _say_odd_sizes(reading)
-
-
-def _say_odd_sizes(reading: Reading) -> None:
     sizes = reading.prints.frames["size"]
     odd = np.flatnonzero((sizes != (reading.size or (0, 0))).any(axis=1) & (sizes[:, 0] > 0))
     if len(odd) and reading.size:

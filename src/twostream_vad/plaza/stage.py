@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .figures import Colour, Shape
+from .figures import Shape
 from .scene import Actor
-from .view import Camera, Image, background, benches, fill, fill_shadows, outlines, props
+from .view import Camera, Image, Seen, background, benches, fill, fill_shadows, outlines, props
 
 SUPERSAMPLING = 2
 NOISE = 1.5  # standard deviation of the sensor's noise, of 255
@@ -38,13 +38,7 @@ class PlazaFrame(NamedTuple):
     boxes: tuple[Box, ...]
 
 
-class _Piece(NamedTuple):
-    """One polygon to draw: the farthest actor's farthest first; ``code`` is its anomaly's track + 1, or 0."""
-
-    order: tuple[float, float]
-    outline: NDArray[np.int32]
-    colour: Colour
-    code: int
+Piece = tuple[Seen, int]  # one polygon to draw, and its anomaly's track + 1, or 0
 
 
 def draw_frames(
@@ -64,31 +58,27 @@ def draw_frames(
         rng: the video's, for its noise.
     """
     still, still_shadow = _still_layers(camera, seed)
-    fixed = [piece for away, shapes in props() for piece in _pieces(camera, shapes, [(away, 0)] * len(shapes))]
-    codes = list(accumulate(actor.kind is not None for actor in actors))
+    fixed = [(away, 0, outlines(camera, shapes)) for away, shapes in props()]
+    codes = list(accumulate(int(actor.kind is not None) for actor in actors))
     kinds = [actor.kind for actor in actors if actor.kind is not None]  # by track
     for time in times:
         shapes: list[Shape] = []
-        owners: list[tuple[float, int]] = []
+        figures = [*fixed]
         spots = np.array([actor.spot(time) for actor in actors])
         near = camera.sees(spots, margin=REACH)
         for actor, code, spot, wanted in zip(actors, codes, spots, near, strict=True):
-            added = actor.shapes(time) if wanted else []
-            shapes += added
-            owners += [(Camera.distance(spot), code if actor.abnormal(time) else 0)] * len(added)
+            if wanted and (added := actor.shapes(time)):
+                shapes += added
+                code = code if actor.abnormal(time) else 0
+                figures.append((Camera.distance(spot), code, outlines(camera, added)))
+        figures.sort(key=lambda figure: -figure[0])
+        pieces = [(piece, code) for _, code, figure in figures for piece in figure]
         gain, strength = light(time)
         canvas = _shaded(still, still_shadow, camera, shapes, strength)
-        pieces = sorted([*fixed, *_pieces(camera, shapes, owners)], key=lambda piece: piece.order)
-        for piece in pieces:
+        for piece, _ in pieces:
             fill(canvas, piece.outline, piece.colour)
         mask, boxes = _truth(camera, pieces, kinds)
         yield PlazaFrame(_sense(canvas, gain, seed, rng), mask, boxes)
-
-
-def _pieces(camera: Camera, shapes: Sequence[Shape], owners: Sequence[tuple[float, int]]) -> list[_Piece]:
-    """The shapes' polygons; ``owners`` gives each shape's actor: its distance, and its code."""
-    seen = outlines(camera, shapes)
-    return [_Piece((-owners[s.shape][0], -s.depth), s.outline, s.colour, owners[s.shape][1]) for s in seen]
 
 
 def _shaded(still: Image, still_shadow: Image, camera: Camera, shapes: Sequence[Shape], strength: float) -> Image:
@@ -99,13 +89,13 @@ def _shaded(still: Image, still_shadow: Image, camera: Camera, shapes: Sequence[
     return np.asarray(cv2.multiply(still, cv2.merge([keep, keep, keep]), scale=1 / 255), np.uint8)
 
 
-def _truth(camera: Camera, pieces: Sequence[_Piece], kinds: Sequence[str]) -> tuple[NDArray[np.bool_], tuple[Box, ...]]:
+def _truth(camera: Camera, pieces: Sequence[Piece], kinds: Sequence[str]) -> tuple[NDArray[np.bool_], tuple[Box, ...]]:
     """What can be seen of the anomalies: ``pieces`` come the farthest first and hide one another."""
     width, height = camera.width // SUPERSAMPLING, camera.height // SUPERSAMPLING
     mask, codes = np.zeros((height, width), bool), np.zeros((camera.height, camera.width), np.uint8)
-    present = sorted({piece.code for piece in pieces} - {0})
-    for piece in pieces if present else ():
-        fill(codes, piece.outline, (piece.code,), smooth=False)
+    present = sorted({code for _, code in pieces} - {0})
+    for piece, code in pieces if present else ():
+        fill(codes, piece.outline, (code,), smooth=False)
     boxes: list[Box] = []
     for code in present:
         seen = cv2.resize(cv2.inRange(codes, (code,), (code,)), (width, height), interpolation=cv2.INTER_AREA) > 127

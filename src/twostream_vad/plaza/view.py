@@ -69,33 +69,32 @@ class Seen(NamedTuple):
     """A shape as the camera sees it: a convex polygon (n, 2) in fractions of a pixel."""
 
     outline: NDArray[np.int32]
-    depth: float  # along the optical axis
     colour: Colour
-    shape: int  # which of the shapes
+    depth: float  # along the optical axis
 
 
 def outlines(camera: Camera, shapes: Sequence[Shape], *, shadow: bool = False) -> list[Seen]:
-    """What is seen of the shapes, or of their shadows on the ground, each by itself, in no order.
+    """What is seen of the shapes, or of their shadows on the ground, each by itself, the farthest first.
 
     Faces that look away are left out; they throw shadows all the same.
     """
     seen: list[Seen] = []
     for flat in (False, True):
-        chosen = [index for index, shape in enumerate(shapes) if (shape.radii is None) is flat]
+        chosen = [shape for shape in shapes if (shape.radii is None) is flat]
         if not chosen:
             continue
-        points = np.array([shapes[index].points for index in chosen])
+        points = np.array([shape.points for shape in chosen])
         corners, depths = camera.project(points @ SHADOW if shadow else points)
         shown = np.ones(len(chosen), bool)
         if not flat:
-            corners = _hulls(corners, np.array([shapes[index].radii for index in chosen]) * camera.focal / depths)
+            corners = _hulls(corners, np.array([shape.radii for shape in chosen]) * camera.focal / depths)
         elif not shadow:
             shown = np.linalg.det(corners[:, 1:3] - corners[:, :1]) < 0  # clockwise, for pixels count downwards
         # cv2 counts from pixel centres; the clip keeps what is far outside the frame from overflowing
         polygons = np.rint(np.clip((corners - 0.5) * 2**SUBPIXEL_BITS, -(2**20), 2**20)).astype(np.int32)
-        rows = zip(polygons, depths.mean(axis=1).tolist(), chosen, shown, strict=True)
-        seen += [Seen(polygon, depth, shapes[index].colour, index) for polygon, depth, index, show in rows if show]
-    return seen
+        rows = zip(polygons, (shape.colour for shape in chosen), depths.mean(axis=1).tolist(), strict=True)
+        seen += [Seen(*row) for row, show in zip(rows, shown, strict=True) if show]
+    return sorted(seen, key=lambda seen: -seen.depth)
 
 
 def _hulls(ends: Points, radii: Points) -> Points:
@@ -156,7 +155,7 @@ def background(camera: Camera, seed: int) -> Image:
     right, away, up = (rays[..., 0] * reach, rays[..., 1] * reach - fine.BACK, rays[..., 2] * reach + fine.UP)
     colours = np.where(on_wall[..., None], _wall(right, up, rng), _ground(right, away, rng))
     image = np.clip(colours, 0, 255).astype(np.uint8)
-    for seen in sorted(outlines(fine, benches()), key=lambda seen: -seen.depth):
+    for seen in outlines(fine, benches()):
         fill(image, seen.outline, seen.colour)
     return np.asarray(cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA), np.uint8)
 

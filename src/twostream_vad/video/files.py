@@ -72,7 +72,10 @@ class VideoFile:
                 if number == 0:
                     shape = frame.height, frame.width
                 if (frame.height, frame.width) != shape:
-                    raise self._resized(number, frame)
+                    raise VideoError(
+                        f"{self.path} changes size at frame {number} (counted from 0), to {frame.width} x "
+                        f"{frame.height} pixels; split it there, or convert it to one size with ffmpeg"
+                    )
                 seconds = clock.read(number / self.rate if self._given_rate is not None else frame.time)
                 self.corrected = clock.corrected
                 if number >= self.skip:
@@ -133,12 +136,6 @@ class VideoFile:
         return VideoError(
             f"{self.path} breaks at frame {number}{of} (counted from 0): {reason}; "
             f"copy it again{save if number else ''}"
-        )
-
-    def _resized(self, number: int, frame: VideoFrame) -> VideoError:
-        return VideoError(
-            f"{self.path} changes size at frame {number} (counted from 0), to {frame.width} x {frame.height} "
-            f"pixels; split it there, or convert it to one size with ffmpeg"
         )
 
 
