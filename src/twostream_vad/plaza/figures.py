@@ -105,15 +105,6 @@ def cart(spot: Points, heading: Points, colour: Colour) -> list[Shape]:
     return shapes + place.tube(handle, 0.02, PLASTIC)
 
 
-def bench(x: float, y: float) -> list[Shape]:
-    """A bench that faces the camera."""
-    place = Place(np.array([x, y]), np.array([1.0, 0.0]))
-    shapes = place.box((0.0, 0.25, 0.65), (1.7, 0.06, 0.35), (134, 92, 58))
-    for side in (-0.7, 0.7):
-        shapes += place.box((side, 0.0, 0.2), (0.08, 0.4, 0.4), PLASTIC)
-    return shapes + place.box((0.0, 0.0, 0.42), (1.7, 0.45, 0.07), (158, 112, 70))
-
-
 class Look(NamedTuple):
     """A person's height in metres and clothes."""
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import count, groupby
 from pathlib import Path
@@ -93,14 +93,22 @@ def render_plaza(out: Path, settings: PlazaSettings, *, progress: Progress = sil
     labels: dict[str, Packed] = {}
     masks: dict[str, Packed] = {}
     events: list[dict[str, str | int]] = []
-    done, total = count(1), settings.frames * (settings.training_videos + settings.testing_videos)
-    for split in SPLITS:
-        for index, name in enumerate(settings.videos(split)):
-            frames = render_frames(settings, split, index)
-            seen, boxes = _write_video(partial / split / "frames" / name, frames, lambda: progress(next(done), total))
-            if split == "testing":
-                labels[name], masks[name] = np.asarray(seen.any(axis=(1, 2)), np.uint8), seen
-                events += _write_tracks(partial / "tracks" / f"{name}.txt", boxes)
+    videos = [(split, video, name) for split in SPLITS for video, name in enumerate(settings.videos(split))]
+    done = count(1)
+    for split, video, name in videos:
+        folder = partial / split / "frames" / name
+        folder.mkdir(parents=True)
+        packed: list[Packed] = []
+        boxes: list[tuple[int, Box]] = []
+        for index, frame in enumerate(render_frames(settings, split, video)):
+            (folder / f"{index:06d}.jpg").write_bytes(encode_jpeg(frame.image, JPEG_QUALITY))
+            packed.append(np.packbits(frame.mask, axis=-1))
+            boxes += [(index, box) for box in frame.boxes]
+            progress(next(done), settings.frames * len(videos))
+        if split == "testing":
+            masks[name] = np.stack(packed)
+            labels[name] = np.asarray(masks[name].any(axis=(1, 2)), np.uint8)
+            events += _write_tracks(partial / "tracks" / f"{name}.txt", boxes)
     np.savez_compressed(partial / "labels.npz", allow_pickle=False, **labels)
     np.savez_compressed(partial / "masks.npz", allow_pickle=False, **masks)
     about = {"version": VERSION, "settings": asdict(settings), "events": events}
@@ -126,21 +134,6 @@ def _is_complete(out: Path, settings: PlazaSettings) -> bool:
     if other:
         raise PlazaError(f"{out} holds a plaza with {'; '.join(other)}: name another folder, or remove it first")
     return True
-
-
-def _write_video(
-    folder: Path, frames: Iterable[PlazaFrame], tell: Callable[[], None]
-) -> tuple[Packed, list[tuple[int, Box]]]:
-    """Write the pictures, ``tell`` after each; return the packed masks (n, H, ceil(W / 8)) and (frame, box) pairs."""
-    folder.mkdir(parents=True)
-    masks: list[Packed] = []
-    boxes: list[tuple[int, Box]] = []
-    for index, frame in enumerate(frames):
-        (folder / f"{index:06d}.jpg").write_bytes(encode_jpeg(frame.image, JPEG_QUALITY))
-        masks.append(np.packbits(frame.mask, axis=-1))
-        boxes += [(index, box) for box in frame.boxes]
-        tell()
-    return np.stack(masks), boxes
 
 
 def _write_tracks(path: Path, boxes: list[tuple[int, Box]]) -> list[dict[str, str | int]]:

@@ -161,9 +161,9 @@ def draw_crowd(rng: np.random.Generator, camera: Camera, seconds: float) -> list
     moments = np.linspace(-around, seconds + around, count) + rng.normal(0, 1.0, count)
     first = rng.integers(len(WAYS))
     crowd: list[Actor] = []
-    for i, moment in enumerate(moments):
+    for i, moment in enumerate(moments.tolist()):
         path = _draw_path(rng, WAYS[(first + 2 * i) % len(WAYS)])
-        speed, mark, moment = float(rng.uniform(1.1, 1.6)), path.middle(camera), float(moment)
+        speed, mark = float(rng.uniform(1.1, 1.6)), path.middle(camera)
         crowd.append(Mover(path, draw_look(rng), speed, mark, moment, bag=ALWAYS if rng.random() < 0.2 else NEVER))
         if rng.random() < 0.2:
             beside = Path(path.points + np.array([0.3, 0.55]) * rng.choice([-1, 1]))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .figures import Colour, Points, Shape, Triple, bench
+from .figures import PLASTIC, Colour, Place, Points, Shape, Triple
 
 Image = NDArray[np.uint8]
 
@@ -140,7 +140,14 @@ def props() -> list[tuple[float, list[Shape]]]:
 
 def benches() -> list[Shape]:
     """Benches along the wall: part of the background, for nobody walks behind them."""
-    return [shape for x in (-6.9, -1.6, 1.7) for shape in bench(x, WALL - 0.5)]
+    shapes: list[Shape] = []
+    for x in (-6.9, -1.6, 1.7):
+        place = Place(np.array([x, WALL - 0.5]), np.array([1.0, 0.0]))  # they face the camera
+        shapes += place.box((0.0, 0.25, 0.65), (1.7, 0.06, 0.35), (134, 92, 58))
+        for side in (-0.7, 0.7):
+            shapes += place.box((side, 0.0, 0.2), (0.08, 0.4, 0.4), PLASTIC)
+        shapes += place.box((0.0, 0.0, 0.42), (1.7, 0.45, 0.07), (158, 112, 70))
+    return shapes
 
 
 def background(camera: Camera, seed: int) -> Image:
