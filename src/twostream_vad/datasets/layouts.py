@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from ..video.frames import VIDEO_SUFFIXES, FrameSource, is_image, open_source
+from ..video.frames import VIDEO_SUFFIXES, ImageFolder, VideoFile, is_image, open_source
 from .errors import DatasetError
 from .manifest import PREPARED, read_manifest
 
@@ -53,7 +53,7 @@ class Video:
     skip: int = 0
     rate: float | None = None
 
-    def open(self) -> FrameSource:
+    def open(self) -> ImageFolder | VideoFile:
         """Its frames. Raises VideoError where it cannot be read."""
         return open_source(self.path, rate=self.rate, skip=self.skip)
 

@@ -117,14 +117,13 @@ def _second_decoder(reading: Reading, over: int) -> tuple[str, str]:
         return "OpenCV decodes none", ""
     if len(theirs) == reading.frames:
         return "OpenCV decodes as many frames", ""
-    places = [
-        (abs(n), n, at) for n, at in zip(ends(reading.prints.pictures, theirs), ("start", "end"), strict=True) if n
-    ]
-    where = ", ".join(f"{count} {'more' if n > 0 else 'fewer'} at the {at}" for count, n, at in places)
+    start, end = ends(reading.prints.pictures, theirs)
+    places = [(n, at) for n, at in ((start, "start"), (end, "end")) if n]
+    where = ", ".join(f"{abs(n)} {'more' if n > 0 else 'fewer'} at the {at}" for n, at in places)
     hint = f"OpenCV decodes {len(theirs)}: {where}"
     if len(theirs) - reading.frames != over:
         return hint, ""
-    parts = " and ".join(f"{counted(count, 'label')} at the {at}" for count, _, at in places)
+    parts = " and ".join(f"{counted(abs(n), 'label')} at the {at}" for n, at in places)
     return f"{hint}, which the labels fit", f"{'remove' if over > 0 else 'add'} {parts}"
 
 

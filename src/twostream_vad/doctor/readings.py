@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
 from ..datasets.layouts import Video
 from ..video.folders import digits_of
-from ..video.frames import VideoError, is_image, read_image
+from ..video.frames import VideoError, VideoFile, is_image, read_image
 from .findings import Finding, Ranges, Severity, counted, in_words, ranges
 from .fingerprints import HEIGHT, WIDTH, Fingerprints, Pictures, small
 
@@ -64,14 +63,11 @@ def read_video(video: Video, split: str) -> Reading:
     reading = Reading(f"{split}/{video.name}", video)
     try:
         (_read_folder if video.path.is_dir() else _read_file)(reading)
-    except VideoError as error:
-        reading.findings.append(Finding.of("unreadable-video", "error", reading.name, str(error)))
-    except OSError as error:
-        what, remedy = (
-            f"{video.path} cannot be read: {error.strerror}",
-            "check that it is there and that you may read it",
-        )
-        reading.say("unreadable-video", what, remedy)
+    except (VideoError, OSError) as error:
+        told = str(error)
+        if isinstance(error, OSError):
+            told = f"{video.path} cannot be read: {error.strerror}; check that it is there and that you may read it"
+        reading.findings.append(Finding.of("unreadable-video", "error", reading.name, told))
     return reading
 
 
@@ -87,8 +83,7 @@ def opencv_pictures(path: Path) -> Pictures:
 
 def _read_file(reading: Reading) -> None:
     source = reading.video.open()
-    reading.rate = source.rate
-    reading.declared = _declared(reading.video.path)
+    reading.rate, reading.declared = source.rate, source.declared if isinstance(source, VideoFile) else 0
     for frame in source:
         reading.prints.add(frame.image)
 
@@ -139,7 +134,7 @@ def _images(reading: Reading) -> list[Path]:
         reading.say("frame-number", what, "name frames by number (000.jpg), or remove what is no frame")
     if files:
         _say_numbering(reading, files, [int(digits[path]) for path in files])
-        _say_padding(reading, files, [digits[path] for path in files])
+        _say_padding(reading, {path: digits[path] for path in files})
     return files
 
 
@@ -162,16 +157,12 @@ def _say_numbering(reading: Reading, files: list[Path], numbers: list[int]) -> N
         reading.say("frame-gap", what, "extract the video again, or renumber the frames if none was lost", frames)
 
 
-def _say_padding(reading: Reading, files: list[Path], digits: list[str]) -> None:
+def _say_padding(reading: Reading, digits: dict[Path, str]) -> None:
     """1, 2, ..., 10 is in order and so is 001, ..., 1000; 1, 02, 003 is not: files of two extractions?"""
-
-    def odd(width: int) -> list[Path]:
-        named = zip(files, digits, strict=True)
-        return [file for file, text in named if text != f"{int(text):0{width}d}"]
-
-    fewest = min((odd(width) for width in sorted({len(text) for text in digits})), key=len)
-    if fewest:
-        usual = next(file for file in files if file not in fewest)
+    widths = sorted({len(text) for text in digits.values()})
+    odd = ([file for file, text in digits.items() if text != f"{int(text):0{width}d}"] for width in widths)
+    if fewest := min(odd, key=len):
+        usual = next(file for file in digits if file not in fewest)
         what = f"numbers are padded differently: {_listed(fewest)}, but {usual.name}"
         remedy = "check that these frames are of one extraction, and rename them alike"
         reading.say("mixed-padding", what, remedy, severity="warning")
@@ -180,12 +171,3 @@ def _say_padding(reading: Reading, files: list[Path], digits: list[str]) -> None
 def _listed(paths: list[Path]) -> str:
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return ", ".join(path.name for path in paths[:3]) + more
-
-
-def _declared(path: Path) -> int:
-    try:
-        with av.open(str(path.absolute()), metadata_errors="ignore") as container:
-            stream = container.streams.best("video")
-            return int(getattr(stream, "frames", 0))
-    except av.FFmpegError:
-        return 0
