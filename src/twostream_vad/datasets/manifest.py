@@ -71,6 +71,10 @@ class Manifest:
             found[split][name] = entry.prepared
         return found
 
+    def put(self, entry: Entry) -> None:
+        """Adds or replaces a video."""
+        self.entries[entry.prepared.split, entry.prepared.name] = entry
+
     def write(self, folder: Path) -> None:
         """Writes ``folder/prepared.json``."""
         value = {
@@ -87,11 +91,11 @@ def read_manifest(folder: Path) -> Manifest:
     file = folder / PREPARED
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-        entries = {}
+        manifest = Manifest(Path(value["root"]), str(value["layout"]), complete=bool(value["complete"]))
         for line in value["videos"]:
-            prepared, source = Prepared(**line["prepared"]), Source(**line["source"])
-            entries[prepared.split, prepared.name] = Entry(**line | {"prepared": prepared, "source": source})
-        return Manifest(Path(value["root"]), str(value["layout"]), entries, bool(value["complete"]))
+            parts = {"prepared": Prepared(**line["prepared"]), "source": Source(**line["source"])}
+            manifest.put(Entry(**line | parts))
+        return manifest
     except FileNotFoundError:
         raise DatasetError(f"{file} is not there; run prepare again") from None
     except (ValueError, KeyError, TypeError) as error:

@@ -114,7 +114,7 @@ def _prepare(jobs: list[_Job], manifest: Manifest, out: Path, workers: int, prog
                 # Killed anywhere in between, the next run does this video again.
                 if job.target is not None and job.target.exists():
                     shutil.rmtree(job.target)  # an older extraction: see _is_done
-                manifest.entries[job.key] = result
+                manifest.put(result)
                 manifest.write(out)
                 if job.target is not None:
                     job.partial.replace(job.target)
