@@ -81,12 +81,7 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress = s
 def with_findings(report: Report, dataset: Dataset, more: Iterable[Finding]) -> Report:
     """The dataset's report with more findings and notes, each put at its video's end."""
     order = {f"{split}/{video.name}": number for number, (split, video) in enumerate(dataset.videos, start=1)}
-    said = sorted(
-        (*report.findings, *report.notes, *more),
-        key=lambda finding: order.get(finding.video, len(order) + 1) if finding.video else 0,
-    )
-    return replace(
-        report,
-        findings=tuple(finding for finding in said if finding.severity != "note"),
-        notes=tuple(finding for finding in said if finding.severity == "note"),
-    )
+    order[""] = 0  # what is the whole dataset's
+    said = sorted((*report.findings, *report.notes, *more), key=lambda said: order.get(said.video, len(order)))
+    notes = tuple(finding for finding in said if finding.severity == "note")
+    return replace(report, findings=tuple(finding for finding in said if finding.severity != "note"), notes=notes)
