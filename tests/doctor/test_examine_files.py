@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.layouts import find_dataset
-from twostream_vad.doctor import readings
+from twostream_vad.datasets.layouts import Video, find_dataset
 from twostream_vad.doctor.examine import Report, examine
 from twostream_vad.doctor.fingerprints import Fingerprints
+from twostream_vad.video.frames import ImageFolder, VideoFile
 
 FRAMES = 60
 Film = list[NDArray[np.uint8]]
@@ -87,7 +87,15 @@ def test_a_file_of_another_rate_is_named(film: Films, files: Path) -> None:
 
 
 def test_a_header_that_counts_other_frames_is_named(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readings, "_declared", lambda path: FRAMES + (path.name == "2.mp4"))
+    opened = Video.open
+
+    def one_more(video: Video) -> ImageFolder | VideoFile:
+        source = opened(video)
+        assert isinstance(source, VideoFile)
+        source.declared += video.name == "2"
+        return source
+
+    monkeypatch.setattr(Video, "open", one_more)
     found = look(files).findings
     assert [(f.video, f.kind) for f in found] == [("training/2", "header-count")]
     assert found[0].what == "the header says 61 frames, 60 are decoded"

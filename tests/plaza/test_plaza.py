@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.plaza.people import WALK, draw_look, person, walking
+from twostream_vad.plaza.figures import WALK, draw_look, person, walking
 from twostream_vad.plaza.plaza import PlazaError, PlazaSettings, render_frames, render_plaza
 from twostream_vad.plaza.scene import KINDS, Mover, draw_crowd, draw_event, plan_events
 from twostream_vad.plaza.scene import Path as Way

@@ -12,13 +12,24 @@ from numpy.typing import NDArray
 from ..video.frames import count_frames
 from .arrays import npz_names, read_mat, read_npy, read_npz
 from .errors import DatasetError
-from .layouts import Dataset, children, find_home, find_split, match_names, natural_key
-from .masks import MaskSource, find_masks, open_masks
+from .layouts import Dataset, children, find_split, homes, match_names, natural_key, renamed
+from .masks import MaskSource, Size, find_masks, open_masks
 
 Labels = dict[str, NDArray[np.uint8]]
 """Video name -> (frames,) of 0 (normal) and 1 (anomalous)."""
+Readers = dict[str, Callable[[Size | None], NDArray[np.uint8]]]
+"""Video name -> what reads its labels, given the size of its frames where that is known: masks are checked by it."""
 Counts = Callable[[], Mapping[str, int]]
 """Frames of the test videos by name, counted when asked for: few label files need them."""
+
+
+class LabelValueError(DatasetError):
+    """Labels that are neither 0 nor 1: of ``length`` frames those ``wrong``; ``what`` says it without the place."""
+
+    def __init__(self, path: Path, name: str, values: NDArray[Any], wrong: NDArray[np.intp]) -> None:
+        self.path, self.length, self.wrong = path, len(values), wrong
+        self.what = f"label {values[wrong[0]]} is neither 0 (normal) nor 1 (anomalous)"
+        super().__init__(f"{path}, video {name}, frame {wrong[0]}: {self.what}")
 
 
 def read_labels(path: Path, counts: Counts | None = None) -> Labels:
@@ -36,24 +47,7 @@ def read_labels(path: Path, counts: Counts | None = None) -> Labels:
     Raises:
         DatasetError: the file is unreadable, holds Python objects, or a value that is not 0 or 1.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        arrays = [child for child in children(path) if child.suffix.lower() == ".npy"]
-        labels = _from_npys(arrays) if arrays else open_masks(path).labels()
-    elif not path.is_file():
-        raise DatasetError(f"label file {path} does not exist; give an .npz, .npy, .mat or a folder of masks")
-    elif suffix == ".npz":
-        labels = {name: read_frame_labels(read_npz(path, name), path, name) for name in npz_names(path)}
-    elif suffix == ".npy":
-        labels = _from_npys([path])
-    elif suffix == ".mat":
-        labels = _from_mat(path, counts)
-    else:
-        raise DatasetError(f"{path} is no label file: give an .npz, .npy, .mat or a folder of masks")
-    if not labels:
-        raise DatasetError(f"{path} holds no labels; it must have an array for each test video")
-    return labels
+    return {name: read(None) for name, read in _open(Path(path), counts)[1].items()}
 
 
 def find_labels(dataset: Dataset, given: Path | None = None) -> Labels | None:
@@ -66,21 +60,18 @@ def find_labels(dataset: Dataset, given: Path | None = None) -> Labels | None:
     """
     if not dataset.testing:
         return None
-    names = [video.name for video in dataset.testing]
-    if given is not None:
-        return _renamed(read_labels(given, partial(_counts, dataset)), names)
-    home = find_home(dataset.root, dataset.layout)
-    for place in dict.fromkeys((dataset.root, home)):
-        if (path := frame_label_place(place)) is not None:
-            return _renamed(read_labels(path), names)
-        if dataset.layout == "corridor" and (nested := _nested_npys(place, names)):
-            return _renamed(_from_npys(nested), names)
-    if (masks := find_masks(dataset)) is not None:
-        return masks.labels()
-    for place in dict.fromkeys((dataset.root, home)):
-        if (path := _only([child for child in children(place) if child.suffix.lower() == ".mat"])) is not None:
-            return _renamed(read_labels(path, partial(_counts, dataset)), names)
-    return None
+    found = open_labels(dataset, given, lambda: {video.name: count_frames(video.open()) for video in dataset.testing})
+    return None if found is None else {name: read(None) for name, read in found[1].items()}
+
+
+def open_labels(dataset: Dataset, given: Path | None, counts: Counts) -> tuple[Path, Readers] | None:
+    """As `find_labels`, but no more is read than names and intervals: then one bad array hides no other.
+
+    Returns:
+        Where the labels lie, and what reads each video's.
+    """
+    found = _usual(dataset, counts) if given is None else _open(given, counts)
+    return None if found is None else (found[0], renamed(found[1], dataset))
 
 
 def check_lengths(labels: Mapping[str, NDArray[np.uint8]], counts: Mapping[str, int], source: Path | str) -> None:
@@ -108,9 +99,55 @@ def check_lengths(labels: Mapping[str, NDArray[np.uint8]], counts: Mapping[str, 
         )
 
 
-def read_frame_labels(values: NDArray[Any], path: Path, name: str) -> NDArray[np.uint8]:
+def _usual(dataset: Dataset, counts: Counts) -> tuple[Path, Readers] | None:
+    """What lies in the dataset's usual places."""
+    places = homes(dataset)
+    for place in places:
+        if (path := _frame_labels_in(place)) is not None:
+            return _open(path, counts)
+        if dataset.layout == "corridor" and (nested := _nested_npys(place, dataset)):
+            return place, _npys(nested)
+    if (masks := find_masks(dataset)) is not None:
+        return _from_masks(masks)
+    for place in places:
+        if (path := _only([child for child in children(place) if child.suffix.lower() == ".mat"])) is not None:
+            return _open(path, counts)
+    return None
+
+
+def _open(path: Path, counts: Counts | None) -> tuple[Path, Readers]:
+    arrays = [child for child in children(path) if child.suffix.lower() == ".npy"] if path.is_dir() else []
+    if path.is_dir() and not arrays:
+        return _from_masks(open_masks(path))
+    if not path.exists():
+        raise DatasetError(f"label file {path} does not exist; give an .npz, .npy, .mat or a folder of masks")
+    if arrays or path.suffix.lower() == ".npy":
+        return path, _npys(arrays or [path])
+    if path.suffix.lower() == ".mat":
+        return _from_mat(path, counts)
+    if path.suffix.lower() != ".npz":
+        raise DatasetError(f"{path} is no label file: give an .npz, .npy, .mat or a folder of masks")
+    names = npz_names(path)
+    if not names:
+        raise DatasetError(f"{path} holds no labels; it must have an array for each test video")
+    return path, {name: partial(_frame_labels, partial(read_npz, path, name), path, name) for name in names}
+
+
+def _from_masks(masks: MaskSource) -> tuple[Path, Readers]:
+    return masks.path, {name: partial(masks.frame_labels, name) for name in masks.names}
+
+
+def _npys(paths: Iterable[Path]) -> Readers:
+    files: dict[str, Path] = {}
+    for path in paths:
+        if (other := files.setdefault(path.stem, path)) != path:
+            raise DatasetError(f"{other} and {path} are both labels of video {path.stem}; remove one")
+    return {name: partial(_frame_labels, partial(read_npy, path), path, name) for name, path in files.items()}
+
+
+def _frame_labels(read: Callable[[], NDArray[Any]], path: Path, name: str, _: Size | None) -> NDArray[np.uint8]:
     """One video's array, labels or masks, as (frames,) of 0/1."""
-    what = f"{path}, video {name}"
+    values, what = read(), f"{path}, video {name}"
     if values.ndim == 2 and 1 in values.shape:
         values = values.reshape(-1)  # MATLAB's and many a script's row or column
     if values.dtype.kind not in "biuf" or values.ndim not in (1, 3):
@@ -121,26 +158,16 @@ def read_frame_labels(values: NDArray[Any], path: Path, name: str) -> NDArray[np
         raise DatasetError(f"{what}: has no labels; every frame needs one")
     if values.ndim == 3:  # packed bits too: their padding is 0
         return np.fromiter((frame.any() for frame in values), dtype=np.uint8, count=len(values))
-    wrong = ~((values == 0) | (values == 1))  # NaN is neither
-    if wrong.any():
-        frame = int(np.argmax(wrong))
-        raise DatasetError(f"{what}, frame {frame}: label {values[frame]} is neither 0 (normal) nor 1 (anomalous)")
+    wrong = np.flatnonzero(~((values == 0) | (values == 1)))  # NaN is neither
+    if len(wrong):
+        raise LabelValueError(path, name, values, wrong)
     return np.asarray(values, dtype=np.uint8)
 
 
-def _from_npys(paths: Iterable[Path]) -> Labels:
-    files: dict[str, Path] = {}
-    for path in paths:
-        if (other := files.setdefault(path.stem, path)) != path:
-            raise DatasetError(f"{other} and {path} are both labels of video {path.stem}; remove one")
-    return {name: read_frame_labels(read_npy(path), path, name) for name, path in files.items()}
-
-
-def _from_mat(path: Path, counts: Counts | None) -> Labels:
+def _from_mat(path: Path, counts: Counts | None) -> tuple[Path, Readers]:
     variables = read_mat(path)
     if "volLabel" in variables:
-        name = path.stem.removesuffix("_label").zfill(2)
-        return {name: MaskSource(path, {name: (path, "")}).frame_labels(name)}
+        return _from_masks(open_masks(path))
     cells = variables.get("gt")
     if cells is None or cells.dtype != object:
         found = ", ".join(variables) or "nothing"
@@ -151,23 +178,23 @@ def _from_mat(path: Path, counts: Counts | None) -> Labels:
     names = sorted(frames, key=natural_key)
     if cells.size != len(names):
         raise DatasetError(f"{path} has intervals of {cells.size} videos but there are {len(names)} test videos")
-    return {
-        name: _from_intervals(np.asarray(cell), frames[name], f"{path}, video {name}")
+    return path, {
+        name: partial(_from_intervals, np.asarray(cell), frames[name], f"{path}, video {name}")
         for name, cell in zip(names, cells.ravel(), strict=True)
     }
 
 
-def _from_intervals(intervals: NDArray[Any], frames: int, what: str) -> NDArray[np.uint8]:
+def _from_intervals(intervals: NDArray[Any], frames: int, what: str, _: Size | None) -> NDArray[np.uint8]:
     """(2, k) first and last frames, counted from 1, both included; empty where all is normal."""
     labels = np.zeros(frames, dtype=np.uint8)
     if intervals.size == 0:
         return labels
-    if intervals.dtype.kind not in "biuf" or intervals.size % 2:
-        raise DatasetError(f"{what}: intervals must be 2 x k numbers, got {intervals.dtype} {intervals.shape}")
-    # A single interval is often saved as a row of two.
-    pairs = intervals.reshape(2, -1) if intervals.shape[0] == 2 or intervals.size == 2 else None
-    if pairs is None:
-        raise DatasetError(f"{what}: intervals must be 2 x k, first frames above last ones, got {intervals.shape}")
+    pairs = intervals.reshape(2, -1) if intervals.size == 2 else intervals  # a single one is often saved as a row
+    if intervals.dtype.kind not in "biuf" or len(pairs) != 2:
+        raise DatasetError(
+            f"{what}: intervals must be 2 x k numbers, first frames above last ones,"
+            f" got {intervals.dtype} {intervals.shape}"
+        )
     for first, last in pairs.T:
         if not (1 <= first <= last <= frames) or first != int(first) or last != int(last):
             raise DatasetError(f"{what}: interval {first}-{last} does not lie within the frames 1-{frames}")
@@ -175,11 +202,12 @@ def _from_intervals(intervals: NDArray[Any], frames: int, what: str) -> NDArray[
     return labels
 
 
-def frame_label_place(place: Path) -> Path | None:
+def _frame_labels_in(place: Path) -> Path | None:
     """The file or folder of frame labels right in ``place`` or in its testing split."""
     found = children(place)
-    named = [path for path in found if path.suffix.lower() == ".npz" and _names_labels(path.stem.lower())]
-    if (file := _only(named)) is not None:
+    archives = [path for path in found if path.suffix.lower() == ".npz"]
+    named = re.compile(r"^labels$|(?<![a-z])gt(?![a-z])")
+    if (file := _only([path for path in archives if named.search(path.stem.lower())])) is not None:
         return file
     folders = [path for path in found if path.name.lower() == "labels"]
     if (test := find_split(place, "testing")) is not None:
@@ -187,13 +215,9 @@ def frame_label_place(place: Path) -> Path | None:
     return next((folder for folder in folders if folder.is_dir() and any(folder.glob("*.npy"))), None)
 
 
-def _names_labels(stem: str) -> bool:
-    return stem == "labels" or re.search(r"(?<![a-z])gt(?![a-z])", stem) is not None
-
-
-def _nested_npys(place: Path, names: Iterable[str]) -> list[Path]:
+def _nested_npys(place: Path, dataset: Dataset) -> list[Path]:
     """Corridor's labels: NAME.npy somewhere in the archive's annotation folders, which differ by release."""
-    wanted = set(names)
+    wanted = {video.name for video in dataset.testing}
     files = sorted(path for path in place.rglob("*.npy") if not path.name.startswith("."))
     matched = match_names([path.stem for path in files], wanted)
     return [path for path in files if matched[path.stem] in wanted]
@@ -206,12 +230,3 @@ def _only(paths: list[Path]) -> Path | None:
             f"{paths[0].parent} has several files that could be the labels: {names}; say which, or keep only one there"
         )
     return paths[0] if paths else None
-
-
-def _renamed(labels: Labels, names: Iterable[str]) -> Labels:
-    matched = match_names(labels, names)
-    return {matched[name]: values for name, values in labels.items()}
-
-
-def _counts(dataset: Dataset) -> dict[str, int]:
-    return {video.name: count_frames(video.open()) for video in dataset.testing}

@@ -1,13 +1,16 @@
 """The datasets people have on disk, and any folder of videos: which videos there are, and in which split."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
-from ..video.frames import VIDEO_SUFFIXES, FrameSource, is_image, open_source
+from ..video.frames import VIDEO_SUFFIXES, ImageFolder, VideoFile, is_image, open_source
 from .errors import DatasetError
 from .manifest import PREPARED, read_manifest
+
+T = TypeVar("T")
 
 SPLITS = {
     "training": frozenset({"training", "train", "training_videos", "train_iitb-corridor"}),
@@ -50,7 +53,7 @@ class Video:
     skip: int = 0
     rate: float | None = None
 
-    def open(self) -> FrameSource:
+    def open(self) -> ImageFolder | VideoFile:
         """Its frames. Raises VideoError where it cannot be read."""
         return open_source(self.path, rate=self.rate, skip=self.skip)
 
@@ -63,6 +66,11 @@ class Dataset:
     layout: str
     training: tuple[Video, ...]
     testing: tuple[Video, ...]
+
+    @property
+    def videos(self) -> list[tuple[str, Video]]:
+        """Each with its split: those for training, then those for testing."""
+        return [("training", video) for video in self.training] + [("testing", video) for video in self.testing]
 
     def at_rate(self, rate: float | None) -> "Dataset":
         """The same with ``rate`` frames per second where folders of images have none; None changes nothing."""
@@ -92,19 +100,21 @@ def find_dataset(root: Path, layout: str = "auto") -> Dataset:
         raise DatasetError(f"{root} {what}; give the folder that holds the dataset's videos")
     if (root / PREPARED).is_file():
         return read_prepared(root)
-    layout = guess_layout(root) if layout == "auto" else layout
+    layout = _guess_layout(root) if layout == "auto" else layout
     home = find_home(root, layout)
-    found: dict[str, tuple[Video, ...]] = {"training": (), "testing": ()}
-    for split in SPLITS:
-        if (folder := find_split(home, split)) is not None:
-            found[split] = _videos(folder, layout)
-            if not found[split]:
-                raise _nothing_found(folder, layout)
-    if not any(found.values()) and layout == "folder":
-        found["training"] = _videos(home, layout)
-    if not any(found.values()):
-        raise _nothing_found(root, layout)
-    return Dataset(root, layout, found["training"], found["testing"])
+    folders = {split: folder for split in SPLITS if (folder := find_split(home, split)) is not None}
+    if not folders and layout == "folder":
+        folders = {"training": home}
+    found = {split: _videos(folder, layout) for split, folder in folders.items()}
+    empty = [folders[split] for split in found if not found[split]] if folders else [root]
+    if empty:
+        hint = "give the folder above these, or use layout folder for videos of your own"
+        if _holds_images(empty[0]):
+            hint = "it holds images itself: put each video's images into a folder of their own"
+        raise DatasetError(
+            f"{empty[0]} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}"
+        )
+    return Dataset(root, layout, found.get("training", ()), found.get("testing", ()))
 
 
 def read_prepared(root: Path) -> Dataset:
@@ -123,30 +133,35 @@ def read_prepared(root: Path) -> Dataset:
     return Dataset(home, manifest.layout, tuple(found["training"]), tuple(found["testing"]))
 
 
-def guess_layout(root: Path) -> str:
+def _guess_layout(root: Path) -> str:
     """Which of LAYOUTS ``root`` follows; ``folder`` where no known dataset shows."""
-    if _any_child(root, "ped2", lambda path: ucsd_name(path.name) != path.name):
+
+    def folders(layout: str) -> list[Path]:
+        home = find_home(root, layout)
+        return [folder for split in SPLITS if (folder := find_split(home, split)) is not None]
+
+    def inside(layout: str) -> list[Path]:
+        return [child for folder in folders(layout) for child in children(folder) if child.is_dir()]
+
+    if any(ucsd_name(path.name) != path.name for path in inside("ped2")):
         return "ped2"
     if any(p.name.lower() in {"training_videos", "testing_videos"} for p in children(find_home(root, "avenue"))):
         return "avenue"
-    if _any_child(root, "corridor", lambda path: bool(re.fullmatch(r"\d{6}", path.name) and _nested(path))):
+    if any(re.fullmatch(r"\d{6}", path.name) and _nested(path) for path in inside("corridor")):
         return "corridor"
-    folders = _split_folders(root, "shanghaitech")
-    names = [video.name for folder in folders for video in _videos(folder, "shanghaitech")]
-    if names and all(re.fullmatch(r"\d{2}_\d{3,4}", name) for name in names):
-        return "shanghaitech"
-    return "folder"
+    names = [video.name for folder in folders("shanghaitech") for video in _videos(folder, "shanghaitech")]
+    return "shanghaitech" if names and all(re.fullmatch(r"\d{2}_\d{3,4}", name) for name in names) else "folder"
 
 
 def find_home(root: Path, layout: str) -> Path:
     """``root``, or the folder in it that the archive unpacks to, if only that one has the splits."""
-    if any(find_split(root, split) for split in SPLITS):
-        return root
-    for wrapper in WRAPPERS.get(layout, ()):
-        for child in children(root):
-            if child.name.lower() == wrapper and any(find_split(child, split) for split in SPLITS):
-                return child
-    return root
+    inside = [child for name in WRAPPERS.get(layout, ()) for child in children(root) if child.name.lower() == name]
+    return next((home for home in (root, *inside) if any(find_split(home, split) for split in SPLITS)), root)
+
+
+def homes(dataset: Dataset) -> list[Path]:
+    """Where labels and masks are looked for: the folder given, and the one that its archive unpacks to."""
+    return list(dict.fromkeys((dataset.root, find_home(dataset.root, dataset.layout))))
 
 
 def find_split(home: Path, split: str) -> Path | None:
@@ -191,22 +206,23 @@ def match_names(found: Iterable[str], names: Iterable[str]) -> dict[str, str]:
     return matched
 
 
+def renamed(found: Mapping[str, T], dataset: Dataset) -> dict[str, T]:
+    """``found`` by a label file's names -> by the test videos' names, as `match_names` has them."""
+    names = match_names(found, (video.name for video in dataset.testing))
+    return {names[name]: value for name, value in found.items()}
+
+
 def _videos(folder: Path, layout: str) -> tuple[Video, ...]:
     """The videos of one split, from its ``frames/`` and ``videos/`` where it has them, else from itself."""
-    places = [p for p in children(folder) if p.name.lower() in {"frames", "videos"} and p.is_dir()]
-    images: dict[str, Path] = {}
-    files: dict[str, Path] = {}
-    for place in places or [folder]:
-        for path in (found for child in children(place) for found in _video_paths(child)):
-            kind = images if path.is_dir() else files
-            name = path.name if path.is_dir() else path.stem
-            name = ucsd_name(name) if layout == "ped2" else name
-            if name in kind:
-                raise DatasetError(f"{kind[name]} and {path} are both video {name!r}; remove or rename one")
-            kind[name] = path
-    skip = SKIPPED.get(layout, 0)
-    videos = (Video(name, path, skip) for name, path in {**files, **images}.items())
-    return tuple(sorted(videos, key=lambda video: natural_key(video.name)))
+    places = [p for p in children(folder) if p.name.lower() in {"frames", "videos"} and p.is_dir()] or [folder]
+    found: dict[tuple[bool, str], Path] = {}
+    for path in (path for place in places for child in children(place) for path in _video_paths(child)):
+        name = path.name if path.is_dir() else path.stem
+        name = ucsd_name(name) if layout == "ped2" else name
+        if (other := found.setdefault((path.is_dir(), name), path)) != path:
+            raise DatasetError(f"{other} and {path} are both video {name!r}; remove or rename one")
+    paths = {name: path for (_, name), path in sorted(found.items(), key=lambda item: item[0])}  # images come last
+    return tuple(Video(name, paths[name], SKIPPED.get(layout, 0)) for name in sorted(paths, key=natural_key))
 
 
 def _video_paths(child: Path) -> Iterator[Path]:
@@ -223,8 +239,7 @@ def _video_paths(child: Path) -> Iterator[Path]:
 
 
 def _nested(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
+    """The video file of a folder's own name in it."""
     return [
         path
         for path in children(folder)
@@ -236,22 +251,6 @@ def _holds_images(folder: Path) -> bool:
     return any(map(is_image, folder.iterdir()))
 
 
-def _split_folders(root: Path, layout: str) -> list[Path]:
-    home = find_home(root, layout)
-    return [folder for split in SPLITS if (folder := find_split(home, split)) is not None]
-
-
-def _any_child(root: Path, layout: str, fits: Callable[[Path], bool]) -> bool:
-    return any(fits(child) for folder in _split_folders(root, layout) for child in children(folder) if child.is_dir())
-
-
 def _numbers_read(name: str) -> tuple[str | int, ...]:
     """Text and numbers in turn, so that keys compare part by part."""
     return tuple(int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name))
-
-
-def _nothing_found(folder: Path, layout: str) -> DatasetError:
-    hint = "give the folder above these, or use layout folder for videos of your own"
-    if _holds_images(folder):
-        hint = "it holds images itself: put each video's images into a folder of their own"
-    return DatasetError(f"{folder} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}")

@@ -94,9 +94,9 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest(Path(value["root"]), str(value["layout"]), complete=bool(value["complete"]))
         for line in value["videos"]:
             parts = {"prepared": Prepared(**line["prepared"]), "source": Source(**line["source"])}
-            manifest.put(Entry(**{**line, **parts}))
+            manifest.put(Entry(**line | parts))
+        return manifest
     except FileNotFoundError:
         raise DatasetError(f"{file} is not there; run prepare again") from None
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{file} is damaged ({error!r}); delete {folder} and prepare it again") from None
-    return manifest

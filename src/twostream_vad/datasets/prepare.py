@@ -7,57 +7,42 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 
 from ..progress import Progress, silent
 from ..video.frames import VideoError
+from ..video.images import encode_jpeg
 from .errors import DatasetError
 from .layouts import Dataset, Video
 from .manifest import PREPARED, Entry, Manifest, Prepared, Source, read_manifest
 
 SUFFIX = ".jpg"
 JPEG_QUALITY = 100
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PrepareError(DatasetError):
     """Videos that could not be prepared, a line each; the others are done and kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    video: Video
+class _Job(NamedTuple):
     split: str
+    video: Video
     source: Source
+    folder: str  # as an Entry has it
     target: Path | None  # where the frames go; None: count only
-    run: str  # a run's own mark: a worker that outlives a killed run must not write among ours
+    partial: Path  # where they lie until all of them are there
 
     @property
     def key(self) -> tuple[str, str]:
         return self.split, self.video.name
-
-    @property
-    def partial(self) -> Path | None:
-        """Where the frames lie until all of them are there."""
-        return None if self.target is None else self.target.with_name(f".{self.target.name}.{self.run}.partial")
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What a worker sends back: plain values, since not every exception survives pickling."""
-
-    frames: int = 0
-    height: int = 0
-    width: int = 0
-    rate: float = 0.0
-    failure: str = ""
-    disk_full: bool = False
 
 
 def prepare(dataset: Dataset, out: Path, *, workers: int | None = None, progress: Progress = silent) -> None:
@@ -88,7 +73,7 @@ def prepare(dataset: Dataset, out: Path, *, workers: int | None = None, progress
         manifest.complete = True
         manifest.write(out)
     except OSError as error:
-        if not _is_disk_full(error):
+        if error.errno not in FULL:
             raise
         raise PrepareError(
             f"the disk of {out} is full; the videos that are complete are kept: free some space and run again"
@@ -97,91 +82,69 @@ def prepare(dataset: Dataset, out: Path, *, workers: int | None = None, progress
 
 def _plan(dataset: Dataset, out: Path) -> list[_Job]:
     """Each video with its place, done or not, once it is sure that nothing of the dataset is overwritten."""
-    jobs, run = [], secrets.token_hex(4)
-    for split, videos in (("training", dataset.training), ("testing", dataset.testing)):
-        for video in videos:
-            images = video.path.is_dir()
-            target = None if images else out / split / "frames" / video.name
-            jobs.append(_Job(video, split, _look(video, None if images else SUFFIX), target, run))
-            if images and video.path.resolve().is_relative_to((out / split).resolve()):
-                raise DatasetError(f"{out} already holds the frames of {split} video {video.name}; nothing to prepare")
+    jobs = []
+    run = secrets.token_hex(4)  # a worker that outlives a killed run must not write among ours
+    for split, video in dataset.videos:
+        path, target = video.path.resolve(), out / split / "frames" / video.name
+        images = path.is_dir()
+        try:
+            files = [file.stat() for file in (path.iterdir() if images else [path])]
+        except OSError as error:
+            raise DatasetError(f"{error.filename} cannot be read: {error.strerror}; look at its permissions") from None
+        size, modified = sum(file.st_size for file in files), max((file.st_mtime_ns for file in files), default=0)
+        source = Source(str(path), size, modified, video.skip, None if images else SUFFIX)
+        folder = str(path) if images else target.relative_to(out).as_posix()
+        partial = target.with_name(f".{video.name}.{run}.partial")
+        jobs.append(_Job(split, video, source, folder, None if images else target, partial))
+        if images and path.is_relative_to((out / split).resolve()):
+            raise DatasetError(f"{out} already holds the frames of {split} video {video.name}; nothing to prepare")
     if any(job.target for job in jobs) and out.resolve() == dataset.root.resolve():
         raise DatasetError(f"{out} is the dataset's own folder; give another for the frames, so that none is mixed up")
     return jobs
 
 
-def _look(video: Video, suffix: str | None) -> Source:
-    """Size and time of a source: of the file, or of all images of a folder together."""
-    try:
-        files = [path.stat() for path in video.path.iterdir()] if suffix is None else [video.path.stat()]
-    except OSError as error:
-        raise DatasetError(f"{error.filename} cannot be read: {error.strerror}; look at its permissions") from None
-    size, modified = sum(file.st_size for file in files), max((file.st_mtime_ns for file in files), default=0)
-    return Source(str(video.path.resolve()), size, modified, video.skip, suffix)
-
-
 def _prepare(jobs: list[_Job], manifest: Manifest, out: Path, workers: int, progress: Progress) -> list[str]:
     """Does what is not done yet. Returns what failed, a line a video."""
-    todo = [job for job in jobs if not _is_done(job, manifest)]
-    for job in todo:
-        _refuse_foreign(job, manifest)
-        _clear(job)
+    todo = [job for job in jobs if not _is_done(job, manifest.entries)]
     manifest.write(out)
     done, failures = len(jobs) - len(todo), []
-    with closing(_outcomes(todo, workers)) as outcomes:  # an error here cancels what has not begun
-        for job, outcome in outcomes:
-            if outcome.disk_full:
-                raise OSError(errno.ENOSPC, outcome.failure)
-            if outcome.failure:
-                failures.append(f"{job.split} video {job.video.name}: {outcome.failure}")
+    with closing(_results(todo, workers)) as results:  # an error here cancels what has not begun
+        for job, result in results:
+            if isinstance(result, Entry):
+                # Killed anywhere in between, the next run does this video again.
+                if job.target is not None and job.target.exists():
+                    shutil.rmtree(job.target)  # an older extraction: see _is_done
+                manifest.put(result)
+                manifest.write(out)
+                if job.target is not None:
+                    job.partial.replace(job.target)
             else:
-                _finish(job, outcome, manifest, out)
+                failures.append(f"{job.split} video {job.video.name}: {result}")
             done += 1
             progress(done, len(jobs), job.video.name)
     return failures
 
 
-def _is_done(job: _Job, manifest: Manifest) -> bool:
-    """Whether the video lies ready and its source is still what it was."""
-    entry = manifest.entries.get(job.key)
-    if entry is None or entry.source != job.source:
-        return False
-    return job.target is None or _count_files(job.target) == entry.prepared.frames
+def _is_done(job: _Job, entries: Mapping[tuple[str, str], Entry]) -> bool:
+    """Whether the video lies ready and its source is still what it was; if not, its place is cleared.
+
+    Frames that no manifest of ours names may be somebody's only copy: they are never replaced.
+    """
+    entry, target = entries.get(job.key), job.target
+    frames = entry.prepared.frames if entry is not None and entry.source == job.source else None
+    if target is None or (target.is_dir() and len(list(target.iterdir())) == frames):
+        return frames is not None
+    if target.exists() and (entry is None or entry.source.suffix is None):
+        raise DatasetError(f"{target} was not made by prepare and is not replaced; move it or give another folder")
+    left = re.compile(re.escape(f".{target.name}.") + r"[0-9a-f]{8}\.partial")  # by runs that were killed
+    for path in target.parent.iterdir() if target.parent.is_dir() else ():
+        if left.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+    return False
 
 
-def _refuse_foreign(job: _Job, manifest: Manifest) -> None:
-    """Frames that no manifest of ours names may be somebody's only copy: they are never replaced."""
-    entry = manifest.entries.get(job.key)
-    ours = entry is not None and entry.source.suffix is not None
-    if job.target is not None and job.target.exists() and not ours:
-        raise DatasetError(f"{job.target} was not made by prepare and is not replaced; move it or give another folder")
-
-
-def _clear(job: _Job) -> None:
-    """Removes what runs that were killed left of this video."""
-    if job.target is not None:
-        mark = re.compile(re.escape(f".{job.target.name}.") + r"[0-9a-f]{8}\.partial")
-        for path in job.target.parent.iterdir() if job.target.parent.is_dir() else ():
-            if mark.fullmatch(path.name):
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _finish(job: _Job, outcome: _Outcome, manifest: Manifest, out: Path) -> None:
-    """Puts a video in its place. Killed anywhere in between, the next run does this video again."""
-    video, target, partial = job.video, job.target, job.partial
-    if target is not None and target.exists():
-        shutil.rmtree(target)  # an older extraction, see _refuse_foreign
-    folder = str(video.path.resolve()) if target is None else target.relative_to(out).as_posix()
-    prepared = Prepared(video.name, job.split, outcome.frames, outcome.height, outcome.width)
-    left = video.skip if target is None else 0
-    manifest.put(Entry(prepared, job.source, folder, outcome.rate, left))
-    manifest.write(out)
-    if partial is not None and target is not None:
-        partial.replace(target)
-
-
-def _outcomes(jobs: list[_Job], workers: int) -> Generator[tuple[_Job, _Outcome]]:
-    """Each job with its outcome, in the order in which they end."""
+def _results(jobs: list[_Job], workers: int) -> Generator[tuple[_Job, Entry | str]]:
+    """Each job with what `_work` made of it, in the order in which they end."""
     workers = min(workers, len(jobs))
     if workers <= 1:
         yield from ((job, _work(job)) for job in jobs)
@@ -201,51 +164,38 @@ def _outcomes(jobs: list[_Job], workers: int) -> Generator[tuple[_Job, _Outcome]
 
 def _begin_worker() -> None:
     cv2.setNumThreads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A pool's worker would wait for work for ever where its parent was killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    parent.join()
-    os._exit(1)
+
+    def end_with_parent() -> None:  # a pool's worker would wait for work for ever where its parent was killed
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _work(job: _Job) -> _Outcome:
-    partial = job.partial
-    try:
-        if partial is not None:
-            partial.mkdir(parents=True)
-        return _decode(job.video, partial)
-    except (VideoError, OSError) as error:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
-        return _Outcome(failure=str(error), disk_full=_is_disk_full(error))
+def _work(job: _Job) -> Entry | str:
+    """Counts a video's frames and, given a target, writes them to the job's partial; a string is what failed.
 
-
-def _decode(video: Video, folder: Path | None) -> _Outcome:
-    """Counts a video's frames and, given a folder, writes them there."""
-    source = video.open()
+    Raises OSError where the disk is full.
+    """
     count, height, width = 0, 0, 0
-    for frame in source:
-        height, width = frame.image.shape[:2]
-        if folder is not None:
-            # Encoded in memory and written by Python: OpenCV's own writer does not say why it fails.
-            image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
-            encoded, data = cv2.imencode(SUFFIX, image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-            assert encoded
-            (folder / f"{count:06d}{SUFFIX}").write_bytes(data.tobytes())
-        count += 1
-    return _Outcome(count, height, width, source.rate)
-
-
-def _count_files(folder: Path) -> int:
-    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
-
-
-def _is_disk_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    try:
+        if job.target is not None:
+            job.partial.mkdir(parents=True)
+        source = job.video.open()
+        for count, frame in enumerate(source, start=1):
+            height, width = frame.image.shape[:2]
+            if job.target is not None:
+                # Encoded in memory and written by Python: OpenCV's own writer does not say why it fails.
+                (job.partial / f"{count - 1:06d}{SUFFIX}").write_bytes(encode_jpeg(frame.image, JPEG_QUALITY))
+    except (VideoError, OSError) as error:
+        shutil.rmtree(job.partial, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise OSError(error.errno, error.strerror) from None
+        return str(error)  # since not every exception survives pickling
+    prepared = Prepared(job.video.name, job.split, count, height, width)
+    return Entry(prepared, job.source, job.folder, source.rate, job.video.skip if job.target is None else 0)
 
 
 def _cpus() -> int:

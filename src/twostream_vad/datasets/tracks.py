@@ -56,12 +56,8 @@ def _boxes(mask: NDArray[np.bool_]) -> list[Box]:
     if not mask.any():  # most frames; OpenCV also refuses a mask without pixels
         return []
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    regions = stats[1:]  # the first is the background
-    boxes = [
-        (int(x), int(y), int(x + width - 1), int(y + height - 1))
-        for x, y, width, height, area in regions
-        if area >= LEAST_PIXELS
-    ]
+    rows = stats[1:].tolist()  # the first is the background
+    boxes = [(x, y, x + width - 1, y + height - 1) for x, y, width, height, area in rows if area >= LEAST_PIXELS]
     return sorted(boxes, key=lambda box: (box[1], box[0], box[3], box[2]))
 
 
@@ -77,9 +73,7 @@ def _linked(seen: dict[int, tuple[int, Box]], boxes: list[Box]) -> dict[int, int
         if overlap > 0
     ]
     track_of: dict[int, int] = {}
-    taken: set[int] = set()
     for _, _, track, region in sorted(pairs):
-        if track not in taken and region not in track_of:
-            track_of[region] = track
-            taken.add(track)
+        if track not in track_of.values():
+            track_of.setdefault(region, track)
     return track_of

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 from scipy.ndimage import median_filter
@@ -50,7 +51,7 @@ def black_start(reading: Reading) -> Iterator[Finding]:
 
 def repeats(reading: Reading) -> Iterator[Finding]:
     """Frames that are the frame before again: doubled in copying, or a picture that stands still."""
-    digests, changes = reading.prints.digests, reading.prints.changes
+    digests, changes = reading.prints.frames["digest"], reading.prints.frames["change"]
     around = median_filter(changes, size=25, mode="nearest") if len(changes) else changes
     same = (digests[1:] == digests[:-1]) & (digests[1:] != 0)
     same |= (changes[1:] < ALIKE * around[1:]) & (around[1:] > MOVING) & np.isfinite(around[1:])
@@ -92,15 +93,16 @@ def mixed(readings: Sequence[Reading]) -> Iterator[Finding]:
 def copies(training: Sequence[Reading], testing: Sequence[Reading]) -> Iterator[Finding]:
     """Test video that is also trained on: a finding for each pair of videos."""
     found = find_copies([r.prints.pictures for r in training], [r.prints.pictures for r in testing])
-    for pair in dict.fromkeys((copy.training, copy.test) for copy in found):
-        runs = [copy for copy in found if (copy.training, copy.test) == pair]
+    for (ours, theirs), pair in groupby(found, key=lambda copy: (copy.training, copy.test)):
+        runs = list(pair)
         here = tuple((run.training_start, run.training_start + run.frames - 1) for run in runs)
         there = tuple((run.test_start, run.test_start + run.frames - 1) for run in runs)
         correlation = min(run.correlation for run in runs)
-        test = testing[pair[1]].name
-        what = f"{in_words(here)}: the same as {in_words(there)} of {test} (correlation {correlation:.3f})"
+        what = (
+            f"{in_words(here)}: the same as {in_words(there)} of {testing[theirs].name} (correlation {correlation:.3f})"
+        )
         remedy = "remove them from training; scores of that test video mean nothing until it is fitted anew"
-        yield Finding("test-in-training", "error", training[pair[0]].name, what, remedy, here)
+        yield Finding("test-in-training", "error", training[ours].name, what, remedy, here)
 
 
 def short(reading: Reading) -> Iterator[Finding]:
@@ -114,5 +116,5 @@ def short(reading: Reading) -> Iterator[Finding]:
 
 def _black_first(reading: Reading) -> int:
     """How many frames from the first on are black."""
-    bright = (reading.prints.pictures.mean(axis=(1, 2)) >= BLACK) | (reading.prints.digests == 0)
+    bright = (reading.prints.pictures.mean(axis=(1, 2)) >= BLACK) | (reading.prints.frames["digest"] == 0)
     return int(np.argmax(bright)) if bright.any() else reading.frames

@@ -59,11 +59,10 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress = s
     if labels is not None and not labels.exists():
         raise DatasetError(f"label file {labels} does not exist; check the path")
     began = time.monotonic()
-    videos = [("training", video) for video in dataset.training] + [("testing", video) for video in dataset.testing]
     readings: list[Reading] = []
-    for split, video in videos:
+    for split, video in dataset.videos:
         readings.append(read_video(video, split))
-        progress(len(readings), len(videos), readings[-1].name)
+        progress(len(readings), len(dataset.videos), readings[-1].name)
     training, testing = readings[: len(dataset.training)], readings[len(dataset.training) :]
     said: list[Finding] = []
     for reading in readings:
@@ -81,15 +80,8 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress = s
 
 def with_findings(report: Report, dataset: Dataset, more: Iterable[Finding]) -> Report:
     """The dataset's report with more findings and notes, each put at its video's end."""
-    splits = (("training", dataset.training), ("testing", dataset.testing))
-    names = [f"{split}/{video.name}" for split, videos in splits for video in videos]
-    order = {name: number for number, name in enumerate(names, start=1)}
-    said = sorted(
-        (*report.findings, *report.notes, *more),
-        key=lambda finding: order.get(finding.video, len(order) + 1) if finding.video else 0,
-    )
-    return replace(
-        report,
-        findings=tuple(finding for finding in said if finding.severity != "note"),
-        notes=tuple(finding for finding in said if finding.severity == "note"),
-    )
+    order = {f"{split}/{video.name}": number for number, (split, video) in enumerate(dataset.videos, start=1)}
+    order[""] = 0  # what is the whole dataset's
+    said = sorted((*report.findings, *report.notes, *more), key=lambda said: order.get(said.video, len(order)))
+    notes = tuple(finding for finding in said if finding.severity == "note")
+    return replace(report, findings=tuple(finding for finding in said if finding.severity != "note"), notes=notes)

@@ -4,10 +4,8 @@ The camera stands still, so any two of its pictures look alike. What tells one m
 moves: the change over LAG frames, in which the background cancels. Copies are frames that change alike.
 """
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
 from typing import NamedTuple
@@ -40,6 +38,11 @@ Pictures = NDArray[np.uint8]
 """(frames, HEIGHT, WIDTH): each frame in gray, every pixel the mean of its cell."""
 
 
+FRAME = np.dtype([("digest", "u8"), ("size", "i4", 2), ("change", "f8"), ("picture", "u1", (HEIGHT, WIDTH))])
+"""What is kept of a frame: a hash of its very pixels, height and width, mean change of a pixel since the frame
+before in gray levels, and its picture."""
+
+
 class Fingerprints:
     """Fingerprints of a video's frames in order, 888 bytes each.
 
@@ -47,54 +50,35 @@ class Fingerprints:
     """
 
     def __init__(self) -> None:
-        self._digests = array("Q")
-        self._sizes = array("i")
-        self._changes = array("d")
-        self._pictures = bytearray()
+        self._kept = bytearray()
         self._last: NDArray[np.uint8] | None = None
 
-    def add(self, image: NDArray[np.uint8]) -> None:
-        """The next frame, (H, W, 3) RGB."""
-        gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        change = np.inf
-        if self._last is not None and self._last.shape == gray.shape:
-            change = cv2.norm(gray, self._last, cv2.NORM_L1) / gray.size
-        digest = blake2b(np.ascontiguousarray(image).data, digest_size=8).digest()
-        self._digests.append(int.from_bytes(digest, "big") or 1)
-        self._sizes.extend(gray.shape)
-        self._changes.append(change)
-        self._pictures += small(gray).tobytes()
+    def add(self, image: NDArray[np.uint8] | None) -> None:
+        """The next frame, (H, W, 3) RGB; None for one that cannot be read."""
+        frame, gray = np.zeros((), FRAME), None
+        frame["change"] = np.inf
+        if image is not None:
+            gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+            if self._last is not None and self._last.shape == gray.shape:
+                frame["change"] = cv2.norm(gray, self._last, cv2.NORM_L1) / gray.size
+            digest = blake2b(np.ascontiguousarray(image).data, digest_size=8).digest()
+            frame["digest"] = int.from_bytes(digest, "big") or 1
+            frame["size"], frame["picture"] = gray.shape, small(gray)
+        self._kept += frame.tobytes()
         self._last = gray
 
-    def add_unreadable(self) -> None:
-        self._digests.append(0)
-        self._sizes.extend((0, 0))
-        self._changes.append(np.inf)
-        self._pictures += bytes(WIDTH * HEIGHT)
-        self._last = None
-
     def __len__(self) -> int:
-        return len(self._digests)
+        return len(self._kept) // FRAME.itemsize
 
     @property
-    def digests(self) -> NDArray[np.uint64]:
-        """(frames,): a hash of each frame's very pixels."""
-        return np.array(self._digests, dtype=np.uint64)
-
-    @property
-    def sizes(self) -> NDArray[np.int32]:
-        """(frames, 2): height and width."""
-        return np.array(self._sizes, dtype=np.int32).reshape(-1, 2)
-
-    @property
-    def changes(self) -> NDArray[np.float64]:
-        """(frames,): mean change of a pixel, in gray levels, since the frame before."""
-        return np.array(self._changes, dtype=np.float64)
+    def frames(self) -> NDArray[np.void]:
+        """(frames,) of FRAME, a view: add none while it is in use."""
+        return np.frombuffer(self._kept, FRAME)
 
     @property
     def pictures(self) -> Pictures:
-        """A view: add no frame while it is in use."""
-        return np.frombuffer(self._pictures, dtype=np.uint8).reshape(-1, HEIGHT, WIDTH)
+        """The frames' own, a view too."""
+        return np.asarray(self.frames["picture"])
 
 
 def small(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -102,8 +86,7 @@ def small(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(gray, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(NamedTuple):
     """``frames`` frames of test video ``test`` from ``test_start`` on, found again in ``training``."""
 
     training: int
@@ -120,10 +103,9 @@ def find_copies(training: Sequence[Pictures], testing: Sequence[Pictures]) -> li
     It survives encoding anew, scaling and changes of brightness; mirrored or cropped copies are not found,
     nor stretches in which nothing moves or shorter than RUN + LAG frames.
     """
-    tests = [_Film(pictures, _basis(pictures)) for pictures in testing]
+    tests = [_Film(pictures) for pictures in testing]
     found = []
-    for number, pictures in enumerate(training):
-        film = _Film(pictures, _basis(pictures))
+    for number, film in enumerate(map(_Film, training)):
         for test, counts in enumerate(_candidates(film, tests)):
             runs = [
                 Copy(number, start + offset, test, start, frames, correlation)
@@ -143,7 +125,8 @@ def jump(pictures: Pictures) -> int | None:
     """
     if len(pictures) < 2 * _AROUND:
         return None
-    change = np.array([np.linalg.norm(_change(a, b)) for a, b in pairwise(pictures)])
+    steps = (after.astype(np.float32) - before for before, after in pairwise(pictures))
+    change = np.array([np.linalg.norm(step - step.mean()) for step in steps])
     near = [np.median(change[max(0, i - _AROUND) : i + _AROUND + 1]) for i in range(len(change))]
     relative = change / np.maximum(near, 1.0)
     second, first = np.sort(relative)[-2:]
@@ -167,26 +150,15 @@ def ends(ours: Pictures, theirs: Pictures) -> tuple[int, int]:
     return start, more - start
 
 
-def _change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
-    change = after.astype(np.float32) - before
-    return np.asarray(change - change.mean(), dtype=np.float32)
+class _Film:
+    """A video's pictures, and a basis (cells, 4) of what moves nothing: brightness, contrast, the camera's shaking."""
 
-
-def _basis(pictures: Pictures) -> NDArray[np.float32]:
-    """(cells, 4) orthonormal: brightness, contrast and small shifts of the camera, which move nothing."""
-    if len(pictures) == 0:
-        return np.zeros((WIDTH * HEIGHT, 4), dtype=np.float32)
-    mean = pictures.mean(axis=0, dtype=np.float64)
-    down, right = np.gradient(mean)
-    parts = np.stack([np.ones_like(mean), mean, down, right], axis=-1).reshape(-1, 4)
-    return np.asarray(np.linalg.qr(parts)[0], dtype=np.float32)
-
-
-class _Film(NamedTuple):
-    """A video's pictures, and the `_basis` of what moves nothing in them."""
-
-    pictures: Pictures
-    basis: NDArray[np.float32]
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
+        mean = pictures.mean(axis=0, dtype=np.float64) if len(pictures) else np.zeros((HEIGHT, WIDTH))
+        down, right = np.gradient(mean)
+        parts = np.stack([np.ones_like(mean), mean, down, right], axis=-1).reshape(-1, 4)
+        self.basis = np.asarray(np.linalg.qr(parts)[0], dtype=np.float32)
 
     def motion(self, starts: NDArray[np.intp]) -> NDArray[np.float32]:
         """(starts, cells): the change over LAG frames from each start, of norm 1, or 0 where nothing moves."""

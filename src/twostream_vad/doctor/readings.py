@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
 from ..datasets.layouts import Video
 from ..video.folders import digits_of
-from ..video.frames import VideoError, is_image, read_image
+from ..video.frames import VideoError, VideoFile, is_image, read_image
 from .findings import Finding, Ranges, Severity, counted, in_words, ranges
 from .fingerprints import HEIGHT, WIDTH, Fingerprints, Pictures, small
 
@@ -22,7 +21,6 @@ class Reading:
 
     Attributes:
         name: ``training/01``.
-        whole: whether the number of frames is sure: nothing broke off, no number is ambiguous.
         missing: frames that the numbering leaves out.
         rate: frames a second by the video itself; None for images.
         declared: frames by the container's header; 0 where it does not say.
@@ -32,7 +30,6 @@ class Reading:
     video: Video
     findings: list[Finding] = field(default_factory=list)
     prints: Fingerprints = field(default_factory=Fingerprints)
-    whole: bool = True
     missing: int = 0
     rate: float | None = None
     declared: int = 0
@@ -42,17 +39,22 @@ class Reading:
         self.findings.append(Finding(kind, severity, self.name, what, remedy, frames))
 
     @property
+    def whole(self) -> bool:
+        """Whether the number of frames is sure: nothing broke off, no number is ambiguous."""
+        return not any(finding.kind in ("unreadable-video", "frame-number") for finding in self.findings)
+
+    @property
     def frames(self) -> int:
         return len(self.prints)
 
     @property
     def readable(self) -> int:
-        return int(np.count_nonzero(self.prints.digests))
+        return int(np.count_nonzero(self.prints.frames["digest"]))
 
     @property
     def size(self) -> tuple[int, int] | None:
         """Height and width of most frames; None where none can be read."""
-        sizes = Counter((height, width) for height, width in self.prints.sizes.tolist() if height)
+        sizes = Counter((height, width) for height, width in self.prints.frames["size"].tolist() if height)
         return sizes.most_common(1)[0][0] if sizes else None
 
 
@@ -61,13 +63,11 @@ def read_video(video: Video, split: str) -> Reading:
     reading = Reading(f"{split}/{video.name}", video)
     try:
         (_read_folder if video.path.is_dir() else _read_file)(reading)
-    except VideoError as error:
-        reading.findings.append(Finding.of("unreadable-video", "error", reading.name, str(error)))
-        reading.whole = False
-    except OSError as error:
-        what = f"{video.path} cannot be read: {error.strerror}"
-        reading.say("unreadable-video", what, "check that it is there and that you may read it")
-        reading.whole = False
+    except (VideoError, OSError) as error:
+        told = str(error)
+        if isinstance(error, OSError):
+            told = f"{video.path} cannot be read: {error.strerror}; check that it is there and that you may read it"
+        reading.findings.append(Finding.of("unreadable-video", "error", reading.name, told))
     return reading
 
 
@@ -75,19 +75,15 @@ def opencv_pictures(path: Path) -> Pictures:
     """The small pictures of a file's frames as OpenCV decodes them: the second decoder."""
     capture = cv2.VideoCapture(str(path.absolute()))
     pictures = []
-    while True:
-        more, image = capture.read()
-        if not more:
-            break
-        pictures.append(small(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)))
+    while (read := capture.read())[0]:
+        pictures.append(small(np.asarray(cv2.cvtColor(read[1], cv2.COLOR_BGR2GRAY), dtype=np.uint8)))
     capture.release()
     return np.array(pictures, dtype=np.uint8).reshape(-1, HEIGHT, WIDTH)
 
 
 def _read_file(reading: Reading) -> None:
     source = reading.video.open()
-    reading.rate = source.rate
-    reading.declared = _declared(reading.video.path)
+    reading.rate, reading.declared = source.rate, source.declared if isinstance(source, VideoFile) else 0
     for frame in source:
         reading.prints.add(frame.image)
 
@@ -100,12 +96,13 @@ def _read_folder(reading: Reading) -> None:
         raise VideoError(f"{reading.video.path} holds no numbered images; name frames by number (000.jpg)")
     broken: dict[str, list[tuple[int, str]]] = {"empty-frame": [], "unreadable-frame": []}
     for index, file in enumerate(files):
+        image = None
         try:
-            reading.prints.add(read_image(file))
+            image = read_image(file)
         except VideoError as error:
             empty = file.is_file() and file.stat().st_size == 0
             broken["empty-frame" if empty else "unreadable-frame"].append((index, str(error)))
-            reading.prints.add_unreadable()
+        reading.prints.add(image)
     for kind, faults in broken.items():
         if faults:
             frames = ranges(index for index, _ in faults)
@@ -113,11 +110,7 @@ def _read_folder(reading: Reading) -> None:
             also = f"; so are {len(faults) - 1} more: {in_words(frames)}" if len(faults) > 1 else ""
             what = f"frame {faults[0][0]}: {what}{also}"
             reading.say(kind, what, remedy, frames)
-    _say_odd_sizes(reading)
-
-
-def _say_odd_sizes(reading: Reading) -> None:
-    sizes = reading.prints.sizes
+    sizes = reading.prints.frames["size"]
     odd = np.flatnonzero((sizes != (reading.size or (0, 0))).any(axis=1) & (sizes[:, 0] > 0))
     if len(odd) and reading.size:
         frames = ranges(odd.tolist())
@@ -139,10 +132,9 @@ def _images(reading: Reading) -> list[Path]:
     if unnumbered := [path for path in images if path not in digits]:
         what = f"{_listed(unnumbered)} {'has' if len(unnumbered) == 1 else 'have'} no number in the name"
         reading.say("frame-number", what, "name frames by number (000.jpg), or remove what is no frame")
-        reading.whole = False
     if files:
         _say_numbering(reading, files, [int(digits[path]) for path in files])
-        _say_padding(reading, files, [digits[path] for path in files])
+        _say_padding(reading, {path: digits[path] for path in files})
     return files
 
 
@@ -156,7 +148,6 @@ def _say_numbering(reading: Reading, files: list[Path], numbers: list[int]) -> N
         more = f", and {len(twice) - 1} more such pairs" if len(twice) > 1 else ""
         what = f"{first} and {second} are both frame {numbers[twice[0]]}{more}"
         reading.say("frame-number", what, "remove one, or give each video a folder of its own")
-        reading.whole = False
     if gaps:
         places = [f"{count} between {files[index].name} and {files[index + 1].name}" for index, count in gaps[:5]]
         more = f", and so at {len(gaps) - 5} more places" if len(gaps) > 5 else ""
@@ -166,16 +157,12 @@ def _say_numbering(reading: Reading, files: list[Path], numbers: list[int]) -> N
         reading.say("frame-gap", what, "extract the video again, or renumber the frames if none was lost", frames)
 
 
-def _say_padding(reading: Reading, files: list[Path], digits: list[str]) -> None:
+def _say_padding(reading: Reading, digits: dict[Path, str]) -> None:
     """1, 2, ..., 10 is in order and so is 001, ..., 1000; 1, 02, 003 is not: files of two extractions?"""
-
-    def odd(width: int) -> list[Path]:
-        named = zip(files, digits, strict=True)
-        return [file for file, text in named if text != f"{int(text):0{width}d}"]
-
-    fewest = min((odd(width) for width in sorted({len(text) for text in digits})), key=len)
-    if fewest:
-        usual = next(file for file in files if file not in fewest)
+    widths = sorted({len(text) for text in digits.values()})
+    odd = ([file for file, text in digits.items() if text != f"{int(text):0{width}d}"] for width in widths)
+    if fewest := min(odd, key=len):
+        usual = next(file for file in digits if file not in fewest)
         what = f"numbers are padded differently: {_listed(fewest)}, but {usual.name}"
         remedy = "check that these frames are of one extraction, and rename them alike"
         reading.say("mixed-padding", what, remedy, severity="warning")
@@ -184,12 +171,3 @@ def _say_padding(reading: Reading, files: list[Path], digits: list[str]) -> None
 def _listed(paths: list[Path]) -> str:
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return ", ".join(path.name for path in paths[:3]) + more
-
-
-def _declared(path: Path) -> int:
-    try:
-        with av.open(str(path.absolute()), metadata_errors="ignore") as container:
-            stream = container.streams.best("video")
-            return int(getattr(stream, "frames", 0))
-    except av.FFmpegError:
-        return 0

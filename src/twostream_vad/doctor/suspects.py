@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from ..datasets.layouts import Video
-from ..detector.detector import JOIN_SECONDS, Alarm, VideoScores
+from ..detector.detector import JOIN_SECONDS, VideoScores
 from ..errors import TsvadError
 from ..progress import Progress, silent
 from ..video.frames import FrameSource, VideoError
@@ -70,22 +70,16 @@ def _segments(name: str, scores: VideoScores, rate: float) -> Iterator[Finding]:
         what = f"{counted(len(scores.fused), 'frame')}, no snippet of the run fits"
         yield Finding("not-judged", "note", name, what, "the run cannot score it; that is no fault")
         return
-    joined = scores.alarms(JOIN_SECONDS)
-    segments = [alarm for alarm in joined if (alarm.last - alarm.first + 1) / rate >= LEAST_SECONDS]
-    segments.sort(key=lambda segment: -_peak(scores, segment))  # equal ones stay in order of time
+    segments = [alarm for alarm in scores.alarms() if (alarm.last - alarm.first + 1) / rate >= LEAST_SECONDS]
+    segments.sort(key=lambda segment: -segment.score)  # equal ones stay in order of time
     more = len(segments) - SHOWN
     for place, segment in enumerate(segments[:SHOWN], start=1):
         frames = ((segment.first, segment.last),)
         first, last = scores.times[[segment.first, segment.last]]
         what = (
             f"{in_words(frames)} ({first:.1f} to {last:.1f} s): "
-            f"score up to {_peak(scores, segment):.2f}, alarm at {scores.threshold:.2f}"
+            f"score up to {segment.score:.2f}, alarm at {scores.threshold:.2f}"
         )
         if place == SHOWN and more > 0:
             what += f"; {counted(more, 'segment')} more of this video, with lower scores, not named"
         yield Finding("anomalous-looking", "warning", name, what, REMEDY, frames)
-
-
-def _peak(scores: VideoScores, segment: Alarm) -> float:
-    """Highest score; frames without one lie before the first segment."""
-    return float(scores.fused[segment.first : segment.last + 1].max())

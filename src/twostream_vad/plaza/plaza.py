@@ -2,26 +2,27 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
+from typing import Literal, get_args
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsvadError
 from ..progress import Progress, silent
-from .scene import Split, draw_crowd, draw_event, draw_light, place_events, plan_events
-from .stage import Box, PlazaFrame, Renderer
+from ..video.images import encode_jpeg
+from .scene import draw_crowd, draw_event, draw_light, place_events, plan_events
+from .stage import SUPERSAMPLING, Box, PlazaFrame, draw_frames
 from .view import Camera
 
 VERSION = 3  # of the drawing: goes up when the same settings give other pixels
 JPEG_QUALITY = 92
 Packed = NDArray[np.uint8]
-
-SPLITS: tuple[Split, Split] = ("training", "testing")
+Split = Literal["training", "testing"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 class PlazaError(TsvadError):
@@ -57,15 +58,16 @@ class PlazaSettings:
 def render_frames(settings: PlazaSettings, split: Split, video: int) -> Iterator[PlazaFrame]:
     """The frames of one video, one at a time; ``video`` counts from 0."""
     rng = np.random.default_rng([settings.seed, SPLITS.index(split), video])
-    camera, seconds = Camera(settings.width, settings.height), settings.frames / settings.rate
+    camera = Camera(SUPERSAMPLING * settings.width, SUPERSAMPLING * settings.height)
+    seconds = settings.frames / settings.rate
     light = draw_light(rng)
     actors = draw_crowd(rng, camera, seconds)
     if split == "testing":
         kinds = plan_events(settings.seed, settings.testing_videos)[video]
         for kind, moment in zip(kinds, place_events(rng, kinds, seconds), strict=True):
             actors += draw_event(rng, camera, kind, seconds, moment)
-    renderer = Renderer((settings.width, settings.height), actors, light, settings.seed, rng)
-    return (renderer.frame(index / settings.rate) for index in range(settings.frames))
+    times = (index / settings.rate for index in range(settings.frames))
+    return draw_frames(camera, actors, light, times, settings.seed, rng)
 
 
 def render_plaza(out: Path, settings: PlazaSettings, *, progress: Progress = silent) -> None:
@@ -91,15 +93,22 @@ def render_plaza(out: Path, settings: PlazaSettings, *, progress: Progress = sil
     labels: dict[str, Packed] = {}
     masks: dict[str, Packed] = {}
     events: list[dict[str, str | int]] = []
-    done, total = count(1), settings.frames * (settings.training_videos + settings.testing_videos)
-    for split in SPLITS:
-        for index, name in enumerate(settings.videos(split)):
-            frames = render_frames(settings, split, index)
-            seen, boxes = _write_video(partial / split / "frames" / name, frames, lambda: progress(next(done), total))
-            if split == "testing":
-                labels[name], masks[name] = np.asarray(seen.any(axis=(1, 2)), np.uint8), seen
-                _write_tracks(partial / "tracks" / f"{name}.txt", boxes)
-                events += _events(name, boxes)
+    videos = [(split, video, name) for split in SPLITS for video, name in enumerate(settings.videos(split))]
+    done = count(1)
+    for split, video, name in videos:
+        folder = partial / split / "frames" / name
+        folder.mkdir(parents=True)
+        packed: list[Packed] = []
+        boxes: list[tuple[int, Box]] = []
+        for index, frame in enumerate(render_frames(settings, split, video)):
+            (folder / f"{index:06d}.jpg").write_bytes(encode_jpeg(frame.image, JPEG_QUALITY))
+            packed.append(np.packbits(frame.mask, axis=-1))
+            boxes += [(index, box) for box in frame.boxes]
+            progress(next(done), settings.frames * len(videos))
+        if split == "testing":
+            masks[name] = np.stack(packed)
+            labels[name] = np.asarray(masks[name].any(axis=(1, 2)), np.uint8)
+            events += _write_tracks(partial / "tracks" / f"{name}.txt", boxes)
     np.savez_compressed(partial / "labels.npz", allow_pickle=False, **labels)
     np.savez_compressed(partial / "masks.npz", allow_pickle=False, **masks)
     about = {"version": VERSION, "settings": asdict(settings), "events": events}
@@ -127,36 +136,14 @@ def _is_complete(out: Path, settings: PlazaSettings) -> bool:
     return True
 
 
-def _write_video(
-    folder: Path, frames: Iterable[PlazaFrame], tell: Callable[[], None]
-) -> tuple[Packed, list[tuple[int, Box]]]:
-    """Write the pictures, ``tell`` after each; return the packed masks (n, H, ceil(W / 8)) and (frame, box) pairs."""
-    folder.mkdir(parents=True)
-    masks: list[Packed] = []
-    boxes: list[tuple[int, Box]] = []
-    for index, frame in enumerate(frames):
-        image = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
-        written, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        assert written
-        (folder / f"{index:06d}.jpg").write_bytes(data.tobytes())
-        masks.append(np.packbits(frame.mask, axis=-1))
-        boxes += [(index, box) for box in frame.boxes]
-        tell()
-    return np.stack(masks), boxes
-
-
-def _write_tracks(path: Path, boxes: list[tuple[int, Box]]) -> None:
+def _write_tracks(path: Path, boxes: list[tuple[int, Box]]) -> list[dict[str, str | int]]:
+    """Write the tracks of one video; return its events, one a track: where it is first and last seen."""
     path.parent.mkdir(exist_ok=True)
     ordered = sorted(boxes, key=lambda pair: (pair[1].track, pair[0]))
     rows = [f"{b.track},{frame},{b.x_min},{b.y_min},{b.x_max},{b.y_max}\n" for frame, b in ordered]
     path.write_text("".join(rows), encoding="ascii")
-
-
-def _events(video: str, boxes: list[tuple[int, Box]]) -> list[dict[str, str | int]]:
-    """One entry a track: where it is first and last seen."""
     events: list[dict[str, str | int]] = []
-    for track in sorted({box.track for _, box in boxes}):
-        seen = [(frame, box.kind) for frame, box in boxes if box.track == track]
-        first, last = seen[0][0], seen[-1][0]
-        events.append({"video": video, "track": track, "kind": seen[0][1], "first": first, "last": last})
+    for track, pairs in groupby(ordered, key=lambda pair: pair[1].track):
+        (first, box), *_, (last, _) = [*pairs] * 2
+        events.append({"video": path.stem, "track": track, "kind": box.kind, "first": first, "last": last})
     return events

@@ -1,18 +1,13 @@
 """Who is on the plaza when: walkers on their usual ways, and in the test videos what is out of place."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .people import RUN, WALK, Look, draw_look, person, riding, walking
-from .things import Colour, Points, Shape, bag_on_ground, bicycle, cart
+from .figures import RUN, WALK, Colour, Look, Points, Shape, bag, bicycle, cart, draw_look, person, riding, walking
 from .view import LAWN, Camera
-
-Split = Literal["training", "testing"]
-KINDS = ("bicycle", "cart", "running", "lawn", "left_bag")
-FAST_KINDS = ("bicycle", "running")
 
 # Waypoints on the ground, (right, away) metres; each way is walked in both directions. None crosses the lawn.
 WAYS: tuple[tuple[tuple[float, float], ...], ...] = (
@@ -32,6 +27,8 @@ EVENTS = {  # kind -> its ways, and its least and greatest speed, metres a secon
     "running": ((WAYS[2], WAYS[3]), 3.3, 4.0),
     "lawn": (LAWN_WAYS, 1.1, 1.5),
 }
+BAG_HEADING = np.array([0.8, -0.6])  # of a bag left behind
+KINDS, FAST_KINDS = (*EVENTS, "left_bag"), ("bicycle", "running")
 ALWAYS, NEVER = (-np.inf, np.inf), (0.0, 0.0)  # seconds from, until
 
 ON_SCREEN = 10.0  # people, about
@@ -50,13 +47,13 @@ class Path:
         steps = np.linalg.norm(np.diff(waypoints, axis=0), axis=1)
         self.marks = np.concatenate([[0.0], np.cumsum(steps)])
 
-    def at(self, mark: float) -> Points:
-        """The spot ``mark`` metres along; before the start and past the end, the ends."""
-        after = min(max(1, int(np.searchsorted(self.marks, mark))), len(self.marks) - 1)
-        start, end = self.marks[after - 1 : after + 1]
-        share = min(1.0, max(0.0, (mark - start) / (end - start)))
-        spot: Points = self.points[after - 1] * (1 - share) + self.points[after] * share
-        return spot
+    def at(self, marks: float | Points) -> Points:
+        """The spots ``marks`` (...) metres along, (..., 2); before the start and past the end, the ends."""
+        after = np.clip(np.searchsorted(self.marks, marks), 1, len(self.marks) - 1)
+        start, end = self.marks[after - 1], self.marks[after]
+        share = np.clip((marks - start) / (end - start), 0.0, 1.0)[..., None]
+        spots: Points = self.points[after - 1] * (1 - share) + self.points[after] * share
+        return spots
 
     def heading(self, mark: float) -> Points:
         """A unit vector, over about a step so that corners turn the body gently."""
@@ -64,16 +61,19 @@ class Path:
         ahead: Points = self.at(mark + 0.3) - self.at(mark - 0.3)
         return ahead / max(1e-9, float(np.linalg.norm(ahead)))
 
-    def middle(self, camera: Camera) -> float:
-        """The mark halfway along what the camera sees."""
-        marks = np.linspace(0, self.marks[-1], 200)
-        seen = marks[camera.sees(np.array([self.at(mark) for mark in marks]))]
-        return float(seen.mean()) if len(seen) else float(self.marks[-1]) / 2
+    def middle(self, camera: Camera, *, of_lawn: bool = False) -> float:
+        """The mark halfway along what the camera sees, or sees of the lawn."""
+        marks = np.linspace(0, self.marks[-1], 300 if of_lawn else 200)
+        spots = self.at(marks)
+        seen = camera.sees(spots) & (not of_lawn or _on_lawn(spots))
+        if not seen.any():
+            return self.middle(camera) if of_lawn else float(self.marks[-1]) / 2
+        return float(marks[seen].mean())
 
     def nearest(self, spot: Points) -> float:
         """The mark closest to a spot."""
         marks = np.linspace(0, self.marks[-1], 400)
-        return float(marks[np.argmin([np.linalg.norm(self.at(mark) - spot) for mark in marks])])
+        return float(marks[np.linalg.norm(self.at(marks) - spot, axis=1).argmin()])
 
 
 @dataclass(frozen=True)
@@ -98,17 +98,13 @@ class Mover:
     def spot(self, time: float) -> Points:
         return self.path.at(self.along(time))
 
-    def gone(self, time: float) -> bool:
-        """Not on the path yet, or no more."""
-        return not 0 < self.along(time) < self.path.marks[-1]
-
     def abnormal(self, time: float) -> bool:
-        return self.kind in ("bicycle", "cart", "running") or (self.kind == "lawn" and _on_lawn(self.spot(time)))
+        return self.kind is not None and (self.kind != "lawn" or bool(_on_lawn(self.spot(time))))
 
     def shapes(self, time: float) -> list[Shape]:
-        if self.gone(time):
-            return []
         along, spot = self.along(time), self.spot(time)
+        if not 0 < along < self.path.marks[-1]:  # not on the path yet, or no more
+            return []
         heading = self.path.heading(along)
         if self.kind == "bicycle":
             rider = person(self.look, riding(self.look.height, -along / 0.7), spot, heading)
@@ -118,7 +114,7 @@ class Mover:
         late = abs(time - self.moment)
         stoop = float(np.clip(1.4 - 2.2 * late / self.stop, 0, 1)) if self.stop else 0.0
         pose = walking(self.look.height, gait, phase, stoop=stoop, pushing=self.kind == "cart")
-        figure = person(self.look, pose, spot, heading, bag=self.bag[0] <= time < self.bag[1])
+        figure = person(self.look, pose, spot, heading, carries=self.bag[0] <= time < self.bag[1])
         return figure + cart(spot + 0.42 * heading, heading, self.colour) if self.kind == "cart" else figure
 
 
@@ -127,7 +123,6 @@ class LeftBag:
     """A bag on the ground from ``since`` until ``until``."""
 
     place: Points
-    heading: Points
     colour: Colour
     since: float
     until: float
@@ -140,30 +135,23 @@ class LeftBag:
         return self.since <= time < self.until
 
     def shapes(self, time: float) -> list[Shape]:
-        return bag_on_ground(self.place, self.heading, self.colour) if self.abnormal(time) else []
+        return bag(np.append(self.place, 0.0), BAG_HEADING, self.colour) if self.abnormal(time) else []
 
 
 Actor = Mover | LeftBag
 """Something that comes and goes. Times are seconds from the video's start."""
 
 
-@dataclass(frozen=True)
-class Light:
-    """Clouds: how bright the picture and how dark the shadows are, slowly changing."""
+def draw_light(rng: np.random.Generator) -> Callable[[float], tuple[float, float]]:
+    """The weather of one video, slowly changing: seconds -> gain of the image, strength of the shadows."""
+    phases, periods = rng.uniform(0, 2 * np.pi, 3), rng.uniform((35, 13, 6), (80, 25, 11))
 
-    phases: Points  # (3,)
-    periods: Points  # (3,) seconds
-
-    def at(self, time: float) -> tuple[float, float]:
-        """(gain of the image, strength of the shadows)."""
-        waves = np.sin(2 * np.pi * time / self.periods + self.phases)
+    def light(time: float) -> tuple[float, float]:
+        waves = np.sin(2 * np.pi * time / periods + phases)
         sun = float(np.clip(0.6 + 0.35 * waves[0] + 0.15 * waves[1], 0, 1))
         return 0.86 + 0.13 * sun + 0.015 * float(waves[2]), 0.16 + 0.34 * sun
 
-
-def draw_light(rng: np.random.Generator) -> Light:
-    """The weather of one video."""
-    return Light(rng.uniform(0, 2 * np.pi, 3), rng.uniform((35, 13, 6), (80, 25, 11)))
+    return light
 
 
 def draw_crowd(rng: np.random.Generator, camera: Camera, seconds: float) -> list[Actor]:
@@ -173,9 +161,9 @@ def draw_crowd(rng: np.random.Generator, camera: Camera, seconds: float) -> list
     moments = np.linspace(-around, seconds + around, count) + rng.normal(0, 1.0, count)
     first = rng.integers(len(WAYS))
     crowd: list[Actor] = []
-    for i, moment in enumerate(moments):
+    for i, moment in enumerate(moments.tolist()):
         path = _draw_path(rng, WAYS[(first + 2 * i) % len(WAYS)])
-        speed, mark, moment = float(rng.uniform(1.1, 1.6)), path.middle(camera), float(moment)
+        speed, mark = float(rng.uniform(1.1, 1.6)), path.middle(camera)
         crowd.append(Mover(path, draw_look(rng), speed, mark, moment, bag=ALWAYS if rng.random() < 0.2 else NEVER))
         if rng.random() < 0.2:
             beside = Path(path.points + np.array([0.3, 0.55]) * rng.choice([-1, 1]))
@@ -189,7 +177,7 @@ def draw_event(rng: np.random.Generator, camera: Camera, kind: str, seconds: flo
         return _left_bag(rng, seconds, moment)
     ways, slow, fast = EVENTS[kind]
     path = _draw_path(rng, ways[int(rng.integers(len(ways)))])
-    mark = _lawn_middle(path, camera) if kind == "lawn" else path.middle(camera)
+    mark = path.middle(camera, of_lawn=kind == "lawn")
     paints = ((176, 40, 44), (44, 92, 150), (222, 176, 60), (60, 120, 92))
     colour = paints[rng.integers(len(paints))]
     return [Mover(path, draw_look(rng), float(rng.uniform(slow, fast)), mark, moment, kind, colour)]
@@ -231,19 +219,13 @@ def _left_bag(rng: np.random.Generator, seconds: float, moment: float) -> list[A
         beside = place + rng.uniform((-0.5, 0.2), (-0.4, 0.3))  # where the hand reaches the bag
         x, y = beside
         path = Path(np.array([(-16.0, y + 0.6), (x - 2.0, y + 0.2), (x, y), (x + 0.6, 5.0), (0.9, -7.0)]))
-        look = replace(draw_look(rng), bag=colour)
+        look = draw_look(rng)._replace(bag=colour)
         speed = float(rng.uniform(1.2, 1.5))
         actors.append(Mover(path, look, speed, path.nearest(beside), time, stop=1.4, bag=carried))
-    return [*actors, LeftBag(place, np.array([0.8, -0.6]), colour, since, until)]
+    return [*actors, LeftBag(place, colour, since, until)]
 
 
-def _on_lawn(spot: Points) -> bool:
+def _on_lawn(spots: Points) -> NDArray[np.bool_]:
     left, right, near, far = LAWN
-    return left < float(spot[0]) < right and near < float(spot[1]) < far
-
-
-def _lawn_middle(path: Path, camera: Camera) -> float:
-    marks = np.linspace(0, path.marks[-1], 300)
-    spots = np.array([path.at(mark) for mark in marks])
-    on_lawn = np.array([_on_lawn(spot) for spot in spots]) & camera.sees(spots)
-    return float(marks[on_lawn].mean()) if on_lawn.any() else path.middle(camera)
+    x, y = spots[..., 0], spots[..., 1]
+    return (left < x) & (x < right) & (near < y) & (y < far)

@@ -1,14 +1,14 @@
-"""The plaza's camera: perspective, the still background, and drawing shapes with their shadows."""
+"""The plaza's camera: perspective, drawing shapes and their shadows, and the still background."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .things import Capsule, Colour, Face, Points, Shape, bench
+from .figures import PLASTIC, Colour, Place, Points, Shape, Triple
 
 Image = NDArray[np.uint8]
 
@@ -18,8 +18,6 @@ WALL = 16.0  # metres from the plaza's near edge to the building
 SHADOW = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.55, -0.22, 0.0]])
 SUBPIXEL_BITS = 4
 HALF_TURN = np.linspace(-np.pi / 2, np.pi / 2, 6)
-
-S = TypeVar("S", Capsule, Face)
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,7 @@ class Camera:
         depth = np.maximum(0.3, away * np.cos(self.PITCH) - up * np.sin(self.PITCH))
         down = -away * np.sin(self.PITCH) - up * np.cos(self.PITCH)
         scale = self.focal / depth
-        pixels = np.empty((*depth.shape, 2))
-        pixels[..., 0], pixels[..., 1] = self.width / 2 + right * scale, self.height / 2 + down * scale
-        return pixels, depth
+        return np.stack([self.width / 2 + right * scale, self.height / 2 + down * scale], axis=-1), depth
 
     def rays(self) -> Points:
         """The direction of every pixel's ray in the world, (height, width, 3)."""
@@ -62,10 +58,9 @@ class Camera:
         return np.stack([u, cos - v * sin, -sin - v * cos], axis=2)
 
     def sees(self, spots: Points, margin: float = 0.0) -> NDArray[np.bool_]:
-        """Which spots of the ground (..., 2) lie in the frame, or at most ``margin`` metres outside."""
-        ground = np.concatenate([spots, np.zeros((*spots.shape[:-1], 1))], axis=-1)
-        pixels, depth = self.project(ground)
-        room = margin * (self.focal / depth)[..., None]
+        """Which spots of the ground (n, 2) lie in the frame, or at most ``margin`` metres outside."""
+        pixels, depth = self.project(np.column_stack([spots, np.zeros(len(spots))]))
+        room = margin * (self.focal / depth)[:, None]
         inside = (pixels >= -room) & (pixels < np.array([self.width, self.height]) + room)
         return np.asarray(inside.all(axis=-1))
 
@@ -74,44 +69,42 @@ class Seen(NamedTuple):
     """A shape as the camera sees it: a convex polygon (n, 2) in fractions of a pixel."""
 
     outline: NDArray[np.int32]
-    depth: float  # along the optical axis
     colour: Colour
-    shape: int  # which of the shapes
+    depth: float  # along the optical axis
 
 
-def outlines(camera: Camera, shapes: Sequence[Shape]) -> list[Seen]:
-    """What is seen of the shapes, each by itself, in no order; faces that look away are left out."""
+def outlines(camera: Camera, shapes: Sequence[Shape], *, shadow: bool = False) -> list[Seen]:
+    """What is seen of the shapes, or of their shadows on the ground, each by itself, the farthest first.
+
+    Faces that look away are left out; they throw shadows all the same.
+    """
     seen: list[Seen] = []
-    rounds, capsules = _of(Capsule, shapes)
-    if capsules:
-        starts, ends = np.array([c.start for c in capsules]), np.array([c.end for c in capsules])
-        polygons, depths = _capsules(camera, starts, ends, np.array([c.radii for c in capsules]))
-        seen += [Seen(*row) for row in zip(polygons, depths, (c.colour for c in capsules), rounds, strict=True)]
-    flats, faces = _of(Face, shapes)
-    if faces:
-        corners = np.array([face.corners for face in faces])
-        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        towards = ((np.array([0.0, -camera.BACK, camera.UP]) - corners[:, 0]) * normals).sum(axis=1) > 0
-        pixels, distances = camera.project(corners)
-        polygons, depths = _fixed_point(pixels), distances.mean(axis=1).tolist()
-        colours = [face.colour for face in faces]
-        rows = zip(polygons, depths, colours, flats, towards, strict=True)
-        seen += [Seen(*row) for *row, visible in rows if visible]
-    return seen
+    for flat in (False, True):
+        chosen = [shape for shape in shapes if (shape.radii is None) is flat]
+        if not chosen:
+            continue
+        points = np.array([shape.points for shape in chosen])
+        corners, depths = camera.project(points @ SHADOW if shadow else points)
+        shown = np.ones(len(chosen), bool)
+        if not flat:
+            corners = _hulls(corners, np.array([shape.radii for shape in chosen]) * camera.focal / depths)
+        elif not shadow:
+            shown = np.linalg.det(corners[:, 1:3] - corners[:, :1]) < 0  # clockwise, for pixels count downwards
+        # cv2 counts from pixel centres; the clip keeps what is far outside the frame from overflowing
+        polygons = np.rint(np.clip((corners - 0.5) * 2**SUBPIXEL_BITS, -(2**20), 2**20)).astype(np.int32)
+        rows = zip(polygons, (shape.colour for shape in chosen), depths.mean(axis=1).tolist(), strict=True)
+        seen += [Seen(*row) for row, show in zip(rows, shown, strict=True) if show]
+    return sorted(seen, key=lambda seen: -seen.depth)
 
 
-def shadow_outlines(camera: Camera, shapes: Sequence[Shape]) -> list[NDArray[np.int32]]:
-    """What the shapes shade on the ground, as polygons."""
-    polygons: list[NDArray[np.int32]] = []
-    _, capsules = _of(Capsule, shapes)
-    if capsules:
-        starts = _on_ground(np.array([c.start for c in capsules]))
-        ends = _on_ground(np.array([c.end for c in capsules]))
-        polygons += list(_capsules(camera, starts, ends, np.array([c.radii for c in capsules]))[0])
-    _, faces = _of(Face, shapes)
-    if faces:
-        polygons += list(_fixed_point(camera.project(_on_ground(np.array([f.corners for f in faces])))[0]))
-    return polygons
+def _hulls(ends: Points, radii: Points) -> Points:
+    """Circles around ends (n, 2, 2) of radii (n, 2), and what lies between them -> polygons (n, 12, 2)."""
+    along = ends[:, 1] - ends[:, 0]
+    turn = np.arctan2(along[:, 1], along[:, 0])[:, None] + HALF_TURN  # (n, 6)
+    arc = np.stack([np.cos(turn), np.sin(turn)], axis=2)  # round the second end; the first has its reflection
+    second = ends[:, 1, None] + radii[:, 1, None, None] * arc
+    first = ends[:, 0, None] - radii[:, 0, None, None] * arc
+    return np.concatenate([second, first], axis=1)
 
 
 def fill(canvas: Image, polygon: NDArray[np.int32], colour: Sequence[float], *, smooth: bool = True) -> None:
@@ -119,29 +112,42 @@ def fill(canvas: Image, polygon: NDArray[np.int32], colour: Sequence[float], *, 
     cv2.fillConvexPoly(canvas, polygon, colour, cv2.LINE_AA if smooth else cv2.LINE_8, SUBPIXEL_BITS)
 
 
+def fill_shadows(canvas: Image, camera: Camera, shapes: Sequence[Shape]) -> None:
+    """Draw what the shapes shade on the ground, 255 on (H, W)."""
+    for seen in outlines(camera, shapes, shadow=True):
+        fill(canvas, seen.outline, (255,), smooth=False)
+
+
 def props() -> list[tuple[float, list[Shape]]]:
     """What stands on the plaza and can hide people, and how far from the camera: a lamp post, a tree."""
-    iron = (58, 62, 66)
-    foot, top = np.array([-5.4, 12.3, 0.0]), np.array([-5.4, 12.3, 4.0])
-    lamp: list[Shape] = [
-        Capsule(foot, foot + np.array([0, 0, 0.5]), (0.13, 0.09), iron),
-        Capsule(foot, top, (0.06, 0.05), iron),
-        Capsule(top, top + np.array([0, 0, 0.3]), (0.16, 0.2), (236, 226, 196)),
+    iron = (58.0, 62.0, 66.0)
+    foot, knob, top, globe = (np.array([-5.4, 12.3, up]) for up in (0.0, 0.5, 4.0, 4.3))
+    lamp = [
+        Shape(np.array([foot, knob]), iron, (0.13, 0.09)),
+        Shape(np.array([foot, top]), iron, (0.06, 0.05)),
+        Shape(np.array([top, globe]), (236, 226, 196), (0.16, 0.2)),
     ]
     trunk = np.array([5.0, 11.9, 0.0])
-    tree: list[Shape] = [Capsule(trunk, trunk + np.array([0.1, 0, 2.6]), (0.16, 0.11), (92, 70, 52))]
+    tree = [Shape(np.array([trunk, trunk + np.array([0.1, 0, 2.6])]), (92, 70, 52), (0.16, 0.11))]
     rng = np.random.default_rng(7)
     for _ in range(26):
         leaf = trunk + np.array([0.1, 0.0, 3.5]) + rng.normal(0, 1, 3) * [0.6, 0.5, 0.45]
         light = 0.8 + 0.12 * (leaf[2] - 3.5) - 0.12 * (leaf[0] - trunk[0]) + rng.normal(0, 0.06)
         radius = float(rng.uniform(0.3, 0.5))
-        tree.append(Capsule(leaf, leaf, (radius, radius), (86 * light, 128 * light, 62 * light)))
+        tree.append(Shape(np.array([leaf, leaf]), (86 * light, 128 * light, 62 * light), (radius, radius)))
     return [(Camera.distance(foot), lamp), (Camera.distance(trunk), tree)]
 
 
 def benches() -> list[Shape]:
     """Benches along the wall: part of the background, for nobody walks behind them."""
-    return [shape for x in (-6.9, -1.6, 1.7) for shape in bench(x, WALL - 0.5)]
+    shapes: list[Shape] = []
+    for x in (-6.9, -1.6, 1.7):
+        place = Place(np.array([x, WALL - 0.5]), np.array([1.0, 0.0]))  # they face the camera
+        shapes += place.box((0.0, 0.25, 0.65), (1.7, 0.06, 0.35), (134, 92, 58))
+        for side in (-0.7, 0.7):
+            shapes += place.box((side, 0.0, 0.2), (0.08, 0.4, 0.4), PLASTIC)
+        shapes += place.box((0.0, 0.0, 0.42), (1.7, 0.45, 0.07), (158, 112, 70))
+    return shapes
 
 
 def background(camera: Camera, seed: int) -> Image:
@@ -156,44 +162,45 @@ def background(camera: Camera, seed: int) -> Image:
     right, away, up = (rays[..., 0] * reach, rays[..., 1] * reach - fine.BACK, rays[..., 2] * reach + fine.UP)
     colours = np.where(on_wall[..., None], _wall(right, up, rng), _ground(right, away, rng))
     image = np.clip(colours, 0, 255).astype(np.uint8)
-    for seen in sorted(outlines(fine, benches()), key=lambda seen: -seen.depth):
+    for seen in outlines(fine, benches()):
         fill(image, seen.outline, seen.colour)
     return np.asarray(cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _over(base: Points | Triple, place: NDArray[np.bool_], colour: Points | Triple) -> Points:
+    """The ``colour``, (3,) or (H, W, 3), at a ``place`` (H, W) and elsewhere the ``base``."""
+    return np.where(place[..., None], colour, base)
 
 
 def _ground(x: Points, y: Points, rng: np.random.Generator) -> Points:
     """Paving, a lawn with a kerb and a flower bed; (H, W) metres -> (H, W, 3)."""
     tones = rng.normal(0, 1, (61, 61))
-    i, j = np.floor(x / 0.8 + 0.5 * (np.floor(y / 0.8) % 2)), np.floor(y / 0.8)
-    joint = np.minimum(_to_edge(x / 0.8 + 0.5 * (j % 2)), _to_edge(y / 0.8)) < 0.025
-    tone = 1 + 0.035 * _pick(tones, i, j) + 0.02 * _pick(tones, x * 25, y * 25) - 0.16 * joint
+    j = np.floor(y / 0.8)
+    column = x / 0.8 + 0.5 * (j % 2)
+    joint = np.minimum(_to_edge(column), _to_edge(y / 0.8)) < 0.025
+    tone = 1 + 0.035 * _pick(tones, column, j) + 0.02 * _pick(tones, x * 25, y * 25) - 0.16 * joint
     tone *= 1 + 0.03 * _clouded(tones, x, y) - 0.2 * np.exp(-(WALL - y) / 0.35)  # dirt along the wall
     band = ((y > 7.95) & (y < 8.25)) | ((y > 12.7) & (y < 13.0))
-    paving = np.where(band[..., None], np.array([150, 134, 122]), np.array([176, 168, 156])) * tone[..., None]
+    paving = _over((176, 168, 156), band, (150, 134, 122)) * tone[..., None]
     left, right, near, far = LAWN
     blade = 1 + 0.09 * _pick(tones, x * 16, y * 12) + 0.07 * _clouded(tones, x, y) + 0.04 * np.sign(np.sin(x * 3.1))
     grass = np.array([98, 132, 66]) * blade[..., None]
     bed = (y > near + 0.25) & (y < near + 0.75)
-    pick = _pick(tones, x * 9 + 5, y * 9)[..., None]
-    flowers = np.where(pick > 1.1, [206, 70, 92], np.where(pick < -1.1, [236, 206, 92], np.array([70, 104, 54])))
-    grass = np.where(bed[..., None], flowers * (0.9 + 0.1 * blade[..., None]), grass)
+    pick = _pick(tones, x * 9 + 5, y * 9)
+    flowers = _over(_over((70, 104, 54), pick < -1.1, (236, 206, 92)), pick > 1.1, (206, 70, 92))
+    grass = _over(grass, bed, flowers * (0.9 + 0.1 * blade[..., None]))
     inside = np.minimum(np.minimum(x - left, right - x), np.minimum(y - near, far - y))
-    kerbed = np.where((inside < 0.16)[..., None], np.array([200, 194, 184]) * tone[..., None], grass)
-    return np.where((inside > 0)[..., None], kerbed, paving)
+    kerbed = _over(grass, inside < 0.16, np.array([200, 194, 184]) * tone[..., None])
+    return _over(paving, inside > 0, kerbed)
 
 
 def _wall(x: Points, z: Points, rng: np.random.Generator) -> Points:
     """A brick front with shop windows and doors; (H, W) metres -> (H, W, 3)."""
     tones = rng.normal(0, 1, (61, 61))
     row = np.floor(z / 0.12)
-    column = x / 0.3 + 0.5 * (row % 2)
-    brick = 1 + 0.07 * _pick(tones, np.floor(column), row) - 0.1 * (_to_edge(z / 0.12) < 0.09)
-    wall = np.array([158, 104, 84]) * brick[..., None]
-    wall = np.where(
-        (z < 0.5)[..., None],
-        np.array([136, 130, 124]) * (1 + 0.02 * _pick(tones, x * 9, z * 9))[..., None],
-        wall,
-    )
+    brick = 1 + 0.07 * _pick(tones, x / 0.3 + 0.5 * (row % 2), row) - 0.1 * (_to_edge(z / 0.12) < 0.09)
+    base = np.array([136, 130, 124]) * (1 + 0.02 * _pick(tones, x * 9, z * 9))[..., None]
+    wall = _over(np.array([158, 104, 84]) * brick[..., None], z < 0.5, base)
     bay, inside = np.floor(x / 3.2), x / 3.2 - np.floor(x / 3.2)
     door = bay % 3 == 1
     half = np.where(door, 0.18, 0.36)
@@ -201,11 +208,9 @@ def _wall(x: Points, z: Points, rng: np.random.Generator) -> Points:
     frame = opening & ((abs(inside - 0.5) > half - 0.02) | (z > 2.52) | (_to_edge(inside * 4) < 0.03))
     sky = np.clip(0.25 + 0.2 * z + 0.12 * np.sin(3 * x + z), 0, 1)[..., None]
     glass = np.array([46, 58, 70]) * (1 - sky) + np.array([132, 152, 168]) * sky
-    wall = np.where(opening[..., None], np.where(door[..., None], np.array([70, 50, 40]), glass), wall)
-    wall = np.where(frame[..., None], np.array([222, 216, 204]), wall)
+    wall = _over(_over(wall, opening, _over(glass, door, (70, 50, 40))), frame, (222, 216, 204))
     awning = (z > 2.65) & (z < 3.15) & (abs(inside - 0.5) < 0.44)
-    stripe = np.where((np.floor(x / 0.27) % 2 == 0)[..., None], np.array([62, 96, 92]), np.array([220, 214, 200]))
-    return np.where(awning[..., None], stripe, wall)
+    return _over(wall, awning, _over((220, 214, 200), np.floor(x / 0.27) % 2 == 0, (62, 96, 92)))
 
 
 def _pick(table: Points, i: Points, j: Points) -> Points:
@@ -223,32 +228,3 @@ def _clouded(table: Points, x: Points, y: Points) -> Points:
 def _to_edge(x: Points) -> Points:
     """The distance to the nearest whole number."""
     return np.abs(x - np.round(x))
-
-
-def _of(kind: type[S], shapes: Sequence[Shape]) -> tuple[list[int], list[S]]:
-    """The shapes of one kind, and which they are."""
-    found = [(index, shape) for index, shape in enumerate(shapes) if isinstance(shape, kind)]
-    return [index for index, _ in found], [shape for _, shape in found]
-
-
-def _on_ground(points: Points) -> Points:
-    """(..., 3) -> the same points' shadows."""
-    shadows: Points = points @ SHADOW
-    return shadows
-
-
-def _fixed_point(pixels: Points) -> NDArray[np.int32]:
-    # cv2 counts from pixel centres; the clip keeps what is far outside the frame from overflowing
-    return np.asarray(np.rint(np.clip((pixels - 0.5) * 2**SUBPIXEL_BITS, -(2**20), 2**20)), np.int32)
-
-
-def _capsules(camera: Camera, starts: Points, ends: Points, radii: Points) -> tuple[NDArray[np.int32], list[float]]:
-    """Ends (n, 3), radii (n, 2) -> polygons (n, 12, 2) and depths (n,), for all at once."""
-    pixels, depths = camera.project(np.stack([starts, ends], axis=1))  # (n, 2, 2), (n, 2)
-    scaled = radii * camera.focal / depths
-    along = pixels[:, 1] - pixels[:, 0]
-    turn = np.arctan2(along[:, 1], along[:, 0])[:, None] + HALF_TURN  # (n, 6)
-    arc = np.stack([np.cos(turn), np.sin(turn)], axis=2)  # round the second end; the first has its reflection
-    second = pixels[:, 1, None] + scaled[:, 1, None, None] * arc
-    first = pixels[:, 0, None] - scaled[:, 0, None, None] * arc
-    return _fixed_point(np.concatenate([second, first], axis=1)), depths.mean(axis=1).tolist()

@@ -40,6 +40,7 @@ class VideoFile:
         rate: frames a second, in place of what the file says; times then follow from it.
 
     Attributes:
+        declared: frames by the container's header, often wrong; 0 where it does not say.
         corrected: time stamps of the last reading that were missing, went back or leapt.
 
     Raises:
@@ -52,8 +53,9 @@ class VideoFile:
         self.skip = check_skip(skip)
         self._given_rate = None if rate is None else check_rate(float(rate))
         with self._open() as container:
-            average = self._stream(container).average_rate
-        self.rate = self._given_rate or float(average or DEFAULT_RATE)
+            stream = self._stream(container)
+            self.rate = self._given_rate or float(stream.average_rate or DEFAULT_RATE)
+            self.declared = stream.frames
         self.corrected = 0
 
     def __iter__(self) -> Iterator[Frame]:
@@ -72,7 +74,10 @@ class VideoFile:
                 if number == 0:
                     shape = frame.height, frame.width
                 if (frame.height, frame.width) != shape:
-                    raise self._resized(number, frame)
+                    raise VideoError(
+                        f"{self.path} changes size at frame {number} (counted from 0), to {frame.width} x "
+                        f"{frame.height} pixels; split it there, or convert it to one size with ffmpeg"
+                    )
                 seconds = clock.read(number / self.rate if self._given_rate is not None else frame.time)
                 self.corrected = clock.corrected
                 if number >= self.skip:
@@ -133,12 +138,6 @@ class VideoFile:
         return VideoError(
             f"{self.path} breaks at frame {number}{of} (counted from 0): {reason}; "
             f"copy it again{save if number else ''}"
-        )
-
-    def _resized(self, number: int, frame: VideoFrame) -> VideoError:
-        return VideoError(
-            f"{self.path} changes size at frame {number} (counted from 0), to {frame.width} x {frame.height} "
-            f"pixels; split it there, or convert it to one size with ffmpeg"
         )
 
 

@@ -72,18 +72,31 @@ def _numbered_images(folder: Path) -> list[Path]:
         raise VideoError(f"{folder} does not exist; check the path")
     if not folder.is_dir():
         raise VideoError(f"{folder} is not a folder; give the folder that holds the frames")
-    numbered = sorted((_number(file), file) for file in folder.iterdir() if is_image(file) and file.is_file())
+    numbered = []
+    for file in folder.iterdir():
+        if is_image(file) and file.is_file():
+            if not (digits := digits_of(file)):
+                raise VideoError(
+                    f"{file} has no number in its name; name frames by number (000.jpg) or remove the file"
+                )
+            numbered.append((int(digits), file))
     if not numbered:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
         raise VideoError(f"{folder} holds no images ({kinds}); give the folder that holds one video's frames")
+    numbered.sort()
     for (number, file), (next_number, next_file) in pairwise(numbered):
         if next_number == number:
             raise VideoError(
                 f"{folder}: {file.name} and {next_file.name} are both frame {number}; "
                 f"remove one, or give each video a folder of its own"
             )
-        if next_number > number + 1:
-            raise VideoError(_gap(folder, file, next_file, next_number - number - 1))
+        missing = next_number - number - 1
+        if missing:
+            name = f"{number + 1:0{len(digits_of(file))}d}"  # written as its neighbours are
+            raise VideoError(
+                f"{folder}: frame {name}{f' and {missing - 1} more are' if missing > 1 else ' is'} missing between "
+                f"{file.name} and {next_file.name}; extract the video again, or renumber the frames"
+            )
     return [file for _, file in numbered]
 
 
@@ -91,21 +104,3 @@ def digits_of(file: Path) -> str:
     """The last number in the name as it stands there, padding and all; empty without one."""
     match = _NUMBER.search(file.stem)
     return match[1] if match else ""
-
-
-def _number(file: Path) -> int:
-    if not (digits := digits_of(file)):
-        raise VideoError(f"{file} has no number in its name; name frames by number (000.jpg) or remove the file")
-    return int(digits)
-
-
-def _gap(folder: Path, before: Path, after: Path, missing: int) -> str:
-    """The message for a gap, the missing frame written as its neighbours are."""
-    digits = digits_of(before)
-    name = f"{int(digits) + 1:0{len(digits)}d}"
-    more = f" and {missing - 1} more" if missing > 1 else ""
-    verb = "are" if missing > 1 else "is"
-    return (
-        f"{folder}: frame {name}{more} {verb} missing between {before.name} and {after.name}; "
-        f"extract the video again, or renumber the frames"
-    )

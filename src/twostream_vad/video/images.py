@@ -47,6 +47,13 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return image
 
 
+def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+    """(H, W, 3) RGB as a JPEG file's content; ``quality`` 0 to 100."""
+    encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert encoded
+    return data.tobytes()
+
+
 def _is_cut_off(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end: decoders may fill the rest in and say nothing."""
     if data.startswith(_JPEG_START):
