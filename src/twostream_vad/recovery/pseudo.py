@@ -40,7 +40,7 @@ class PseudoVideo:
 
     @property
     def name(self) -> str:
-        """``01-ghosts``."""
+        """The training video's name and the kind."""
         return f"{self.source.name}-{self.kind}"
 
     @property
@@ -89,9 +89,7 @@ class PseudoVideo:
         if self.kind == "jumps":
             return lambda index, _: read(min(max(index + int(rng.integers(-reach, reach + 1)), 0), len(self) - 1))
         if self.kind == "ghosts":
-            return lambda index, image: ((image.astype(np.uint16) + read(index + GHOST_FRAMES) + 1) // 2).astype(
-                np.uint8
-            )
+            return lambda index, image: _mean(image, read(index + GHOST_FRAMES))
         change = self._change()
         height, width = change.shape
         side = float(rng.uniform(0.25, 0.5)) * min(height, width)
@@ -132,6 +130,10 @@ def _quiet_place(change: NDArray[np.float32], side: float, rng: np.random.Genera
     inside = cv2.blur(change, (max(1, round(side)), max(1, round(side))))
     quietest = int(np.argmin(inside[rows.astype(int), columns.astype(int)]))
     return float(rows[quietest]), float(columns[quietest])
+
+
+def _mean(image: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return ((image.astype(np.uint16) + second + 1) // 2).astype(np.uint8)
 
 
 def _mix(image: NDArray[np.uint8], part: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -104,8 +104,8 @@ class Exemplars:
     def illustrated(self, read: Read, span: int, total: int) -> "Exemplars":
         """The same with a strip of pictures an exemplar; a picture that several share is kept once.
 
-        ``span`` frames lie from a snippet's first to its last; of ``total``, those of all training video, where they
-        are many only every so manieth is shown.
+        ``span`` counts frames from a snippet's first to its last, ``total`` those of all training video: where they
+        are many, only every so manieth is shown.
         """
         step = -(-total // MOST_PICTURES)
         offsets = np.round(np.linspace(0, span, STRIP)).astype(np.int64)

@@ -78,8 +78,9 @@ def prefetch(jobs: Iterable[Callable[[], T]], workers: int) -> Generator[T, None
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float | None = None) -> None:
     """One step down the loss's gradient; ``rate``, times a group's ``scale`` if it has one, is the learning rate."""
-    for group in optimizer.param_groups if rate is not None else ():
-        group["lr"] = rate * group.get("scale", 1.0)
+    if rate is not None:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group.get("scale", 1.0)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
