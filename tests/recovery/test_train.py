@@ -16,7 +16,7 @@ from twostream_vad.nets.stunet import STUNet
 from twostream_vad.recovery.train import (
     Plan,
     build,
-    draw_batches,
+    draw_batch,
     optimise,
     parameter_groups,
     recovery_loss,
@@ -184,8 +184,8 @@ def told(clips: Tensor) -> list[tuple[int, list[int], int]]:
 
 
 def drawn(steps: range, seed: int = 0, fixed: bool = False) -> list[tuple[int, list[int], int]]:
-    jobs = draw_batches(NUMBERED, DRAWN, ClipReader(Views(16)), seed, fixed, steps)
-    return [clip for job in jobs for clip in told(job())]
+    reader = ClipReader(Views(16))
+    return [clip for step in steps for clip in told(draw_batch(NUMBERED, DRAWN, reader, seed, fixed, step))]
 
 
 def test_an_epoch_draws_each_video_equally_often_in_mixed_order() -> None:
@@ -218,8 +218,7 @@ def test_a_draw_depends_on_seed_and_step_alone() -> None:
 
 def test_a_batch_larger_than_an_epoch_is_filled() -> None:
     few = settings(draws=1, batch=5)
-    (job,) = draw_batches(NUMBERED, few, ClipReader(Views(16)), 0, False, range(1))
-    clips = told(job())
+    clips = told(draw_batch(NUMBERED, few, ClipReader(Views(16)), 0, False, 0))
     assert len(clips) == 5
     assert {video for video, _, _ in clips} == {0, 1, 2}
     assert Plan(3, few).steps == 2

@@ -18,7 +18,6 @@ from torch import Tensor
 from twostream_vad.detector.engines import TorchEncoder
 from twostream_vad.nets.i3d import I3D, init_from_scratch
 from twostream_vad.nets.stunet import STUNet
-from twostream_vad.retrieval import pace
 from twostream_vad.retrieval.pace import MOVING, STILL, Clips, PaceNet, draw_batch, sum_of_losses, train_pace
 from twostream_vad.settings import PaceSettings
 from twostream_vad.storage import CheckpointError, save_tensors
@@ -233,19 +232,6 @@ def test_clips_of_a_batch_show_the_same_crop_some_of_them_mirrored(tmp_path: Pat
     mirrored = [torch.equal(clip, clips[0].flip(-1)) for clip in clips]
     assert set(mirrored) == {True, False}
     assert all(torch.equal(clip, clips[0]) for clip, other in zip(clips, mirrored, strict=True) if not other)
-
-
-def test_a_steps_batch_depends_on_seed_and_step_alone(film: Film) -> None:
-    videos, given = [film("01", 30)], settings()
-    jobs = {
-        (seed, first): list(pace._jobs(videos, given, SNIPPET, ClipReader(VIEWS), seed, range(first, 4)))
-        for seed, first in ((1, 0), (1, 3), (2, 3))
-    }
-    early, late, other = jobs[1, 0][3](), jobs[1, 3][0](), jobs[2, 3][0]()
-    assert torch.equal(early.clips, late.clips)
-    assert torch.equal(early.fast, late.fast)
-    assert not torch.equal(early.clips, other.clips)
-    assert not torch.equal(early.clips, jobs[1, 0][2]().clips)
 
 
 def slow_losses(answers: Sequence[Tensor], fast: Tensor, change: Tensor) -> float:

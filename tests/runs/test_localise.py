@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad.detector.bundle import Bundle
-from twostream_vad.recovery.regions import read_regions
 from twostream_vad.runs.curves import TestScores
 from twostream_vad.runs.localise import HeatMaps, localise, track_folder
 from twostream_vad.runs.run import Run
+from twostream_vad.scores.files import read_scores
 
 HEIGHT, WIDTH, FRAMES, FIRST = 128, 160, 30, 8
 WINDOW, STRIDE = 16, 8
@@ -101,7 +101,7 @@ def test_heat_in_another_place_is_judged_as_wrong(scores: TestScores) -> None:
 
 def test_regions_are_written_with_their_frames_boxes_and_scores(scores: TestScores) -> None:
     localise(scores)
-    rows = read_regions(scores.folder / "results/regions.npz")
+    rows = read_scores(scores.folder / "results/regions.npz")
     assert list(rows) == ["01", "02"]
     hot = rows["01"][rows["01"][:, 5] > 50]
     assert hot[:, 0].tolist() == list(ANOMALOUS)
@@ -115,10 +115,10 @@ def test_no_region_is_colder_than_an_ordinary_normal_frame(scores: TestScores) -
     floor = scores.bundle.description.calibration.scales["recovery"].middle
     hot_at(scores, LEFT, TOP, heat=floor * 0.9)
     localise(scores)
-    assert [len(rows) for rows in read_regions(scores.folder / "results/regions.npz").values()] == [0, 0]
+    assert [len(rows) for rows in read_scores(scores.folder / "results/regions.npz").values()] == [0, 0]
     hot_at(scores, LEFT, TOP, heat=floor * 1.1)
     localise(scores)
-    assert [len(rows) for rows in read_regions(scores.folder / "results/regions.npz").values()] == [12, 12]
+    assert [len(rows) for rows in read_scores(scores.folder / "results/regions.npz").values()] == [12, 12]
 
 
 def write_tracks(scores: TestScores, left: int) -> None:
@@ -156,7 +156,7 @@ def test_an_empty_folder_of_tracks_is_none(scores: TestScores) -> None:
 def test_without_any_truth_regions_are_written_and_not_judged(scores: TestScores) -> None:
     (scores.source.root / "masks.npz").unlink()
     assert localise(scores) is None
-    assert [len(rows) for rows in read_regions(scores.folder / "results/regions.npz").values()] == [12, 12]
+    assert [len(rows) for rows in read_scores(scores.folder / "results/regions.npz").values()] == [12, 12]
 
 
 def test_masks_without_an_anomaly_leave_nothing_to_judge_but_say_what_they_are(scores: TestScores) -> None:

@@ -56,11 +56,6 @@ def test_scores_that_are_not_numbers_are_refused_by_place(bad: float) -> None:
         Scale.of(np.array([0, 1, bad]))
 
 
-def test_scores_of_several_windows_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"shape \(4, 5\)"):
-        Scale.of(np.zeros((4, 5)))
-
-
 @pytest.mark.parametrize(("middle", "high"), [(1.0, 0.5), (np.nan, 1.0), (0.0, np.inf)])
 def test_a_scale_that_means_nothing_is_refused(middle: float, high: float) -> None:
     with pytest.raises(ValueError, match=f"middle <= high, got {middle} and {high}"):

@@ -5,12 +5,7 @@ from torch import Tensor, nn
 
 
 class HashNet(nn.Module):
-    """b parallel hash layers over normalised features.
-
-    Args:
-        features: values of a flattened snippet feature, 8192 in the paper.
-        tables: b, one hash layer and one hash table each.
-        bits: r, the length of a code.
+    """b parallel hash layers, one a table, over normalised features; each gives a code of r bits.
 
     Raises:
         ValueError: fewer than two tables, or bits outside 1 … 64.

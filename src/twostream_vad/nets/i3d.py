@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ..storage import CheckpointError, load_tensors
 
 EPS, MOMENTUM = 1e-5, 0.1
+# Stage → the temporal kernel of conv a, block by block.
 STAGE_BLOCKS = {2: (3, 3, 3), 3: (3, 1, 3, 1), 4: (3, 1, 3, 1, 3, 1), 5: (1, 3, 1)}
-"""Stage → the temporal kernel of conv a, block by block."""
 
 
 def channels(base: int, width: float) -> int:
@@ -21,28 +21,20 @@ def channels(base: int, width: float) -> int:
 class EncoderMaps(NamedTuple):
     """What the decoder's skips see; T' is half of the snippet's frames, S the input's side."""
 
-    pool: Tensor
-    """(B, 256w, T', S/4, S/4)"""
-    s3: Tensor
-    """(B, 512w, T', S/8, S/8)"""
-    s4: Tensor
-    """(B, 1024w, T', S/16, S/16)"""
-    s5: Tensor
-    """(B, 2048w, T', S/32, S/32)"""
+    pool: Tensor  # (B, 256w, T', S/4, S/4)
+    s3: Tensor  # (B, 512w, T', S/8, S/8)
+    s4: Tensor  # (B, 1024w, T', S/16, S/16)
+    s5: Tensor  # (B, 2048w, T', S/32, S/32)
 
 
 class I3D(nn.Module):
-    """Encoder from a snippet to feature maps and to pooled features.
+    """Encoder from a snippet to feature maps and to pooled features of cells × cells positions.
 
-    Args:
-        width: multiplies every channel count; 1 is the paper's net.
-        size: side of the square input in pixels, a multiple of 32.
-        cells: the pooled features have cells × cells positions.
-        final_relu: whether the last block of s5 ends in its ReLU: so in knowledge retrieval, not in
-            context recovery.
+    ``width`` multiplies every channel count; 1 is the paper's net. ``size`` is the side of the square input in pixels.
+    The last block of s5 ends in its ReLU in knowledge retrieval, not in context recovery.
 
     Raises:
-        ValueError: a size that the strides do not divide, or too small for ``cells``.
+        ValueError: a size that is no multiple of 32, or too small for ``cells``.
     """
 
     def __init__(self, width: float = 1.0, size: int = 256, cells: int = 2, *, final_relu: bool = True) -> None:
@@ -90,8 +82,7 @@ class Stem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, 8, S, S) → (B, 64, 8, S/4, S/4)."""
-        x = torch.relu_(self.norm(self.conv(x)))
-        pooled: Tensor = self.pool(x)
+        pooled: Tensor = self.pool(torch.relu_(self.norm(self.conv(x))))
         return pooled
 
 
@@ -123,18 +114,10 @@ class Bottleneck(nn.Module):
 
 def stage(number: int, inp: int, inner: int, out: int, *, stride: int) -> nn.Sequential:
     """The blocks of s2 … s5; the first one strides and projects its shortcut."""
+    first, *others = STAGE_BLOCKS[number]
     return nn.Sequential(
-        *(
-            Bottleneck(
-                inp if first else out,
-                inner,
-                out,
-                temporal=temporal,
-                stride=stride if first else 1,
-                project=first,
-            )
-            for first, temporal in ((j == 0, k) for j, k in enumerate(STAGE_BLOCKS[number]))
-        )
+        Bottleneck(inp, inner, out, temporal=first, stride=stride, project=True),
+        *(Bottleneck(out, inner, out, temporal=temporal, stride=1, project=False) for temporal in others),
     )
 
 
@@ -155,12 +138,9 @@ def draw(weight: Tensor) -> None:
 
 
 def load_encoder(path: Path) -> dict[str, Tensor]:
-    """The encoder's tensors out of a safetensors file of an I3D or, less their ``encoder.``, of a STUNet.
+    """The encoder's tensors out of a safetensors file of an I3D or, less their ``encoder.``, of a STUNet, of any width.
 
-    Any width; the net checks the shapes when it loads them.
-
-    Raises:
-        CheckpointError: no safetensors file, or of another net.
+    CheckpointError for no safetensors file, or that of another net.
     """
     if path.is_file() and path.suffix != ".safetensors":
         raise CheckpointError(f"{path}: no safetensors file; run: tsvad weights import {path} --out X.safetensors")

@@ -11,17 +11,14 @@ from .i3d import EPS, I3D, MOMENTUM, channels, draw, init_from_scratch
 class STUNet(nn.Module):
     """I3D encoder, a T-conv on each skip, and a 2-D decoder (kernels of depth 1).
 
-    108.1 M parameters and 112 GFLOP a crop (2 per multiply-add) at width 1 and size 256.
-
-    Args:
-        width: multiplies every channel count but the three colours.
-        size: side of the square input in pixels, a multiple of 128: the decoder doubles the pooled features
-            twice to meet the encoder's last map.
-        residual: the decoder's output is added to the last frame seen, and starts as zero. Not in the paper: a
-            small net learns in minutes what moves, where it would need hours to learn the background.
+    108.1 M parameters and 112 GFLOP a crop (2 per multiply-add) at width 1 and size 256. ``width`` multiplies every
+    channel count but the three colours; ``size`` is the side of the square input in pixels. With ``residual`` the
+    decoder's output is added to the last frame seen, and starts as zero. Not in the paper: a small net learns in
+    minutes what moves, where it would need hours to learn the background.
 
     Raises:
-        ValueError: a size that is no multiple of 128.
+        ValueError: a size that is no multiple of 128: the decoder doubles the pooled features twice to meet the
+            encoder's last map.
     """
 
     def __init__(self, width: float = 1.0, size: int = 256, *, residual: bool = False) -> None:

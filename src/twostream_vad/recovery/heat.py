@@ -17,19 +17,11 @@ def heat_map(
     window: int,
     stride: int,
 ) -> NDArray[np.float32]:
-    """Crops' local errors in the frame's own coordinates; the largest counts where crops overlap.
+    """Crops' local errors (crops, P, P) on their frame, (height, width); the largest counts where crops overlap.
 
-    Args:
-        errors: of one frame, (crops, P, P).
-        boxes: each crop's rectangle in the frame, x0, y0, x1, y1 in pixels.
-        height: of the frame.
-        width: of the frame.
-        size: side of a crop in crop pixels.
-        window: side of the error window in crop pixels; a value stands at its window's centre.
-        stride: crop pixels from one window to the next.
-
-    Returns:
-        (height, width); 0 where no crop looks.
+    ``boxes`` are the crops' rectangles in the frame, x0, y0, x1, y1 in pixels; where no crop looks the heat is 0.
+    In crop pixels: ``size`` is a crop's side, ``window`` that of the error window, at whose centre a value stands,
+    and ``stride`` the step from one window to the next.
     """
     heat = np.zeros((height, width), np.float32)
     for error, (x0, y0, x1, y1) in zip(errors, boxes, strict=True):
@@ -38,15 +30,9 @@ def heat_map(
         across = (np.arange(left, right) + 0.5 - x0) / (x1 - x0) * size  # crop pixels
         down = (np.arange(top, bottom) + 0.5 - y0) / (y1 - y0) * size
         # As float32 before they are spread out: the grids then cost a fifth.
-        places = [((axis - window / 2) / stride).astype(np.float32) for axis in (across, down)]
-        columns, rows = np.meshgrid(*places)
-        spread = cv2.remap(
-            np.ascontiguousarray(error, dtype=np.float32),
-            columns,
-            rows,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        columns, rows = np.meshgrid(*(((axis - window / 2) / stride).astype(np.float32) for axis in (across, down)))
+        known = np.ascontiguousarray(error, dtype=np.float32)
+        spread = cv2.remap(known, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         region = heat[top:bottom, left:right]
         np.maximum(region, spread, out=region)
     return heat

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -17,28 +17,20 @@ from ..video.snippets import Snippet
 from ..video.source import scene_of
 
 Kind = Literal["ghosts", "jumps", "rushes", "strays"]
-KINDS: tuple[Kind, ...] = ("ghosts", "jumps", "rushes", "strays")
-TURNED = ("ghosts", "jumps")
-"""Kinds that are flipped and turned, as the paper does, to be unlike the training video that they are made of."""
-GHOST_FRAMES = 2
-"""A ghost is the mean of a frame and the one this many later."""
-LOOKS = 16
-"""Pairs of frames that tell where in a video something moves."""
-TRIES = 64
-"""Places among which the quietest is taken."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+TURNED = ("ghosts", "jumps")  # flipped and turned, as in the paper, to be unlike the video that they are made of
+GHOST_FRAMES = 2  # a ghost is the mean of a frame and the one this many later
+LOOKS = 16  # pairs of frames that tell where in a video something moves
+TRIES = 64  # places among which the quietest is taken
 
 
 @dataclass(frozen=True)
 class PseudoVideo:
     """A normal video spoilt in its middle, the paper's kinds flipped and turned too; a source that reads as it goes.
 
-    Args:
-        source: frames of the training video.
-        kind: ghosts (each frame is the mean of itself and one shortly after), jumps (each frame comes from up
-            to ``reach`` frames away), rushes (a part of the picture, where something moves, plays ``speed`` times
-            too fast) or strays (such a part is shown again where least moves).
-        settings: angle, shares, reach and speed.
-        seed: of the angle, of the jumps and of the pasted part.
+    Ghosts: each frame is the mean of itself and one shortly after. Jumps: each comes from up to ``reach`` frames away.
+    Rushes: a part of the picture, where something moves, plays ``speed`` times too fast. Strays: such a part is shown
+    again where least moves. ``seed`` is that of the angle, of the jumps and of the pasted part.
     """
 
     source: ImageFolder
@@ -67,9 +59,8 @@ class PseudoVideo:
     @property
     def spoilt(self) -> range:
         """Frames that are anomalous: a centred share of the video, so far as a ghost has its second frame."""
-        frames = len(self.source)
-        settings = self.settings
-        shares = (settings.ghosting, settings.jumps, settings.rushing, settings.straying)
+        frames, given = len(self.source), self.settings
+        shares = (given.ghosting, given.jumps, given.rushing, given.straying)
         length = int(frames * shares[KINDS.index(self.kind)])
         first = (frames - length) // 2
         return range(first, min(first + length, frames - GHOST_FRAMES))
@@ -85,30 +76,27 @@ class PseudoVideo:
         least, most = self.settings.angle
         degrees = int(rng.integers(least, most + 1))
         spoilt = self.spoilt
-        paste = None if self.kind in TURNED or not spoilt else self._pasted(rng)
+        spoil = self._spoiler(rng) if spoilt else None
         for index in range(len(self)):
             image = self.source.read(index)
-            if index in spoilt:
-                image = self._spoil(index, image, rng) if paste is None else paste(index, image)
+            if spoil is not None and index in spoilt:
+                image = spoil(index, image)
             yield Frame(index, index / self.rate, turn(image, degrees) if self.kind in TURNED else image)
 
-    def _spoil(self, index: int, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    def _spoiler(self, rng: np.random.Generator) -> Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]:
+        """What spoils frame by frame; a pasted part is drawn: a square of a quarter to a half of the short side."""
+        read, reach = self.source.read, self.settings.reach
         if self.kind == "jumps":
-            reach = self.settings.reach
-            away = int(rng.integers(-reach, reach + 1))
-            return self.source.read(min(max(index + away, 0), len(self) - 1))
-        second = self.source.read(index + GHOST_FRAMES)
-        return ((image.astype(np.uint16) + second + 1) // 2).astype(np.uint8)
-
-    def _pasted(self, rng: np.random.Generator) -> Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]:
-        """Draws the pasted part, a square of a quarter to a half of the short side; returns what pastes it."""
+            return lambda index, _: read(min(max(index + int(rng.integers(-reach, reach + 1)), 0), len(self) - 1))
+        if self.kind == "ghosts":
+            return lambda index, image: _mean(image, read(index + GHOST_FRAMES))
         change = self._change()
         height, width = change.shape
         side = float(rng.uniform(0.25, 0.5)) * min(height, width)
         busy = busy_place(change, rng)
         if self.kind == "rushes":
             box = soft_box(height, width, busy, (side, side))
-            return lambda index, image: _mix(image, self.source.read(self._hurried(index)), box)
+            return lambda index, image: _mix(image, read(self._hurried(index)), box)
         quiet = _quiet_place(change, side, rng)
         box = soft_box(height, width, quiet, (side, side))
         moved = np.array([[1.0, 0.0, quiet[1] - busy[1]], [0.0, 1.0, quiet[0] - busy[0]]])
@@ -144,6 +132,10 @@ def _quiet_place(change: NDArray[np.float32], side: float, rng: np.random.Genera
     return float(rows[quietest]), float(columns[quietest])
 
 
+def _mean(image: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return ((image.astype(np.uint16) + second + 1) // 2).astype(np.uint8)
+
+
 def _mix(image: NDArray[np.uint8], part: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
     """``part`` over ``image``, (H, W, 3), as much as ``box`` (H, W) says."""
     mixed = image + box[:, :, None] * (part.astype(np.float32) - image)
@@ -153,11 +145,7 @@ def _mix(image: NDArray[np.uint8], part: NDArray[np.uint8], box: NDArray[np.floa
 def pseudo_videos(
     videos: Mapping[str, ImageFolder], settings: PseudoSettings, snippet: Snippet, *, seed: int
 ) -> list[PseudoVideo]:
-    """Every kind of pseudo-anomalies in ``settings.kinds`` of ``settings.videos`` videos a scene.
-
-    Raises:
-        TsvadError: no video has two snippets.
-    """
+    """Every kind in ``settings.kinds``, of ``settings.videos`` videos a scene; TsvadError if none has two snippets."""
     usable = [name for name, video in videos.items() if snippet.count(len(video)) > 1]
     if not usable:
         raise TsvadError(f"no training video is longer than a snippet's {snippet.span + 1} frames")
@@ -171,13 +159,8 @@ def turn(image: NDArray[np.uint8], degrees: int) -> NDArray[np.uint8]:
     """Flips (H, W, 3) left-right and rotates it about its centre; bicubic, borders mirrored: no new edge."""
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    turned = cv2.warpAffine(
-        np.ascontiguousarray(image[:, ::-1]),
-        matrix,
-        (width, height),
-        flags=cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
+    flipped, size = np.ascontiguousarray(image[:, ::-1]), (width, height)
+    turned = cv2.warpAffine(flipped, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     return turned.astype(np.uint8, copy=False)
 
 

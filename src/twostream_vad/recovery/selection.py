@@ -35,11 +35,7 @@ def save_selection(path: Path, candidates: Sequence[Resolved]) -> None:
 
 
 def load_selection(path: Path) -> tuple[Resolved, ...]:
-    """What `save_selection` wrote; the first is the chosen one.
-
-    Raises:
-        TsvadError: no such file, or a broken one.
-    """
+    """What `save_selection` wrote; the first is the chosen one. TsvadError for no such file, or a broken one."""
     try:
         candidates = CANDIDATES.validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -69,13 +65,7 @@ def select_score(
 ) -> tuple[tuple[Resolved, ...], dict[str, NDArray[np.float64]]]:
     """Scores pseudo-anomalies of normal videos and ranks every window (and open setting) by micro-AUC.
 
-    Args:
-        videos: normal videos by name.
-        windows: the trained stream, without a chosen score.
-        pseudo: how pseudo-anomalies are made, and of how many videos a scene.
-        folder: keeps each pseudo-anomalous video's errors, so that a killed choice goes on behind the last of them.
-        seed: of angles and jumps.
-        progress: told after every video.
+    ``folder`` keeps each pseudo-anomalous video's errors, so that a killed choice goes on behind the last of them.
 
     Returns:
         All candidates, the best first, the larger window where two are equal; and the best one's scores of every
@@ -121,14 +111,14 @@ def _rate(
     maxima: Mapping[str, Tensor],
     how: Resolved,
 ) -> Resolved:
+    curves = {
+        video.name: paper_timeline(_scores(windows, maxima[video.name], how), windows.snippet, len(video))
+        for video in videos
+    }
     aucs = {}
     for kind in kinds:
-        curves: dict[str, NDArray[np.float64]] = {}
-        labels: dict[str, NDArray[np.uint8]] = {}
-        for video in (video for video in videos if video.kind == kind):
-            curves[video.name] = paper_timeline(_scores(windows, maxima[video.name], how), windows.snippet, len(video))
-            labels[video.name] = video.labels()
-        aucs[kind] = micro_auc(curves, labels)
+        labels = {video.name: video.labels() for video in videos if video.kind == kind}
+        aucs[kind] = micro_auc({name: curves[name] for name in labels}, labels)
     return how.model_copy(update={"aucs": aucs})
 
 

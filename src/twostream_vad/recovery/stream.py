@@ -24,15 +24,10 @@ class Predictor(Protocol):
 
 
 class RecoveryStream:
-    """Scores clips by MLE, the maximum local error, for one window.
+    """Scores clips by MLE, the maximum local error, as ``how`` says, with a window's step of ``stride`` crop pixels.
 
-    Args:
-        predictor: behind it stands a trained STUNet.
-        snippet: the clip's frames; the last is the predicted one.
-        views: resize and crops.
-        how: window, λ, error map, crops, by place or not.
-        stride: step of the window in crop pixels.
-        normal: what normal video reaches at each place, (crops, 3, P, P); needed where ``how`` judges by place.
+    The last of a snippet's frames is the predicted one. ``normal`` is what normal video reaches at each place,
+    (crops, 3, P, P), and needed where ``how`` judges by place.
     """
 
     def __init__(
@@ -53,10 +48,7 @@ class RecoveryStream:
         return self.judge(*predict(self.predictor, clips), clips.shape[:2])[0]
 
     def look(self, clips: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """What `score` gives, and the error by place, (B, crops, P, P).
-
-        The largest value of a crop is its MLE, up to the place of λ's maximum.
-        """
+        """What `score` gives; errors by place (B, crops, P, P), a crop's largest its MLE up to λ's maximum's place."""
         return self.judge(*predict(self.predictor, clips), clips.shape[:2])
 
     def judge(
@@ -83,13 +75,11 @@ def predict(predictor: Predictor, clips: Tensor) -> tuple[Tensor, Tensor]:
 def relative(errors: Tensor, normal: Tensor, crops: Sequence[int]) -> Tensor:
     """Local errors (B · crops, 3, P, P) over what is normal at their places, (crops, 3, P, P).
 
-    Raises:
-        TsvadError: the video has another number of crops than the camera that was learned.
+    TsvadError where the video has another number of crops than the camera that was learned.
     """
     if len(normal) != crops[1]:
         raise TsvadError(
             f"the video gives {crops[1]} crops a frame, the detector's camera {len(normal)}: errors are judged by "
             "place, so it takes video of its own camera's shape only (fit with --set recovery.per_place=false)"
         )
-    shaped = errors.reshape(*crops, *errors.shape[1:]) / normal
-    return shaped.flatten(0, 1)
+    return (errors.reshape(*crops, *errors.shape[1:]) / normal).flatten(0, 1)

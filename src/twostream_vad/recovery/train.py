@@ -1,6 +1,6 @@
 """Trains STUNet to predict the next frame of normal video."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +15,11 @@ from ..nets.stunet import STUNet
 from ..progress import Progress, silent
 from ..settings import RecoverySettings
 from ..storage import fill
-from ..training.loop import deterministic, learning_rate, seeded, train_net
+from ..training.loop import descend, deterministic, learning_rate, seeded, train_net
 from ..video.clips import ClipReader
 from ..video.frames import ImageFolder
 from ..video.snippets import Snippet
 from ..video.views import Views
-
-CHECKPOINT_SECONDS = 120.0
-"""A kill loses this much work at most; the result does not depend on it."""
 
 
 def train_recovery(
@@ -34,22 +31,12 @@ def train_recovery(
     seed: int,
     fixed_crops: bool = False,
     progress: Progress = silent,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    checkpoint_seconds: float = 120.0,
 ) -> Path:
-    """Trains, or goes on where a killed training stopped, to the same weights.
+    """Trains on normal videos, or goes on where a killed training stopped, to the same weights; see `train_net`.
 
-    Args:
-        videos: frames of the training videos.
-        settings: of the recipe's recovery section.
-        views: resize and crops.
-        folder: for ``checkpoint.safetensors``, ``model.safetensors`` and ``logs/``.
-        seed: of the initial weights and of every draw.
-        fixed_crops: draw among the test crops, not anywhere.
-        progress: told after every step.
-        checkpoint_seconds: time from one checkpoint to the next.
-
-    Returns:
-        The model file; one that is there already stays.
+    ``seed`` is that of the initial weights and of every draw, which takes crops anywhere, or among the test crops
+    where they are fixed. The model file is returned; one that is there already stays.
 
     Raises:
         TsvadError: no video is long enough, or pretrained weights are missing.
@@ -63,25 +50,14 @@ def train_recovery(
         net = build(settings, views.size).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(parameter_groups(net, settings), lr=settings.lr)
         plan = Plan(len(long_enough), settings)
-        reader = ClipReader(views)
+        draw = partial(draw_batch, long_enough, settings, ClipReader(views), seed, fixed_crops)
 
         def learn(step: int, clips: Tensor) -> dict[str, float]:
             rate = plan.rate(step)
             mse, l1 = optimise(net, optimizer, clips.to(device), settings, rate)
             return {"mse": mse, "l1": l1, "lr": rate, "loss": mse + settings.l1 * l1}
 
-        return train_net(
-            net,
-            optimizer,
-            steps=plan.steps,
-            draw=partial(draw_batches, long_enough, settings, reader, seed, fixed_crops),
-            learn=learn,
-            folder=folder,
-            kept=net.state_dict,
-            metadata={"kind": "stunet"},
-            progress=progress,
-            checkpoint_seconds=checkpoint_seconds,
-        )
+        return train_net(net, optimizer, plan.steps, draw, learn, folder, progress, checkpoint_seconds, kind="stunet")
 
 
 class Plan:
@@ -94,13 +70,9 @@ class Plan:
 
     def rate(self, step: int) -> float:
         """Learning rate of one step."""
+        given, decays = self.settings, [epoch * self.a_epoch for epoch in self.settings.decay_epochs]
         return learning_rate(
-            step,
-            lr=self.settings.lr,
-            total=self.steps,
-            schedule=self.settings.schedule,
-            decay_steps=[epoch * self.a_epoch for epoch in self.settings.decay_epochs],
-            warmup=self.settings.warmup_steps,
+            step, lr=given.lr, total=self.steps, schedule=given.schedule, decay_steps=decays, warmup=given.warmup_steps
         )
 
 
@@ -140,15 +112,11 @@ def optimise(
     net: STUNet, optimizer: torch.optim.Optimizer, clips: Tensor, settings: RecoverySettings, rate: float
 ) -> tuple[float, float]:
     """One step on clips (B, 3, 9, S, S); returns MSE and L1."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["scale"]
     seen = clips[:, :, :-1].contiguous(memory_format=torch.channels_last_3d)
     with torch.autocast(clips.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
         predicted = net(seen)
     mse, l1 = recovery_loss(predicted.float(), clips[:, :, -1:])
-    optimizer.zero_grad(set_to_none=True)
-    (mse + settings.l1 * l1).backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
+    descend(optimizer, mse + settings.l1 * l1, rate)
     return mse.item(), l1.item()
 
 
@@ -157,29 +125,11 @@ def recovery_loss(predicted: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
     return F.mse_loss(predicted, true), F.l1_loss(predicted, true)
 
 
-def draw_batches(
-    videos: Sequence[ImageFolder],
-    settings: RecoverySettings,
-    reader: ClipReader,
-    seed: int,
-    fixed_crops: bool,
-    steps: range,
-) -> Iterator[Callable[[], Tensor]]:
-    """A job a step that reads its clips, (batch, 3, 9, S, S); the draw depends on seed and step alone."""
-    for step in steps:
-        yield partial(_batch, videos, settings, reader, seed, fixed_crops, step)
-
-
-def _batch(
-    videos: Sequence[ImageFolder],
-    settings: RecoverySettings,
-    reader: ClipReader,
-    seed: int,
-    fixed_crops: bool,
-    step: int,
+def draw_batch(
+    videos: Sequence[ImageFolder], settings: RecoverySettings, reader: ClipReader, seed: int, fixed: bool, step: int
 ) -> Tensor:
-    a_epoch = max(1, len(videos) * settings.draws // settings.batch)
-    epoch, place = divmod(step, a_epoch)
+    """A step's clips, (batch, 3, 9, S, S), at the test crops if ``fixed``; the draw depends on seed and step alone."""
+    epoch, place = divmod(step, Plan(len(videos), settings).a_epoch)
     # Every video is drawn `draws` times an epoch, in one shuffled order that all steps of the epoch share.
     order = seeded(seed, 0, epoch).permutation(len(videos) * settings.draws) % len(videos)
     snippet = Snippet.predicting(settings.length, settings.interval)
@@ -188,5 +138,5 @@ def _batch(
         rng = seeded(seed, 1, epoch, place_in_epoch)
         video = videos[order[place_in_epoch % len(order)]]
         frames = snippet.frames(int(rng.integers(len(video) - snippet.span)))
-        clips.append(reader.drawn(video, frames, rng.random(), fixed=fixed_crops))
+        clips.append(reader.drawn(video, frames, rng.random(), fixed=fixed))
     return torch.stack(clips)

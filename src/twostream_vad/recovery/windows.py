@@ -17,11 +17,7 @@ from .stream import Predictor, predict, relative
 class AllWindows:
     """Context recovery without a chosen score.
 
-    Args:
-        predictor: behind it stands a trained STUNet.
-        settings: geometry and windows.
-        views: resize and crops.
-        normal: window → what normal video reaches at each place, (crops, 3, P, P); empty: nothing is known of places.
+    ``normal`` is, by window, what normal video reaches at each place, (crops, 3, P, P); without it none is known.
     """
 
     def __init__(
@@ -38,8 +34,8 @@ class AllWindows:
     def maxima(self, predicted: Tensor, true: Tensor, crops: Sequence[int]) -> Tensor:
         """Local maxima (B, crops, windows, 2, 3) of frames (B · crops, 3, S, S), ``crops`` being (B, crops).
 
-        As they are and relative to what is normal at their place, each of three kinds of error, see `local_errors`.
-        Where nothing is known of places, both are the same.
+        As they are and relative to what is normal at their place (where nothing is known of places, the same), of the
+        three kinds of `local_errors`.
         """
         with torch.inference_mode():
             pairs = [

@@ -20,15 +20,11 @@ from .buckets import Floats
 from .tables import HashTables
 
 KIND = "exemplars"
-MISSED = 0.01
-"""Share of keys that may have no bucket: codes computed again may lie over 0.5 by rounding where they lay below."""
-STRIP = 4
-"""Pictures of a snippet."""
-MOST_PICTURES = 8000
-"""Pictures kept in all, 5 kB each: of longer video, neighbouring snippets share theirs."""
+MISSED = 0.01  # of keys may have no bucket: codes computed again may lie over 0.5 by rounding where they lay below
+STRIP = 4  # pictures of a snippet
+MOST_PICTURES = 8000  # kept in all, 5 kB each: of longer video, neighbouring snippets share theirs
 
-Read = Callable[[str, int], bytes]
-"""A training video's name and a frame → a small JPEG of it."""
+Read = Callable[[str, int], bytes]  # a training video's name and a frame → a small JPEG of it
 
 
 class ExemplarError(TsvadError):
@@ -47,39 +43,25 @@ class Exemplar:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The bucket nearest to a code; ``table`` is None where no table has one.
+    """The bucket nearest to a code."""
 
-    ``distance`` is that from the bucket's centre; ``exemplar`` is None where the bucket has none.
-    """
-
-    table: int | None
-    distance: float
+    table: int | None  # None where no table has one
+    distance: float  # from the bucket's centre
     exemplar: Exemplar | None = None
 
 
 @dataclass(frozen=True)
 class Exemplars:
-    """An exemplar a bucket, sorted by table and key.
+    """An exemplar a bucket, sorted by table and key."""
 
-    Attributes:
-        tables: (E,) the bucket's table.
-        keys: (E,) the bucket's key.
-        distances: (E,) of the exemplar from the bucket's centre.
-        places: (E, 3) its video, first frame and crop.
-        videos: their names.
-        pictures: JPEGs, one after another.
-        ends: (P,) where each ends.
-        strips: (E, STRIP) which pictures show it; -1 where there is none.
-    """
-
-    tables: NDArray[np.int64]
-    keys: NDArray[np.uint64]
-    distances: NDArray[np.float32]
-    places: NDArray[np.int64]
+    tables: NDArray[np.int64]  # (E,)
+    keys: NDArray[np.uint64]  # (E,)
+    distances: NDArray[np.float32]  # (E,) of the exemplar from the bucket's centre
+    places: NDArray[np.int64]  # (E, 3): its video, first frame and crop
     videos: tuple[str, ...]
-    pictures: NDArray[np.uint8]
-    ends: NDArray[np.int64]
-    strips: NDArray[np.int64]
+    pictures: NDArray[np.uint8]  # JPEGs, one after another
+    ends: NDArray[np.int64]  # (P,): where each ends
+    strips: NDArray[np.int64]  # (E, STRIP): which pictures show it; -1 where there is none
 
     @classmethod
     def build(
@@ -87,11 +69,8 @@ class Exemplars:
     ) -> "Exemplars":
         """The code nearest each centre; of two as near the one that came first. Without pictures yet.
 
-        Args:
-            tables: complete.
-            chunks: all codes, each (n, b, r).
-            places: (codes, 3) video, first frame and crop of each code.
-            videos: names that ``places`` counts.
+        ``chunks`` are all codes, each (n, b, r), and ``places`` (codes, 3) a code's video, by its number in ``videos``,
+        first frame and crop.
 
         Raises:
             ExemplarError: the chunks are not codes of these tables.
@@ -125,10 +104,8 @@ class Exemplars:
     def illustrated(self, read: Read, span: int, total: int) -> "Exemplars":
         """The same with a strip of pictures an exemplar; a picture that several share is kept once.
 
-        Args:
-            read: gives the pictures.
-            span: frames from a snippet's first to its last.
-            total: frames of all training video: where they are many, only every so manieth is shown.
+        ``span`` counts frames from a snippet's first to its last, ``total`` those of all training video: where they
+        are many, only every so manieth is shown.
         """
         step = -(-total // MOST_PICTURES)
         offsets = np.round(np.linspace(0, span, STRIP)).astype(np.int64)
@@ -194,11 +171,7 @@ class Exemplars:
 
     @classmethod
     def load(cls, path: Path) -> "Exemplars":
-        """What ``save`` wrote.
-
-        Raises:
-            ExemplarError: there is no such file, or it is broken.
-        """
+        """What ``save`` wrote; ExemplarError where there is no such file, or it is broken."""
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
@@ -233,15 +206,8 @@ class Exemplars:
         return self.pictures[first : int(self.ends[index])].tobytes()
 
 
-ARRAYS: dict[str, Any] = {
-    "tables": np.int64,
-    "keys": np.uint64,
-    "distances": np.float32,
-    "places": np.int64,
-    "pictures": np.uint8,
-    "ends": np.int64,
-    "strips": np.int64,
-}
+ARRAYS: dict[str, Any] = dict.fromkeys(("tables", "places", "ends", "strips"), np.int64)
+ARRAYS |= {"keys": np.uint64, "distances": np.float32, "pictures": np.uint8}
 
 
 def sentence(match: Match, span: int) -> str:

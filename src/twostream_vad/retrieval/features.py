@@ -17,8 +17,7 @@ from ..video.frames import ChangedVideoError, FrameSource
 from ..video.ticks import at_ticks
 from .stream import Encoding, FeatureType
 
-FLUSH_ROWS = 512
-"""Rows written between two updates of the manifest."""
+FLUSH_ROWS = 512  # written between two updates of the manifest
 
 
 class FeatureError(TsvadError):
@@ -37,7 +36,7 @@ class VideoRows:
 
     @property
     def rows(self) -> int:
-        """Rows of the video."""
+        """All of the video's."""
         return self.snippets * self.crops
 
 
@@ -88,16 +87,11 @@ class FeatureSet:
 
     def save(self) -> None:
         """Writes the manifest."""
-        values = asdict(self) | {"folder": None}
-        write_text(self.folder / "features.json", json.dumps(values, indent=1) + "\n")
+        write_text(self.folder / "features.json", json.dumps(asdict(self) | {"folder": None}, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "FeatureSet":
-        """The manifest in ``folder``.
-
-        Raises:
-            FeatureError: there is none, or a broken one.
-        """
+        """The manifest in ``folder``; FeatureError where there is none, or a broken one."""
         path = folder / "features.json"
         try:
             values = json.loads(path.read_text("utf-8"))
@@ -134,15 +128,12 @@ def extract_features(
     """
     features = _open(sources, encoding, folder)
     total = sum(video.snippets for video in features.videos)
-    done = sum(video.done for video in features.videos)
-    progress(done, total)
+    progress(sum(video.done for video in features.videos), total)
     for place, (source, _, _) in enumerate(sources):
         if features.videos[place].done < features.videos[place].snippets:
             for now in _extract_video(features, place, source, encoding, rate, batch):
-                if now.videos[place].done != features.videos[place].done:
-                    done += now.videos[place].done - features.videos[place].done
-                    progress(done, total, source.name)
                 features = now
+                progress(sum(video.done for video in now.videos), total, source.name)
     return features
 
 
@@ -154,8 +145,7 @@ def _open(sources: Sequence[tuple[FrameSource, int, int]], encoding: Encoding, f
     fresh = FeatureSet(folder, tuple(videos), encoding.encoder.values, encoding.dtype, encoding.encoder.source)
     if (folder / "features.json").exists():
         old = FeatureSet.load(folder)
-        undone = tuple(replace(video, done=0) for video in old.videos)
-        if replace(old, videos=undone) != fresh:
+        if replace(old, videos=tuple(replace(video, done=0) for video in old.videos)) != fresh:
             raise FeatureError(f"{folder}: holds features of other videos or another encoder; delete it or use --redo")
         old.array()
         return old
@@ -178,15 +168,14 @@ def _extract_video(
     for clips in clip_batches(crops, encoding.snippet, batch):
         if video.done + clips.shape[0] > video.snippets or clips.shape[1] != video.crops:
             raise ChangedVideoError(source.path, f"does not give {video.snippets} snippets of {video.crops} crops")
-        row = video.first + video.done * video.crops
-        array[row : row + clips.shape[0] * video.crops] = encoding.encode(clips).reshape(-1, features.values)
+        row, rows = video.first + video.done * video.crops, clips.shape[0] * video.crops
+        array[row : row + rows] = encoding.encode(clips).reshape(-1, features.values)
         video = replace(video, done=video.done + clips.shape[0])
-        pending += clips.shape[0] * video.crops
+        pending += rows
         if pending >= FLUSH_ROWS or video.done == video.snippets:
             array.flush()  # type: ignore[attr-defined]
             pending = 0
-            videos = (*features.videos[:place], video, *features.videos[place + 1 :])
-            features = replace(features, videos=videos)
+            features = replace(features, videos=(*features.videos[:place], video, *features.videos[place + 1 :]))
             features.save()
             yield features
     if video.done != video.snippets:

@@ -5,9 +5,8 @@ are, not what they do. Telling normal from sped-up video as a task is of Benaim 
 et al. (pace prediction, ECCV 2020); here parts of a clip play faster, and every cell of the feature map answers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from ..nets.i3d import I3D, load_encoder
 from ..progress import Progress, silent
 from ..settings import PaceSettings
 from ..storage import fill
-from ..training.loop import deterministic, learning_rate, seeded, train_net
+from ..training.loop import descend, deterministic, learning_rate, seeded, train_net
 from ..video.clips import ClipReader
 from ..video.frames import ImageFolder
 from ..video.pasting import busy_place, soft_box
@@ -29,15 +28,13 @@ from ..video.snippets import Snippet
 from ..video.source import scene_of
 from ..video.views import Views
 
-MOVING = 0.15
-"""Mean change from frame to frame, above the sensor's noise and in normalised values, at which a cell counts fully."""
-STILL = 0.01
-"""What a cell counts where nothing moves: there every pace looks the same."""
+MOVING = 0.15  # change from frame to frame, above the noise and in normalised values, at which a cell counts fully
+STILL = 0.01  # what a cell counts where nothing moves: there every pace looks the same
 
 
 @dataclass(frozen=True)
 class Clips:
-    """A batch: clips (B, 3, 8, S, S), which pixels play too fast and how much each moves, both (B, S, S)."""
+    """Clips (B, 3, 8, S, S); where they play too fast (1, else 0), how much each pixel moves, both (B, S, S)."""
 
     clips: Tensor
     fast: Tensor
@@ -51,17 +48,13 @@ class PaceNet(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.middle, self.last = nn.Conv3d(middle, 1, 1), nn.Conv3d(encoder.out_channels, 1, 1)
-        for layer in (self.middle, self.last):
-            nn.init.zeros_(layer.weight)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+        for parameter in (*self.middle.parameters(), *self.last.parameters()):
+            nn.init.zeros_(parameter)
 
     def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, 8, S, S) → logits (B, 1, S/16, S/16) of s4 and (B, 1, S/32, S/32) of s5."""
         maps = self.encoder.maps(clips)
-        middle: Tensor = self.middle(maps.s4).mean(2)
-        last: Tensor = self.last(maps.s5).mean(2)
-        return middle, last
+        return self.middle(maps.s4).mean(2), self.last(maps.s5).mean(2)
 
 
 def train_pace(
@@ -77,22 +70,10 @@ def train_pace(
     progress: Progress = silent,
     checkpoint_seconds: float = 120.0,
 ) -> Path:
-    """Trains the encoder of a weights file further, or goes on where a killed training stopped.
+    """Trains the encoder of ``start`` (weights of an I3D or a STUNet) on normal videos; see `train_net`.
 
-    Args:
-        videos: frames of normal video.
-        settings: of the recipe's pace section.
-        snippet: retrieval's geometry.
-        views: resize and crops.
-        start: weights that the encoder starts from, of an I3D or a STUNet.
-        folder: for ``checkpoint.safetensors``, ``model.safetensors`` and ``logs/``.
-        width: of the encoder.
-        seed: of every draw.
-        progress: told after every step.
-        checkpoint_seconds: time from one checkpoint to the next.
-
-    Returns:
-        The encoder's file; one that is there already stays.
+    ``snippet`` is retrieval's geometry, ``width`` the encoder's, ``seed`` that of every draw. The encoder's file is
+    returned; one that is there already stays.
 
     Raises:
         TsvadError: no video is long enough to be played at the least of the faster paces.
@@ -111,39 +92,27 @@ def train_pace(
         net = PaceNet(encoder, encoder.s4_channels).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(net.parameters(), lr=settings.lr)
         steps = settings.epochs * max(1, len(usable) * settings.draws // settings.batch)
+        reader = ClipReader(views)
+
+        def draw(step: int) -> Clips:
+            return draw_batch(usable, settings, snippet, reader, seeded(seed, 3, step))
 
         def learn(step: int, batch: Clips) -> dict[str, float]:
             rate = learning_rate(step, lr=settings.lr, total=steps, schedule="cosine", warmup=settings.warmup_steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             clips = batch.clips.to(device).contiguous(memory_format=torch.channels_last_3d)
             loss = sum_of_losses(net(clips), batch.fast.to(device), batch.change.to(device))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            descend(optimizer, loss, rate)
             return {"loss": loss.item(), "lr": rate}
 
         return train_net(
-            net,
-            optimizer,
-            steps=steps,
-            draw=partial(_jobs, usable, settings, snippet, ClipReader(views), seed),
-            learn=learn,
-            folder=folder,
-            kept=encoder.state_dict,
-            metadata={"kind": "i3d"},
-            progress=progress,
-            checkpoint_seconds=checkpoint_seconds,
+            net, optimizer, steps, draw, learn, folder, progress, checkpoint_seconds, kind="i3d", kept=encoder
         )
 
 
 def sum_of_losses(answers: Sequence[Tensor], fast: Tensor, change: Tensor) -> Tensor:
-    """Cross entropy of every cell's answer, each as much as it moves; summed over the maps.
+    """Cross entropy of every cell's answer (B, 1, C, C), each as much as it moves; summed over the maps.
 
-    Args:
-        answers: logits (B, 1, C, C) each.
-        fast: (B, S, S), 1 where a pixel plays too fast.
-        change: (B, S, S), how much a pixel moves: its mean change from frame to frame, less the noise's.
+    ``fast`` and ``change`` are as in `Clips`.
     """
     total = torch.zeros((), device=fast.device)
     change = change + 1e-4  # in a cell where nothing moves, all pixels count alike
@@ -175,9 +144,8 @@ def draw_batch(
     u, longest = rng.random(), max(len(video) for video in own)
     ordinary = [_read(own, snippet, 1, reader, u, rng) for _ in range(settings.batch)]
     speeds = [speed for speed in settings.speeds if speed > 1 and speed * snippet.span < longest]
-    faster = [
-        _read(own, snippet, int(rng.choice(speeds)), reader, u, rng) for _ in range(-(-settings.batch // 2)) if speeds
-    ]
+    half = -(-settings.batch // 2) if speeds else 0
+    faster = [_read(own, snippet, int(rng.choice(speeds)), reader, u, rng) for _ in range(half)]
     share = len(speeds) / (len(speeds) + settings.speeds.count(1))
     pasted = [_paste(clip, ordinary, faster, share, settings, rng) for clip in ordinary]
     clips, fast, change = (torch.stack(part) for part in zip(*pasted, strict=True))
@@ -203,8 +171,9 @@ def _paste(
         shown = soft_box(size, size, busy_place(_change(part), rng), (float(sides[0]), float(sides[1])))
         clip = clip + torch.from_numpy(shown) * (part - clip)
         fast = np.where(shown > 0.5, np.float32(is_fast), fast)
-    drawn = clip, torch.from_numpy(fast), torch.from_numpy(_change(clip))
-    return (drawn[0].flip(-1), drawn[1].flip(-1), drawn[2].flip(-1)) if rng.random() < 0.5 else drawn
+    changes = torch.from_numpy(_change(clip))
+    flip = [-1] if rng.random() < 0.5 else []
+    return clip.flip(flip), torch.from_numpy(fast).flip(flip), changes.flip(flip)
 
 
 def _read(
@@ -225,15 +194,3 @@ def _change(clip: Tensor) -> np.ndarray:
     change: np.ndarray = (clip[:, 1:] - clip[:, :-1]).abs().mean((0, 1)).numpy()
     moves: np.ndarray = np.maximum(change - 2 * np.quantile(change, 0.25), 0).astype(np.float32)
     return moves
-
-
-def _jobs(
-    videos: Sequence[ImageFolder],
-    settings: PaceSettings,
-    snippet: Snippet,
-    reader: ClipReader,
-    seed: int,
-    steps: range,
-) -> Iterator[Callable[[], Clips]]:
-    for step in steps:
-        yield partial(draw_batch, videos, settings, snippet, reader, seeded(seed, 3, step))

@@ -15,15 +15,10 @@ FeatureType = Literal["float16", "float32"]
 
 
 class ClipEncoder(Protocol):
-    """An encoder of clips, by whichever engine.
+    """An encoder of clips, by whichever engine."""
 
-    Attributes:
-        values: of a clip's features.
-        source: says which weights these are.
-    """
-
-    values: int
-    source: str
+    values: int  # of a clip's features
+    source: str  # says which weights these are
 
     def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
         """Clips (N, 3, 8, S, S) → features (N, values)."""
@@ -40,19 +35,12 @@ class Hasher(Protocol):
 
 @dataclass(frozen=True)
 class Encoding:
-    """A clip's features as the hash net and the disk get them.
-
-    Attributes:
-        encoder: behind it stands an I3D.
-        snippet: frames t, t+8, …, t+56 in the paper, which places the score at t+32.
-        views: resize and crops.
-        dtype: that features are rounded to, for training and scoring alike.
-    """
+    """A clip's features as the hash net and the disk get them."""
 
     encoder: ClipEncoder
-    snippet: Snippet
+    snippet: Snippet  # frames t, t+8, …, t+56 in the paper, which places the score at t+32
     views: Views
-    dtype: FeatureType
+    dtype: FeatureType  # that features are rounded to, for training and scoring alike
 
     def encode(self, clips: Tensor) -> NDArray[Any]:
         """(B, crops, 3, 8, S, S) → (B, crops, values) of ``dtype``."""
@@ -61,13 +49,7 @@ class Encoding:
 
 
 class RetrievalStream:
-    """Scores clips by how far their hash codes are from the nearest bucket's centre.
-
-    Args:
-        encoding: clips to features.
-        hasher: features to codes.
-        tables: codes of normal events.
-    """
+    """Scores clips by how far their hash codes are from the nearest bucket's centre, in tables of normal events."""
 
     def __init__(self, encoding: Encoding, hasher: Hasher, tables: HashTables) -> None:
         self.encoding, self.hasher, self.tables = encoding, hasher, tables

@@ -40,13 +40,9 @@ class TableSummary:
 class HashTables:
     """b hash tables over r-bit keys; a bucket holds the count and the sum of the real codes that fell there.
 
-    The key of a code is its r bits, bit = code > 0.5; a bucket's centre is the mean of its codes
+    The key of a code is its r bits, 1 to 64, bit = code > 0.5; a bucket's centre is the mean of its codes
     (Cao et al. 2024, section III-C). Tables start empty and grow by ``add``. Sums are float64, so the
     order in which codes arrive moves a centre by rounding at most.
-
-    Args:
-        tables: b, one per hash layer.
-        bits: r, the length of a code, 1 to 64.
     """
 
     def __init__(self, tables: int = 8, bits: int = 32) -> None:
@@ -60,8 +56,6 @@ class HashTables:
     @classmethod
     def build(cls, codes: Floats) -> "HashTables":
         """Tables over codes (N, b, r); ValueError as for ``add``."""
-        if codes.ndim != 3:
-            raise ValueError(f"codes must be (codes, tables, bits), got shape {codes.shape}")
         built = cls(codes.shape[1], codes.shape[2])
         built.add(codes)
         return built
@@ -117,17 +111,13 @@ class HashTables:
         return self._lookup()[0]
 
     def query(self, codes: Floats) -> NDArray[np.float32]:
-        """L2 distance of codes (N, b, r) to the centres of their buckets: (N, b), sqrt(r) where empty.
-
-        ValueError where a code is NaN or outside [0, 1], or the shape does not fit these tables.
-        """
+        """L2 distance of codes (N, b, r) to their buckets' centres: (N, b), sqrt(r) where empty; errors as `add`."""
         return self.find(codes)[1]
 
     def find(self, codes: Floats) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Buckets of codes (N, b, r) and the distances that ``query`` gives, both (N, b).
+        """Buckets of codes (N, b, r) and the distances that ``query`` gives, both (N, b); errors as `add`.
 
         A bucket is its row in ``keys``, ``counts`` and ``centres``; -1 where a table has none of the code's key.
-        ValueError as for ``query``.
         """
         self._check_shape(codes)
         centres, directory = self._lookup()
@@ -146,8 +136,6 @@ class HashTables:
 
     def scores(self, codes: Floats) -> NDArray[np.float32]:
         """Anomaly scores (S,) of snippets' codes (S, crops, b, r): minimum over tables, mean over crops."""
-        if codes.ndim != 4 or codes.shape[1] == 0:
-            raise ValueError(f"codes must be (snippets, crops, tables, bits), got shape {codes.shape}")
         nearest = self.query(codes.reshape(-1, *codes.shape[2:])).min(axis=1)
         means: NDArray[np.float32] = nearest.reshape(codes.shape[:2]).mean(axis=1)
         return means
@@ -186,17 +174,13 @@ class HashTables:
             raise _unusable(path, f"does not hold hash tables of version {VERSION}")
         if {name: array.dtype.type for name, array in arrays.items()} != ARRAYS:
             raise _unusable(path, f"must hold exactly {', '.join(ARRAYS)} in their own types")
-        sizes = [metadata.get(name, "") for name in ("tables", "bits")]
-        if not all(size.isascii() and size.isdigit() and len(size) < 5 for size in sizes):
-            raise _unusable(path, f"states tables and bits as {sizes}")
         try:
-            loaded = cls(*map(int, sizes))
+            loaded = cls(*(int(metadata.get(name, "")) for name in ("tables", "bits")))
         except ValueError as error:
             raise _unusable(path, f"states sizes that cannot be: {error}") from None
         if fault := _fault(arrays, loaded.tables, loaded.bits):
             raise _unusable(path, f"is altered: {fault}")
-        codes = int(arrays["counts"][: arrays["offsets"][1]].sum())
-        loaded._parts = [Buckets(codes, **arrays)]
+        loaded._parts = [Buckets(int(arrays["counts"][: arrays["offsets"][1]].sum()), **arrays)]
         return loaded
 
     def _check_shape(self, codes: Floats) -> None:

@@ -1,8 +1,7 @@
 """Trains HashNet: neighbouring snippets get close codes, hash layers differ (Cao et al. 2024, III-C)."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,8 @@ from torch import Tensor
 from ..nets.hashnet import HashNet
 from ..progress import Progress, silent
 from ..settings import RetrievalSettings
-from ..training.loop import deterministic, seeded, train_net
+from ..training.loop import descend, deterministic, seeded, train_net
 from .features import FeatureSet, VideoRows
-
-CHECKPOINT_SECONDS = 60.0
 
 
 def train_retrieval(
@@ -27,23 +24,12 @@ def train_retrieval(
     *,
     seed: int,
     progress: Progress = silent,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    checkpoint_seconds: float = 60.0,
 ) -> Path:
-    """Trains on pairs of one video, or goes on where a killed training stopped, to the same weights.
+    """Trains on pairs of one video of the training split, or goes on where a killed training stopped; see `train_net`.
 
-    Args:
-        features: of the training split.
-        settings: of the recipe's retrieval section.
-        folder: for ``checkpoint.safetensors``, ``model.safetensors`` and ``logs/``.
-        seed: of the initial weights and of every draw.
-        progress: told after every step.
-        checkpoint_seconds: time from one checkpoint to the next.
-
-    Returns:
-        The model file; one that is there already stays.
-
-    Raises:
-        ValueError: no video is long enough for a snippet.
+    ``seed`` is that of the initial weights and of every draw. The model file is returned; one that is there already
+    stays. Raises ValueError where no video is long enough for a snippet.
     """
     videos = [video for video in features.videos if video.snippets]
     if not videos:
@@ -56,34 +42,24 @@ def train_retrieval(
         optimizer = torch.optim.SGD(
             net.parameters(), lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
         )
+        steps = settings.epochs * max(1, len(videos) * settings.draws // settings.batch)
 
-        def learn(_step: int, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
+        def draw(step: int) -> list[Tensor]:
+            """Features of both snippets of every pair, (batch, values) each."""
+            pairs = draw_pairs(videos, settings, seeded(seed, 2, step))
+            return [torch.from_numpy(np.asarray(array[pairs[:, side]], dtype=np.float32)) for side in (0, 1)]
+
+        def learn(_step: int, batch: list[Tensor]) -> dict[str, float]:
             cosine, mutual = hash_losses(net(batch[0]), net(batch[1]))
             loss = cosine + settings.mutual * mutual
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            descend(optimizer, loss)
             return {"loss": loss.item(), "cosine": cosine.item(), "mutual": mutual.item()}
 
-        return train_net(
-            net,
-            optimizer,
-            steps=settings.epochs * max(1, len(videos) * settings.draws // settings.batch),
-            draw=partial(_jobs, array, videos, settings, seed),
-            learn=learn,
-            folder=folder,
-            kept=net.state_dict,
-            metadata={"kind": "hashnet"},
-            progress=progress,
-            checkpoint_seconds=checkpoint_seconds,
-        )
+        return train_net(net, optimizer, steps, draw, learn, folder, progress, checkpoint_seconds, kind="hashnet")
 
 
 def draw_pairs(videos: Sequence[VideoRows], settings: RetrievalSettings, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows of ``batch`` pairs, (batch, 2).
-
-    A pair is two snippets of one video at most ``gap`` frames apart, each in any of its crops.
-    """
+    """Rows of pairs, (batch, 2): two snippets of one video at most ``gap`` frames apart, each in any of its crops."""
     picked = rng.integers(len(videos), size=settings.batch)
     first, snippets, crops = (
         np.array([getattr(video, key) for video in videos], np.int64)[picked] for key in ("first", "snippets", "crops")
@@ -95,11 +71,9 @@ def draw_pairs(videos: Sequence[VideoRows], settings: RetrievalSettings, rng: np
 
 
 def hash_losses(codes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """Losses of pairs of codes, both (B, b, r).
+    """Of pairs of codes, both (B, b, r): 1 - mean cosine of the concatenated codes; mutual loss averaged over both.
 
-    Returns:
-        1 - mean cosine of the concatenated codes; and the mutual loss averaged over both halves. The training
-        minimises the first plus λm times the second.
+    The training minimises the first plus λm times the second.
     """
     cosine = 1 - F.cosine_similarity(codes.flatten(1), others.flatten(1)).mean()
     return cosine, (mutual_loss(codes) + mutual_loss(others)) / 2
@@ -111,19 +85,3 @@ def mutual_loss(codes: Tensor) -> Tensor:
     pairs = list(itertools.combinations(range(tables), 2))
     left, right = (torch.tensor(side) for side in zip(*pairs, strict=True))
     return F.cosine_similarity(codes[:, left], codes[:, right], dim=-1).mean() / bits
-
-
-def _jobs(
-    array: NDArray[np.floating], videos: Sequence[VideoRows], settings: RetrievalSettings, seed: int, steps: range
-) -> Iterator[Callable[[], tuple[Tensor, Tensor]]]:
-    for step in steps:
-        yield partial(_batch, array, videos, settings, seeded(seed, 2, step))
-
-
-def _batch(
-    array: NDArray[np.floating], videos: Sequence[VideoRows], settings: RetrievalSettings, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Features of both snippets of every pair, (batch, values) each."""
-    pairs = draw_pairs(videos, settings, rng)
-    first, second = (torch.from_numpy(np.asarray(array[pairs[:, side]], dtype=np.float32)) for side in (0, 1))
-    return first, second

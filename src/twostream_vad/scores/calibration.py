@@ -31,12 +31,9 @@ class Scale:
     def of(cls, scores: NDArray[Any]) -> "Scale":
         """Median and 0.99 quantile of a stream's raw snippet scores (m,) on all held-out normal videos.
 
-        Raises:
-            ValueError: no score at all, one that is not a number, or several for a snippet.
+        TsvadError where there is no score at all, ValueError where one is not a number.
         """
         values = np.asarray(scores, np.float64)
-        if values.ndim != 1:
-            raise ValueError(f"scores must be one number each, shape (m,), got shape {values.shape}")
         if len(values) == 0:
             raise TsvadError(
                 "no normal video was held out that is long enough: hold out more of the training videos, or "

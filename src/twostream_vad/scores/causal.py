@@ -18,8 +18,7 @@ from .fusion import Weights, fuse_now
 
 Scores = NDArray[np.float64]
 
-TRUNCATE = 4.0
-"""The Gaussian is cut at this many sigmas, here and in the paper's protocol."""
+TRUNCATE = 4.0  # the Gaussian is cut at this many sigmas, here and in the paper's protocol
 
 
 def causal_sigma(snippet: Snippet) -> float:
@@ -31,15 +30,9 @@ def causal_sigma(snippet: Snippet) -> float:
 
 
 class CausalSmoother:
-    """Each score is the Gaussian-weighted mean of itself and the ones before.
-
-    Args:
-        sigma: in scores, above 0.
-    """
+    """Each score is the Gaussian-weighted mean of itself and the ones before; ``sigma``, in scores, lies above 0."""
 
     def __init__(self, sigma: float) -> None:
-        if not (sigma > 0 and math.isfinite(sigma)):
-            raise ValueError(f"sigma must be a positive number of frames, got {sigma}")
         radius = int(TRUNCATE * sigma + 0.5)
         taps = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
         self._taps: list[float] = taps.tolist()
@@ -58,12 +51,7 @@ class CausalSmoother:
 class CausalStream:
     """One stream's causal score, tick by tick: calibrated, smoothed, at each snippet's last frame.
 
-    Args:
-        snippet: the stream's geometry; its offset does not matter.
-        scale: from held-out normal video.
-
-    Attributes:
-        score: the present one; NaN until the first snippet has been seen.
+    ``score`` is the present one; NaN until the first snippet has been seen.
     """
 
     def __init__(self, snippet: Snippet, scale: Scale) -> None:
@@ -81,12 +69,8 @@ class CausalStream:
 def causal_timeline(raw: NDArray[Any], snippet: Snippet, ticks: int, scale: Scale) -> Scores:
     """Causal scores (ticks,) of one stream and video; NaN, "no score yet", before the first.
 
-    Args:
-        raw: one score a snippet, (m,). A video too short for a snippet has none, or, as in the authors' files, one a
-            frame, which are left out.
-        snippet: the stream's geometry.
-        ticks: of the video.
-        scale: of the stream.
+    ``raw`` has one score a snippet, (m,). A video too short for a snippet has none, or, as in the authors' files, one
+    a frame, which are left out.
 
     Raises:
         ValueError: NaN among the scores, or another number of scores than the video has snippets.

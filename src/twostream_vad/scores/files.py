@@ -20,7 +20,7 @@ class ScoreFileError(TsvadError):
 def read_scores(path: Path) -> dict[str, NDArray[np.float64]]:
     """Video name -> (snippets,) for retrieval, (snippets, windows) for recovery. Nothing pickled is run.
 
-    ScoreFileError where the file is missing, cut short or pickled, or holds what is not finite scores.
+    ScoreFileError where the file is missing, cut short or pickled, or holds what is not finite numbers.
     """
     try:
         # Opened here, since numpy leaves a file open that it cannot read.

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import TsvadError
 
-Weights = Mapping[str, float]
-"""Stream → its weight, 0 or more."""
+Weights = Mapping[str, float]  # stream → its weight, 0 or more
 
 
 def check_weights(weights: Weights) -> None:
@@ -23,10 +22,6 @@ def check_weights(weights: Weights) -> None:
 def fuse(scores: Mapping[str, NDArray[Any]], weights: Weights) -> NDArray[np.float64]:
     """Weighted sum of the streams' frame scores (frames,); 1 : 1 in the paper.
 
-    Args:
-        scores: stream → (frames,).
-        weights: of the same streams.
-
     Raises:
         ValueError: the lengths differ, or a score is not a number.
     """
@@ -35,10 +30,8 @@ def fuse(scores: Mapping[str, NDArray[Any]], weights: Weights) -> NDArray[np.flo
     shapes = {name: line.shape for name, line in values.items()}
     if len(set(shapes.values())) != 1 or any(len(shape) != 1 for shape in shapes.values()):
         raise ValueError(f"scores of shapes {shapes}: all need one score for each frame of the same video")
-    first, *others = weights
-    fused: NDArray[np.float64] = weights[first] * values[first]
-    for name in others:
-        fused = fused + weights[name] * values[name]
+    first, *others = (weights[name] * values[name] for name in weights)
+    fused: NDArray[np.float64] = sum(others, first)
     if not np.isfinite(fused).all():
         bad = int(np.flatnonzero(~np.isfinite(fused))[0])
         found = {name: float(line[bad]) for name, line in values.items()}

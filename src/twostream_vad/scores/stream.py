@@ -17,24 +17,17 @@ class Stream(Protocol):
     """One of a detector's streams: its geometry, what it sees of a frame, and a function from clips to scores."""
 
     @property
-    def snippet(self) -> Snippet:
-        """Which frames make a clip, and which frame its score belongs to."""
+    def snippet(self) -> Snippet: ...
 
     @property
-    def views(self) -> Views:
-        """Resize and crops."""
+    def views(self) -> Views: ...
 
     def score(self, clips: Tensor) -> NDArray[np.float64]:
         """(B, crops, 3, T, S, S) → (B,): one score for each clip."""
 
 
 class ClipBuffer:
-    """Gathers the views of consecutive frames into batches of clips, holding span + batch frames at most.
-
-    Args:
-        snippet: geometry of a clip.
-        batch: clips given out at once.
-    """
+    """Gathers the views of consecutive frames into batches of ``batch`` clips, holding span + batch frames at most."""
 
     def __init__(self, snippet: Snippet, batch: int) -> None:
         self.snippet, self.batch = snippet, batch
@@ -54,23 +47,18 @@ class ClipBuffer:
 
     def _take(self) -> Tensor:
         first = len(self._views) - self.snippet.span - self._ready
-        clips = [
-            torch.stack([self._views[index] for index in self.snippet.frames(first + clip)], dim=2)
-            for clip in range(self._ready)
-        ]
+        clips = [self.snippet.frames(first + clip) for clip in range(self._ready)]
         self._ready = 0
-        return torch.stack(clips)
+        return torch.stack([torch.stack([self._views[index] for index in frames], dim=2) for frames in clips])
 
 
 def clip_batches(views: Iterable[Tensor], snippet: Snippet, batch: int) -> Iterator[Tensor]:
     """A video's clips, (batch, crops, 3, T, S, S), from its frames' crops; the last batch may be smaller."""
     buffer = ClipBuffer(snippet, batch)
     for view in views:
-        clips = buffer.push(view)
-        if clips is not None:
+        if (clips := buffer.push(view)) is not None:
             yield clips
-    clips = buffer.flush()
-    if clips is not None:
+    if (clips := buffer.flush()) is not None:
         yield clips
 
 

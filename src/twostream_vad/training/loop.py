@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,18 +76,28 @@ def prefetch(jobs: Iterable[Callable[[], T]], workers: int) -> Generator[T, None
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float | None = None) -> None:
+    """One step down the loss's gradient; ``rate``, times a group's ``scale`` if it has one, is the learning rate."""
+    if rate is not None:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group.get("scale", 1.0)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+
+
 def train_net(
     net: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
-    *,
     steps: int,
-    draw: Callable[[range], Iterator[Callable[[], T]]],
+    draw: Callable[[int], T],
     learn: Callable[[int, T], Mapping[str, float]],
     folder: Path,
-    kept: Callable[[], Mapping[str, Tensor]],
-    metadata: Mapping[str, str],
     progress: Progress = silent,
     checkpoint_seconds: float = 120.0,
+    *,
+    kind: str,
+    kept: torch.nn.Module | None = None,
 ) -> Path:
     """The loop of a training that goes on where a killed one stopped, to the same weights.
 
@@ -94,14 +105,13 @@ def train_net(
         net: all that learns.
         optimizer: of its parameters.
         steps: in all.
-        draw: steps still to do → a job each, which reads that step's batch, perhaps in a thread; the batch must
-            depend on the step alone.
+        draw: reads a step's batch, perhaps in a thread; the batch must depend on the step alone.
         learn: one step on a batch; returns what is logged, the loss among it.
         folder: for ``checkpoint.safetensors``, ``logs/`` and, at the end, ``model.safetensors``.
-        kept: the tensors of ``model.safetensors``.
-        metadata: of that file.
         progress: told after every step.
         checkpoint_seconds: time from one checkpoint to the next: so much work a kill loses at most.
+        kind: of net, written beside the tensors of ``model.safetensors``.
+        kept: the part of the net whose tensors those are; all of it by default.
 
     Returns:
         ``model.safetensors``; one that is there already stays.
@@ -114,7 +124,8 @@ def train_net(
     at = time.monotonic()
     log = TrainingLog(folder / "logs", resumed_at=first)
     workers = 0 if next(net.parameters()).device.type == "cpu" else READERS
-    with contextlib.closing(log), contextlib.closing(prefetch(draw(range(first, steps)), workers)) as batches:
+    jobs = (partial(draw, step) for step in range(first, steps))
+    with contextlib.closing(log), contextlib.closing(prefetch(jobs, workers)) as batches:
         for step, batch in enumerate(batches, start=first):
             values = learn(step, batch)
             log.write(step, **values)
@@ -122,7 +133,7 @@ def train_net(
                 save_checkpoint(checkpoint, step + 1, net, optimizer)
                 at = time.monotonic()
             progress(step + 1, steps, f"loss {values['loss']:.4f}")
-    save_tensors(model, kept(), {**metadata, "steps": str(steps)})
+    save_tensors(model, (kept or net).state_dict(), {"kind": kind, "steps": str(steps)})
     checkpoint.unlink(missing_ok=True)
     return model
 
