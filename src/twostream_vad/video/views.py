@@ -42,11 +42,7 @@ class Views:
     """Square crops of a frame whose short side was resized to ``size``.
 
     A frame is tested on three crops along its long side, a square one on one crop. With regions, each of them
-    is cut out first and then treated like a frame of its own.
-
-    Args:
-        size: side of the crops in pixels.
-        regions: what to look at; nothing given means the whole frame.
+    is cut out first and then treated like a frame of its own; without any the whole frame is looked at.
     """
 
     size: int = 256
@@ -70,12 +66,8 @@ class Views:
     def crop(self, height: int, width: int, u: float, *, fixed: bool = False) -> tuple[Region, int]:
         """A region of a frame of height x width pixels, and an offset along its resized long side, drawn by ``u``.
 
-        Args:
-            height: of the frame.
-            width: of the frame.
-            u: in [0, 1). With n regions, floor(u n) is the region and the remainder, u n - floor(u n), takes the
-                place of u inside it.
-            fixed: choose among the test crops instead of all offsets.
+        With n regions and u in [0, 1), floor(u n) is the region and the remainder, u n - floor(u n), takes the place of
+        u inside it. ``fixed`` chooses among the test crops instead of all offsets.
         """
         if not 0 <= u < 1:
             raise ValueError(f"u must lie in [0, 1), got {u}")
