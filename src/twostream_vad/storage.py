@@ -44,7 +44,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> None:
-    """A safetensors file, written under a temporary name and renamed."""
+    """A safetensors file, written whole."""
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -53,11 +53,7 @@ def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[
 
 
 def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """Tensors and metadata of a safetensors file.
-
-    Raises:
-        CheckpointError: no such file, or a broken one.
-    """
+    """Tensors and metadata of a safetensors file; CheckpointError where there is none, or a broken one."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -66,9 +62,8 @@ def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; run the stage that writes it") from None
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: not a whole safetensors file ({error}); delete it and run the stage again"
-        ) from None
+        remedy = "delete it and run the stage again"
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error}); {remedy}") from None
 
 
 def fill(net: "torch.nn.Module", tensors: "Mapping[str, Tensor]", source: Path, *, assign: bool = False) -> None:
