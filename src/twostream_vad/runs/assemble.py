@@ -41,11 +41,7 @@ def recovery_stream(run: Run) -> RecoveryStream:
 
 
 def encoder_file(run: Run) -> tuple[Path, str]:
-    """The weights of retrieval's encoder, as the recipe says, and what tells them from others.
-
-    Raises:
-        RunError: pretrained weights are wanted and none are named.
-    """
+    """The weights of retrieval's encoder, and what tells them from others; RunError where the recipe names none."""
     settings = run.recipe.retrieval
     pretrained = settings.pretrained or run.recipe.recovery.pretrained
     if settings.encoder == "recovery":
@@ -75,8 +71,7 @@ def encoding(run: Run) -> Encoding:
 
 def hasher(run: Run, values: int) -> TorchHasher:
     """The trained HashNet, of features of so many values."""
-    settings = run.recipe.retrieval
-    path = run.path("retrieval/model.safetensors")
+    settings, path = run.recipe.retrieval, run.path("retrieval/model.safetensors")
     return TorchHasher.load(path, values=values, tables=settings.tables, bits=settings.bits)
 
 
@@ -92,7 +87,7 @@ def fusion_weights(run: Run) -> dict[str, float]:
 
 
 def rated_weights(run: Run) -> list[tuple[float, float | None]]:
-    """Weights of retrieval and their mean micro-AUC on pseudo-anomalies, best first; none where the weight is fixed.
+    """Weights of retrieval and their mean micro-AUC on pseudo-anomalies, best first; no AUC where the weight is fixed.
 
     Raises:
         RunError: no weight is chosen yet, or the file is broken.

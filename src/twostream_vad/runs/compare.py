@@ -36,12 +36,10 @@ class Comparison(Part):
 
     runs: tuple[str, ...]
     records: tuple[Record, ...]
-    differences: dict[str, tuple[Gain | None, ...]]
-    """Protocol → each run's fused row against the first run's; None for the first itself."""
+    differences: dict[str, tuple[Gain | None, ...]]  # by protocol: fused rows against the first run's, which has None
     unpaired: str  # why there are no differences; empty where there are
     seeds: tuple[tuple[str, ...], ...]  # groups of runs that are seeds of one recipe on the same data
-    recipe: dict[str, tuple[Any, ...]]
-    """Dotted key → each run's value, of the settings that are not the same in all runs."""
+    recipe: dict[str, tuple[Any, ...]]  # by dotted key, each run's value of the settings that are not the same in all
 
 
 def compare(runs: Sequence[Run], labels: Path | None = None) -> Comparison:
@@ -116,10 +114,10 @@ def _differences(runs: Sequence[Run], records: Sequence[Record], truth: Labels) 
         measures = [micro_auc_of(read_scores(run.path(file)), truth) for run in runs]
         for run, then, now in zip(runs, recorded, (measure(videos) for measure in measures), strict=True):
             if abs(then - now) > SAME:
+                values = f"micro-AUC, {protocol} protocol: {now:.6f} now, {then:.6f} then"
                 raise RunError(
-                    f"{run.folder}: its scores or labels are not those that were evaluated (micro-AUC, {protocol} "
-                    f"protocol: {now:.6f} now, {then:.6f} then); `tsvad evaluate {typed(run.folder)}` again, "
-                    "or give the same --labels here"
+                    f"{run.folder}: its scores or labels are not those that were evaluated ({values}); "
+                    f"`tsvad evaluate {typed(run.folder)}` again, or give the same --labels here"
                 )
         found[protocol] = (None, *(_gain(measures[0], own, videos) for own in measures[1:]))
     return found

@@ -16,10 +16,8 @@ from ..scores.timeline import paper_timeline
 from ..video.ticks import ticks_of
 from .run import Run
 
-Scores = dict[str, NDArray[np.float64]]
-"""Video → scores, one a frame, or, of what stages leave, one a snippet."""
-Curves = dict[str, Scores]
-"""Row of a table → video → frame scores (frames,)."""
+Scores = dict[str, NDArray[np.float64]]  # by video, one a frame, or, of what stages leave, one a snippet
+Curves = dict[str, Scores]  # by row of a table
 
 
 def ticks_by_video(run: Run, split: str, rate: float) -> dict[str, NDArray[np.int64]]:
@@ -82,10 +80,7 @@ class TestScores:
         return curves | {"retrieval": self._placed(self.distances, "retrieval")}
 
     def causal(self) -> Curves:
-        """Under the causal protocol: the chosen ``MLE <window>``, ``retrieval`` and ``fused``.
-
-        NaN at the first frames, for which there is no score yet.
-        """
+        """Under the causal protocol: chosen ``MLE <window>``, ``retrieval``, ``fused``; NaN before a first score."""
         described, rows = self.bundle.description, {"recovery": self.chosen, "retrieval": "retrieval"}
         curves: Curves = {row: {} for row in (*rows.values(), "fused")}
         for name, ticks in self.ticks.items():

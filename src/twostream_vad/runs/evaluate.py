@@ -13,15 +13,7 @@ import torch
 
 from ..datasets.labels import Labels, check_lengths, find_labels
 from ..detector.bundle import Bundle
-from ..evaluation.auc import (
-    NoMetricError,
-    average_precision,
-    equal_error_rate,
-    macro_auc,
-    micro_auc,
-    per_scene_auc,
-    pooled,
-)
+from ..evaluation import auc
 from ..evaluation.bootstrap import bootstrap, micro_auc_of
 from ..evaluation.events import EventReport, judge_alarms
 from ..progress import Progress, silent
@@ -57,11 +49,8 @@ class Result:
         paper, causal = (self.record.protocols[name].rows for name in ("paper", "causal"))
         rows = {row: (metrics.micro_auc, metrics.macro_auc) for row, metrics in paper.items()}
         rows |= {f"causal {row}": (metrics.micro_auc, metrics.macro_auc) for row, metrics in causal.items()}
-        rows["gap: fused − causal fused"] = (
-            paper["fused"].micro_auc - causal["fused"].micro_auc,
-            paper["fused"].macro_auc - causal["fused"].macro_auc,
-        )
-        return rows
+        (micro, macro), (causal_micro, causal_macro) = rows["fused"], rows["causal fused"]
+        return rows | {"gap: fused − causal fused": (micro - causal_micro, macro - causal_macro)}
 
 
 def labels_of(run: Run, given: Path | None = None) -> Labels:
@@ -140,17 +129,17 @@ def evaluate(run: Run, labels: Path | None = None, progress: Progress = silent) 
 def _rows(curves: Curves, truth: Labels, chosen: str) -> Rows:
     rows = {}
     for row, scores in curves.items():
-        values, positive = pooled(scores, truth)
+        values, positive = auc.pooled(scores, truth)
         interval = None
         if row in (chosen, "retrieval", "fused") and len(truth) > 1:
-            with contextlib.suppress(NoMetricError):  # nearly every draw of videos has one class only
+            with contextlib.suppress(auc.NoMetricError):  # nearly every draw of videos has one class only
                 interval = bootstrap(micro_auc_of(scores, truth), list(truth))
         rows[row] = Metrics(
-            micro_auc=micro_auc(scores, truth),
-            macro_auc=macro_auc(scores, truth),
-            average_precision=average_precision(values, positive),
-            equal_error_rate=equal_error_rate(values, positive),
-            scenes=per_scene_auc(scores, truth) if any("_" in name for name in truth) else {},
+            micro_auc=auc.micro_auc(scores, truth),
+            macro_auc=auc.macro_auc(scores, truth),
+            average_precision=auc.average_precision(values, positive),
+            equal_error_rate=auc.equal_error_rate(values, positive),
+            scenes=auc.per_scene_auc(scores, truth) if any("_" in name for name in truth) else {},
             interval=interval,
         )
     return Rows(rows=rows)

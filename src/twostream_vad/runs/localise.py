@@ -1,7 +1,6 @@
 """Where a run's test videos are wrong: heat maps from the errors by place, regions, and how well they fit the masks."""
 
 import contextlib
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ def localise(scores: TestScores, progress: Progress = silent) -> dict[str, Any] 
 def _masks(source: MaskSource | None, known: Prepared) -> Iterator[NDArray[np.bool_] | None]:
     """A video's masks frame by frame, or None for each of its frames."""
     if source is None:
-        yield from itertools.repeat(None, known.frames)
+        yield from [None] * known.frames
         return
     frames = 0
     for mask in source.frames(known.name, (known.height, known.width)):

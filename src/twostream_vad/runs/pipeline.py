@@ -1,6 +1,6 @@
 """The stages of a fit, in order: what each does, reads, writes and stands on. Commands are made from this table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,6 @@ ENCODING_KEYS = frozenset({"length", "interval", "encoder", "pretrained", "cells
 HASHING_KEYS = frozenset(
     {"bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "gap", "mutual"}
 )
-Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Stage:
     outputs: tuple[str, ...]
     after: "Callable[[Recipe], tuple[str, ...]]"
     """The stages that it stands on."""
-    reads: "Callable[[Recipe], Settings]" = lambda _: {}
+    reads: "Callable[[Recipe], dict[str, Any]]" = lambda _: {}
 
 
 def _section(recipe: "Recipe", name: str, keys: frozenset[str] | None = None) -> dict[str, Any]:

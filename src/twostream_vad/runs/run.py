@@ -162,11 +162,7 @@ class Run:
             )
 
     def check(self, name: str, overrides: Sequence[str] = (), *, redo: bool = False) -> None:
-        """Whether `begin` would start the stage with ``overrides``, and raises as it does; writes nothing.
-
-        Raises:
-            RecipeError: an override that does not fit.
-        """
+        """Raises what `begin` would with ``overrides``, or RecipeError where one does not fit; writes nothing."""
         Run(self.folder, override_recipe(self.recipe, overrides), self.data, self.labels)._refuse(name, redo=redo)
 
     def begin(self, name: str, *, redo: bool = False) -> bool:

@@ -111,10 +111,8 @@ def fuse_streams(run: Run, progress: Progress) -> None:
     """Aligns, smooths and fuses both streams' scores: ``results/fused.npz`` (paper) and ``results/causal.npz``."""
     scores = TestScores.load(run, Bundle(run.path("detector")))
     paper, weights = scores.paper(), scores.bundle.description.weights
-    fused = {
-        name: fuse({"recovery": line, "retrieval": paper["retrieval"][name]}, weights)
-        for name, line in paper[scores.chosen].items()
-    }
+    rows = {"recovery": paper[scores.chosen], "retrieval": paper["retrieval"]}
+    fused = {name: fuse({stream: rows[stream][name] for stream in rows}, weights) for name in rows["recovery"]}
     write_scores(run.path("results/fused.npz"), fused)
     causal = scores.causal()["fused"]
     write_scores(run.path("results/causal.npz"), {name: cold_start(line) for name, line in causal.items()})
