@@ -67,16 +67,14 @@ def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
 
 
 def fill(net: "torch.nn.Module", tensors: "Mapping[str, Tensor]", source: Path, *, assign: bool = False) -> None:
-    """Puts a file's tensors into a net; with ``assign`` in place of its own, for a net on no device yet.
+    """Puts the tensors of a file into a net; with ``assign`` in place of its own, for one on no device yet.
 
     Raises:
-        CheckpointError: a tensor is missing, unknown or of another shape; names ``source``.
+        CheckpointError: a tensor is missing, unknown or of another shape.
     """
     try:
         net.load_state_dict(tensors, assign=assign)
     except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:3]]
-        raise CheckpointError(
-            f"{source}: not the tensors of this net: {' '.join(lines)[:400]} Give the recipe that they were "
-            "trained with (its width, tables and bits), or other weights"
-        ) from None
+        why = " ".join(line.strip() for line in str(error).splitlines()[1:3])[:400]
+        remedy = "Give the recipe that they were trained with (its width, tables and bits), or other weights"
+        raise CheckpointError(f"{source}: not the tensors of this net: {why} {remedy}") from None

@@ -73,10 +73,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
         raise RecipeError(f"--set {override!r}: write section.key=value, such as recovery.lr=0.001")
     place = values
     for key in keys[:-1]:
-        inner = place.setdefault(key, {})
-        if not isinstance(inner, dict):
+        place = place.setdefault(key, {})
+        if not isinstance(place, dict):
             raise RecipeError(f"--set {override!r}: {key} is a value, not a section")
-        place = inner
     try:
         place[keys[-1]] = yaml.safe_load(text)
     except yaml.YAMLError:

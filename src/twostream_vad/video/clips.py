@@ -39,7 +39,7 @@ class ClipReader:
         self._lock = threading.Lock()
 
     def drawn(self, video: Readable, frames: Sequence[int], u: float, *, fixed: bool = False) -> Tensor:
-        """One crop, the same of each of T frames → (3, T, size, size) float32; ``u`` and ``fixed``: see `Views.crop`.
+        """One crop, as `Views.crop` draws it, of each of T frames → (3, T, size, size) float32.
 
         Raises:
             VideoError: frames of more than one size.

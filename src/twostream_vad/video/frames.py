@@ -12,9 +12,7 @@ __all__ += ["VideoFile", "count_frames", "is_image", "open_source", "read_image"
 
 
 def open_source(path: Path, *, rate: float | None = None, skip: int = 0) -> ImageFolder | VideoFile:
-    """A folder as images, a file as video, without the first ``skip`` frames.
-
-    ``rate`` is frames a second; by default what the video file says, and 25 for images.
+    """A folder as images, a file as video; ``rate`` is frames a second, by default the file's own, and 25 for images.
 
     Raises:
         VideoError: nothing there, or nothing that can be read as a video.
