@@ -141,16 +141,10 @@ def test_a_fixed_weight_has_no_auc(copied: Path) -> None:
     )
 
 
-def _absent(path: Path) -> None:
-    path.unlink()
-
-
-def _broken(path: Path) -> None:
-    path.write_text("[[")
-
-
-@pytest.mark.parametrize(("spoil", "remedy"), [(_absent, "first"), (_broken, "--redo")])
-def test_weights_not_there_or_broken_name_the_command(spoil: Callable[[Path], None], remedy: str, copied: Path) -> None:
+@pytest.mark.parametrize(("spoil", "remedy"), [(Path.unlink, "first"), (partial(Path.write_text, data="[["), "--redo")])
+def test_weights_not_there_or_broken_name_the_command(
+    spoil: Callable[[Path], object], remedy: str, copied: Path
+) -> None:
     spoil(copied / "results/weight.json")
     with pytest.raises(RunError, match=rf"run `tsvad retrieval select-weight {copied}.*{remedy}"):
         assemble.rated_weights(Run.open(copied))
