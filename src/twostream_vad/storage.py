@@ -44,7 +44,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> None:
-    """A safetensors file, written under a temporary name and renamed."""
+    """A safetensors file, written whole."""
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -53,11 +53,7 @@ def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[
 
 
 def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """Tensors and metadata of a safetensors file.
-
-    Raises:
-        CheckpointError: no such file, or a broken one.
-    """
+    """Tensors and metadata of a safetensors file; CheckpointError where there is none, or a broken one."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -66,22 +62,19 @@ def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; run the stage that writes it") from None
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: not a whole safetensors file ({error}); delete it and run the stage again"
-        ) from None
+        remedy = "delete it and run the stage again"
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error}); {remedy}") from None
 
 
 def fill(net: "torch.nn.Module", tensors: "Mapping[str, Tensor]", source: Path, *, assign: bool = False) -> None:
-    """Puts a file's tensors into a net; with ``assign`` in place of its own, for a net on no device yet.
+    """Puts the tensors of a file into a net; with ``assign`` in place of its own, for one on no device yet.
 
     Raises:
-        CheckpointError: a tensor is missing, unknown or of another shape; names ``source``.
+        CheckpointError: a tensor is missing, unknown or of another shape.
     """
     try:
         net.load_state_dict(tensors, assign=assign)
     except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:3]]
-        raise CheckpointError(
-            f"{source}: not the tensors of this net: {' '.join(lines)[:400]} Give the recipe that they were "
-            "trained with (its width, tables and bits), or other weights"
-        ) from None
+        why = " ".join(line.strip() for line in str(error).splitlines()[1:3])[:400]
+        remedy = "Give the recipe that they were trained with (its width, tables and bits), or other weights"
+        raise CheckpointError(f"{source}: not the tensors of this net: {why} {remedy}") from None

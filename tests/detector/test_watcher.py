@@ -27,7 +27,7 @@ def images(plaza: Path) -> Images:
 
 @pytest.fixture(scope="module")
 def whole(detector: Detector, images: Images) -> list[float]:
-    return detector.score(images).fused.tolist()
+    return [float(score) for score in detector.score(images).fused]
 
 
 def watch(detector: Detector, images: Images, times: list[float | None]) -> list[FrameScore]:

@@ -50,6 +50,6 @@ def test_features_wait_for_the_trained_encoder_only_where_they_take_it(encoder: 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))
 def test_every_stage_names_a_function_and_says_what_it_does(stage: Stage) -> None:
-    file, _, function = stage.work.partition(":")
-    assert callable(getattr(import_module(f"twostream_vad.runs.stages.{file}"), function))
+    module, _, function = stage.work.partition(":")
+    assert callable(getattr(import_module(f"twostream_vad.runs.{module}"), function))
     assert stage.help.endswith(".")

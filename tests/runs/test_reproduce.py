@@ -14,6 +14,7 @@ from twostream_vad.progress import Progress, silent
 from twostream_vad.recipes import RecipeError, load_recipe
 from twostream_vad.runs import fit as fitting
 from twostream_vad.runs import reproduce as reproduction
+from twostream_vad.runs.fit import unshown
 from twostream_vad.runs.record import Record, RecordError, read_record
 from twostream_vad.runs.reproduce import Difference, differences, is_reproduced, new_run, reproduce
 from twostream_vad.runs.run import Run, RunError
@@ -39,11 +40,6 @@ def facts(data: Path) -> dict[str, Any]:
         "seconds": {"fuse": 1.0},
         "time": "2024-01-01",
     }
-
-
-@contextmanager
-def unshown(_: str) -> Iterator[Progress]:
-    yield silent
 
 
 @pytest.fixture

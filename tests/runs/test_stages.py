@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def stopped(plaza: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFac
         patched.setattr(retrieval, "train_pace", partial(train_pace, checkpoint_seconds=0.0))
         patched.setattr(retrieval, "train_retrieval", partial(train_retrieval, checkpoint_seconds=0.0))
         for name in STAGES:
-            few = {"workers": 1} if name == "prepare" else {}
+            few: dict[str, Any] = {"workers": 1} if name == "prepare" else {}
             with pytest.raises(KeyboardInterrupt):
                 run_stage(Run.open(folder), name, progress=stop_half_way, **few)
             assert not Run.open(folder).is_done(name)
@@ -141,16 +142,10 @@ def test_a_fixed_weight_has_no_auc(copied: Path) -> None:
     )
 
 
-def _absent(path: Path) -> None:
-    path.unlink()
-
-
-def _broken(path: Path) -> None:
-    path.write_text("[[")
-
-
-@pytest.mark.parametrize(("spoil", "remedy"), [(_absent, "first"), (_broken, "--redo")])
-def test_weights_not_there_or_broken_name_the_command(spoil: Callable[[Path], None], remedy: str, copied: Path) -> None:
+@pytest.mark.parametrize(("spoil", "remedy"), [(Path.unlink, "first"), (partial(Path.write_text, data="[["), "--redo")])
+def test_weights_not_there_or_broken_name_the_command(
+    spoil: Callable[[Path], object], remedy: str, copied: Path
+) -> None:
     spoil(copied / "results/weight.json")
     with pytest.raises(RunError, match=rf"run `tsvad retrieval select-weight {copied}.*{remedy}"):
         assemble.rated_weights(Run.open(copied))

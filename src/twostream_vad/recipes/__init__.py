@@ -28,10 +28,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: no such recipe, an unknown key, or a value that does not fit; names what would do.
     """
-    values = _read(name)
-    for override in overrides:
-        _apply(values, override)
-    return parse_recipe(values, source=str(name))
+    return _overridden(_read(name), overrides, source=str(name))
 
 
 def parse_recipe(values: Mapping[str, Any], source: str) -> Recipe:
@@ -44,33 +41,29 @@ def parse_recipe(values: Mapping[str, Any], source: str) -> Recipe:
 
 def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     """The recipe with ``section.key=value`` overrides."""
-    values = recipe.model_dump(mode="json")
+    return _overridden(recipe.model_dump(mode="json"), overrides, source="--set")
+
+
+def _overridden(values: dict[str, Any], overrides: Sequence[str], source: str) -> Recipe:
     for override in overrides:
         _apply(values, override)
-    return parse_recipe(values, source="--set")
+    return parse_recipe(values, source)
 
 
 def _read(name: str | Path) -> dict[str, Any]:
-    if str(name) in recipe_names():
-        text = (resources.files("twostream_vad") / "recipes" / f"{name}.yaml").read_text("utf-8")
-    elif Path(name).is_file():
-        text = _text(Path(name))
-    else:
+    shipped = str(name) in recipe_names()
+    if not shipped and not Path(name).is_file():
         raise RecipeError(f"no recipe {str(name)!r}: give a YAML file or one of {', '.join(recipe_names())}")
+    file = resources.files("twostream_vad") / "recipes" / f"{name}.yaml" if shipped else Path(name)
     try:
-        values = yaml.safe_load(text)
+        values = yaml.safe_load(file.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{file}: not a text file in UTF-8 ({error.reason}); give a YAML file") from None
     except yaml.YAMLError as error:
         raise RecipeError(f"{name}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{name}: a recipe is a mapping of sections; `tsvad recipe show small` prints one")
     return values
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not a text file in UTF-8 ({error.reason}); give a YAML file") from None
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -80,10 +73,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
         raise RecipeError(f"--set {override!r}: write section.key=value, such as recovery.lr=0.001")
     place = values
     for key in keys[:-1]:
-        inner = place.setdefault(key, {})
-        if not isinstance(inner, dict):
+        place = place.setdefault(key, {})
+        if not isinstance(place, dict):
             raise RecipeError(f"--set {override!r}: {key} is a value, not a section")
-        place = inner
     try:
         place[keys[-1]] = yaml.safe_load(text)
     except yaml.YAMLError:

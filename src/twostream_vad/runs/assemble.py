@@ -10,7 +10,6 @@ from ..recovery.stream import RecoveryStream
 from ..recovery.windows import AllWindows
 from ..retrieval.stream import Encoding, RetrievalStream
 from ..retrieval.tables import HashTables
-from ..scores.stream import Stream
 from ..storage import typed
 from ..video.snippets import Snippet
 from ..video.views import Region, Views, corridor_grid
@@ -25,38 +24,24 @@ def views(run: Run) -> Views:
     return Views(settings.size, tuple(Region(*region) for region in settings.regions))
 
 
-def predictor(run: Run) -> TorchPredictor:
-    """The trained STUNet."""
-    settings = run.recipe.recovery
-    return TorchPredictor.load(
-        run.path("recovery/model.safetensors"),
-        width=settings.width,
-        size=run.recipe.view.size,
-        residual=settings.residual,
-    )
-
-
 def all_windows(run: Run) -> AllWindows:
     """Context recovery without a chosen score, with what is normal at each place where that was measured."""
-    settings, path = run.recipe.recovery, run.path("recovery/places.safetensors")
+    settings, size, path = run.recipe.recovery, run.recipe.view.size, run.path("recovery/places.safetensors")
     normal = Places.load(path).normal if settings.per_place is not False and path.exists() else None
-    return AllWindows(predictor(run), settings, views(run), normal)
+    net = run.path("recovery/model.safetensors")
+    predictor = TorchPredictor.load(net, width=settings.width, size=size, residual=settings.residual)
+    return AllWindows(predictor, settings, views(run), normal)
 
 
 def recovery_stream(run: Run) -> RecoveryStream:
     """Context recovery with its chosen score."""
     windows, how = all_windows(run), load_selection(run.path("recovery/selection.json"))[0]
-    normal = windows.normal.get(how.window)
-    stride = windows.settings.window_stride
+    normal, stride = windows.normal.get(how.window), windows.settings.window_stride
     return RecoveryStream(windows.predictor, windows.snippet, windows.views, how, stride, normal)
 
 
 def encoder_file(run: Run) -> tuple[Path, str]:
-    """The weights of retrieval's encoder, as the recipe says, and what tells them from others.
-
-    Raises:
-        RunError: pretrained weights are wanted and none are named.
-    """
+    """The weights of retrieval's encoder, and what tells them from others; RunError where the recipe names none."""
     settings = run.recipe.retrieval
     pretrained = settings.pretrained or run.recipe.recovery.pretrained
     if settings.encoder == "recovery":
@@ -78,17 +63,15 @@ def encoder_width(run: Run) -> float:
 
 def encoding(run: Run) -> Encoding:
     """Retrieval's encoder, what it sees, and what its features are rounded to."""
-    settings, (weights, source) = run.recipe.retrieval, encoder_file(run)
-    size, width = run.recipe.view.size, encoder_width(run)
-    encoder = TorchEncoder.load(weights, width=width, size=size, cells=settings.cells, source=source)
-    snippet = Snippet.centred(settings.length, settings.interval)
-    return Encoding(encoder, snippet, views(run), settings.feature_dtype)
+    settings, view, (weights, source) = run.recipe.retrieval, views(run), encoder_file(run)
+    width, cells = encoder_width(run), settings.cells
+    encoder = TorchEncoder.load(weights, width=width, size=view.size, cells=cells, source=source)
+    return Encoding(encoder, Snippet.centred(settings.length, settings.interval), view, settings.feature_dtype)
 
 
 def hasher(run: Run, values: int) -> TorchHasher:
     """The trained HashNet, of features of so many values."""
-    settings = run.recipe.retrieval
-    path = run.path("retrieval/model.safetensors")
+    settings, path = run.recipe.retrieval, run.path("retrieval/model.safetensors")
     return TorchHasher.load(path, values=values, tables=settings.tables, bits=settings.bits)
 
 
@@ -98,18 +81,13 @@ def retrieval_stream(run: Run) -> RetrievalStream:
     return RetrievalStream(encodes, hasher(run, encodes.encoder.values), tables)
 
 
-def streams(run: Run) -> dict[str, Stream]:
-    """Both, by name."""
-    return {"recovery": recovery_stream(run), "retrieval": retrieval_stream(run)}
-
-
 def fusion_weights(run: Run) -> dict[str, float]:
     """Stream → its weight."""
     return {"recovery": run.recipe.fusion.recovery, "retrieval": rated_weights(run)[0][0]}
 
 
 def rated_weights(run: Run) -> list[tuple[float, float | None]]:
-    """Weights of retrieval and their mean micro-AUC on pseudo-anomalies, best first; none where the weight is fixed.
+    """Weights of retrieval and their mean micro-AUC on pseudo-anomalies, best first; no AUC where the weight is fixed.
 
     Raises:
         RunError: no weight is chosen yet, or the file is broken.

@@ -1,5 +1,6 @@
 """Evaluated runs side by side: their metrics, paired differences, spread over seeds, and unlike settings."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,8 +28,7 @@ class Gain(Part):
     """Micro-AUC less the first run's on the same frames."""
 
     micro_auc: float
-    interval: tuple[float, float] | None
-    """95 %, by a paired bootstrap over videos; None for too few videos."""
+    interval: tuple[float, float] | None  # 95 %, by a paired bootstrap over videos; None for too few videos
 
 
 class Comparison(Part):
@@ -36,21 +36,17 @@ class Comparison(Part):
 
     runs: tuple[str, ...]
     records: tuple[Record, ...]
-    differences: dict[str, tuple[Gain | None, ...]]
-    """Protocol → each run's fused row against the first run's; None for the first itself."""
-    unpaired: str
-    """Why there are no differences; empty where there are."""
-    seeds: tuple[tuple[str, ...], ...]
-    """Groups of runs that are seeds of one recipe on the same data."""
-    recipe: dict[str, tuple[Any, ...]]
-    """Dotted key → each run's value, of the settings that are not the same in all runs."""
+    differences: dict[str, tuple[Gain | None, ...]]  # by protocol: fused rows against the first run's, which has None
+    unpaired: str  # why there are no differences; empty where there are
+    seeds: tuple[tuple[str, ...], ...]  # groups of runs that are seeds of one recipe on the same data
+    recipe: dict[str, tuple[Any, ...]]  # by dotted key, each run's value of the settings that are not the same in all
 
 
 def compare(runs: Sequence[Run], labels: Path | None = None) -> Comparison:
     """Two or more evaluated runs side by side; ``labels`` given by hand come before each run's own.
 
     Differences of micro-AUC to the first run are there where all runs have the same test videos, frame for frame and
-    label for label. Their intervals are of a bootstrap that draws the same videos for both runs.
+    label for label; their intervals are of a bootstrap that draws the same videos for both runs.
 
     Raises:
         RecordError: a run has not been evaluated, or its evaluation is broken.
@@ -118,10 +114,10 @@ def _differences(runs: Sequence[Run], records: Sequence[Record], truth: Labels) 
         measures = [micro_auc_of(read_scores(run.path(file)), truth) for run in runs]
         for run, then, now in zip(runs, recorded, (measure(videos) for measure in measures), strict=True):
             if abs(then - now) > SAME:
+                values = f"micro-AUC, {protocol} protocol: {now:.6f} now, {then:.6f} then"
                 raise RunError(
-                    f"{run.folder}: its scores or labels are not those that were evaluated (micro-AUC, {protocol} "
-                    f"protocol: {now:.6f} now, {then:.6f} then); `tsvad evaluate {typed(run.folder)}` again, "
-                    "or give the same --labels here"
+                    f"{run.folder}: its scores or labels are not those that were evaluated ({values}); "
+                    f"`tsvad evaluate {typed(run.folder)}` again, or give the same --labels here"
                 )
         found[protocol] = (None, *(_gain(measures[0], own, videos) for own in measures[1:]))
     return found
@@ -131,8 +127,7 @@ def _gain(first: Statistic, own: Statistic, videos: Sequence[str]) -> Gain:
     def gain(names: Sequence[str]) -> float:
         return own(names) - first(names)
 
-    try:
+    interval = None
+    with contextlib.suppress(NoMetricError):  # too few videos
         interval = bootstrap(gain, videos)
-    except NoMetricError:  # too few videos
-        interval = None
     return Gain(micro_auc=gain(videos), interval=interval)

@@ -13,14 +13,11 @@ from ..detector.bundle import Bundle
 from ..scores.causal import causal_timeline, fuse_causal
 from ..scores.files import read_scores
 from ..scores.timeline import paper_timeline
-from ..video.snippets import Snippet
 from ..video.ticks import ticks_of
 from .run import Run
 
-Scores = dict[str, NDArray[np.float64]]
-"""Video → scores, one a frame, or, of what stages leave, one a snippet."""
-Curves = dict[str, Scores]
-"""Row of a table → video → frame scores (frames,)."""
+Scores = dict[str, NDArray[np.float64]]  # by video, one a frame, or, of what stages leave, one a snippet
+Curves = dict[str, Scores]  # by row of a table
 
 
 def ticks_by_video(run: Run, split: str, rate: float) -> dict[str, NDArray[np.int64]]:
@@ -33,48 +30,26 @@ def ticks_by_video(run: Run, split: str, rate: float) -> dict[str, NDArray[np.in
     return found
 
 
-def test_ticks(run: Run, rate: float) -> dict[str, NDArray[np.int64]]:
-    """The same of the test videos."""
-    return ticks_by_video(run, "testing", rate)
-
-
 @dataclass(frozen=True)
 class TestScores:
-    """The streams' raw scores of all test videos, and how they become frame scores.
-
-    Attributes:
-        folder: of the run.
-        source: the dataset as it lies on the disk, with labels and masks.
-        videos: the test videos, with their frames ready to be read.
-        known: video → its frame count and size.
-        bundle: the run's detector.
-        windows: columns of ``local``.
-        ticks: video → the last tick before or at each frame.
-        local: video → (snippets, windows).
-        whole: video → FLE, (snippets,).
-        distances: video → (snippets,).
-    """
+    """The streams' raw scores of all test videos, and how they become frame scores."""
 
     __test__ = False  # no test class, whatever pytest thinks of its name
 
     folder: Path
-    source: Dataset
-    videos: dict[str, Video]
+    source: Dataset  # as it lies on the disk, with labels and masks
+    videos: dict[str, Video]  # with their frames ready to be read
     known: dict[str, Prepared]
     bundle: Bundle
-    windows: tuple[int, ...]
-    ticks: dict[str, NDArray[np.int64]]
-    local: Scores
-    whole: Scores
-    distances: Scores
+    windows: tuple[int, ...]  # columns of `local`
+    ticks: dict[str, NDArray[np.int64]]  # the last tick before or at each frame
+    local: Scores  # (snippets, windows)
+    whole: Scores  # FLE, (snippets,)
+    distances: Scores  # (snippets,)
 
     @classmethod
     def load(cls, run: Run, bundle: Bundle) -> "TestScores":
-        """What the stages have left.
-
-        Raises:
-            ScoreFileError: test videos were not scored.
-        """
+        """What the stages have left; ScoreFileError where test videos were not scored."""
         return cls(
             run.folder,
             run.source(),
@@ -82,7 +57,7 @@ class TestScores:
             run.prepared["testing"],
             bundle,
             run.recipe.recovery.windows,
-            test_ticks(run, bundle.description.pictures.rate),
+            ticks_by_video(run, "testing", bundle.description.pictures.rate),
             read_scores(run.path("recovery/scores.npz")),
             read_scores(run.path("recovery/fle.npz")),
             read_scores(run.path("retrieval/scores.npz")),
@@ -96,54 +71,36 @@ class TestScores:
     @cached_property
     def raw(self) -> dict[str, Scores]:
         """Stream → video → the scores that are fused, (snippets,)."""
-        column = self.windows.index(self.bundle.description.recovery.how.window)
-        return {
-            "recovery": {name: scores[:, column] for name, scores in self.local.items()},
-            "retrieval": self.distances,
-        }
+        return {"recovery": self._of(self.bundle.description.recovery.how.window), "retrieval": self.distances}
 
     def paper(self) -> Curves:
         """Under the paper's protocol: ``MLE <window>`` for each, ``FLE`` and ``retrieval``."""
-        snippets = self.bundle.snippets
-        curves = {
-            f"MLE {window}": self._placed(
-                {name: scores[:, column] for name, scores in self.local.items()}, snippets["recovery"]
-            )
-            for column, window in enumerate(self.windows)
-        }
-        curves["FLE"] = self._placed(self.whole, snippets["recovery"])
-        curves["retrieval"] = self._placed(self.distances, snippets["retrieval"])
-        return curves
+        local = {f"MLE {window}": self._of(window) for window in self.windows} | {"FLE": self.whole}
+        curves = {row: self._placed(raw, "recovery") for row, raw in local.items()}
+        return curves | {"retrieval": self._placed(self.distances, "retrieval")}
 
     def causal(self) -> Curves:
-        """Under the causal protocol: the chosen ``MLE <window>``, ``retrieval`` and ``fused``.
+        """Under the causal protocol: chosen ``MLE <window>``, ``retrieval``, ``fused``; NaN before a first score."""
+        described, rows = self.bundle.description, {"recovery": self.chosen, "retrieval": "retrieval"}
+        curves: Curves = {row: {} for row in (*rows.values(), "fused")}
+        for name, ticks in self.ticks.items():
+            lines = {}
+            for stream, row in rows.items():
+                snippet, scale = self.bundle.snippets[stream], described.calibration.scales[stream]
+                lines[stream] = causal_timeline(self.raw[stream][name], snippet, self._count(name), scale)
+                curves[row][name] = lines[stream][ticks]
+            curves["fused"][name] = fuse_causal(lines, described.weights)[ticks]
+        return curves
 
-        NaN at the first frames, for which there is no score yet.
-        """
-        described = self.bundle.description
-        lines = {
-            stream: {
-                name: causal_timeline(
-                    raw, self.bundle.snippets[stream], self._count(name), described.calibration.scales[stream]
-                )
-                for name, raw in scores.items()
-            }
-            for stream, scores in self.raw.items()
-        }
-        lines["fused"] = {
-            name: fuse_causal({stream: lines[stream][name] for stream in self.raw}, described.weights)
-            for name in self.distances
-        }
-        rows = {"recovery": self.chosen}
-        return {
-            rows.get(row, row): {name: line[self.ticks[name]] for name, line in of_videos.items()}
-            for row, of_videos in lines.items()
-        }
+    def _of(self, window: int) -> Scores:
+        column = self.windows.index(window)
+        return {name: scores[:, column] for name, scores in self.local.items()}
 
-    def _placed(self, raw: Scores, snippet: Snippet) -> Scores:
-        return {
-            name: paper_timeline(scores, snippet, self._count(name))[self.ticks[name]] for name, scores in raw.items()
-        }
+    def _placed(self, raw: Scores, stream: str) -> Scores:
+        snippet, found = self.bundle.snippets[stream], {}
+        for name, scores in raw.items():
+            found[name] = paper_timeline(scores, snippet, self._count(name))[self.ticks[name]]
+        return found
 
     def _count(self, name: str) -> int:
         return int(self.ticks[name][-1]) + 1

@@ -1,29 +1,19 @@
 """What a fitted run reaches on its test videos, under both protocols; everything that would be needed to repeat it."""
 
+import contextlib
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import cv2
 import torch
 
 from ..datasets.labels import Labels, check_lengths, find_labels
 from ..detector.bundle import Bundle
-from ..evaluation.auc import (
-    NoMetricError,
-    average_precision,
-    equal_error_rate,
-    macro_auc,
-    micro_auc,
-    per_scene_auc,
-    pooled,
-)
+from ..evaluation import auc
 from ..evaluation.bootstrap import bootstrap, micro_auc_of
 from ..evaluation.events import EventReport, judge_alarms
 from ..progress import Progress, silent
@@ -35,25 +25,16 @@ from .localise import localise
 from .record import FORMAT, Hashes, Metrics, Record, Rows
 from .run import Run, RunError
 
-HASHED = 1 << 20
 TRAINED = ("recovery/model", "retrieval/encoder/model", "retrieval/model", "retrieval/tables")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What `evaluate` found.
-
-    Attributes:
-        record: all of it, as ``results/evaluation.json`` has it.
-        events: alarms at the threshold that normal video set, judged.
-        series: protocol → row → video → frame scores.
-        labels: of the test videos.
-        scores: what the streams gave.
-    """
+    """What `evaluate` found."""
 
     record: Record
     events: EventReport
-    series: dict[str, Curves]
+    series: dict[str, Curves]  # by protocol
     labels: Labels
     scores: TestScores
 
@@ -68,11 +49,8 @@ class Result:
         paper, causal = (self.record.protocols[name].rows for name in ("paper", "causal"))
         rows = {row: (metrics.micro_auc, metrics.macro_auc) for row, metrics in paper.items()}
         rows |= {f"causal {row}": (metrics.micro_auc, metrics.macro_auc) for row, metrics in causal.items()}
-        rows["gap: fused − causal fused"] = (
-            paper["fused"].micro_auc - causal["fused"].micro_auc,
-            paper["fused"].macro_auc - causal["fused"].macro_auc,
-        )
-        return rows
+        (micro, macro), (causal_micro, causal_macro) = rows["fused"], rows["causal fused"]
+        return rows | {"gap: fused − causal fused": (micro - causal_micro, macro - causal_macro)}
 
 
 def labels_of(run: Run, given: Path | None = None) -> Labels:
@@ -94,10 +72,7 @@ def labels_of(run: Run, given: Path | None = None) -> Labels:
 def evaluate(run: Run, labels: Path | None = None, progress: Progress = silent) -> Result:
     """Every metric of every row under both protocols, regions and events; also into ``results/``.
 
-    Args:
-        run: a fitted run with scored test videos.
-        labels: frame labels given by hand; None: the run's own.
-        progress: told after every test video whose heat was looked at.
+    ``labels`` given by hand come before the run's own.
 
     Raises:
         RunError: the run has not scored its test videos yet, or with other settings than it has now; or has no labels.
@@ -154,27 +129,20 @@ def evaluate(run: Run, labels: Path | None = None, progress: Progress = silent) 
 def _rows(curves: Curves, truth: Labels, chosen: str) -> Rows:
     rows = {}
     for row, scores in curves.items():
-        values, positive = pooled(scores, truth)
+        values, positive = auc.pooled(scores, truth)
         interval = None
         if row in (chosen, "retrieval", "fused") and len(truth) > 1:
-            interval = _interval(micro_auc_of(scores, truth), list(truth))
+            with contextlib.suppress(auc.NoMetricError):  # nearly every draw of videos has one class only
+                interval = bootstrap(micro_auc_of(scores, truth), list(truth))
         rows[row] = Metrics(
-            micro_auc=micro_auc(scores, truth),
-            macro_auc=macro_auc(scores, truth),
-            average_precision=average_precision(values, positive),
-            equal_error_rate=equal_error_rate(values, positive),
-            scenes=per_scene_auc(scores, truth) if any("_" in name for name in truth) else {},
+            micro_auc=auc.micro_auc(scores, truth),
+            macro_auc=auc.macro_auc(scores, truth),
+            average_precision=auc.average_precision(values, positive),
+            equal_error_rate=auc.equal_error_rate(values, positive),
+            scenes=auc.per_scene_auc(scores, truth) if any("_" in name for name in truth) else {},
             interval=interval,
         )
     return Rows(rows=rows)
-
-
-def _interval(statistic: Callable[[Sequence[str]], float], videos: list[str]) -> tuple[float, float] | None:
-    """None where nearly every draw of videos has one class only."""
-    try:
-        return bootstrap(statistic, videos)
-    except NoMetricError:
-        return None
 
 
 def data_hash(run: Run) -> str:
@@ -188,16 +156,19 @@ def data_hash(run: Run) -> str:
             for file in files:
                 if file.is_file():
                     digest.update(f"{file.name} {file.stat().st_size}\n".encode())
-                    _hash_file(file, digest)
+                    with file.open("rb") as opened:
+                        hashlib.file_digest(opened, lambda: digest)  # goes on with this one
     return digest.hexdigest()
 
 
 def _weights(run: Run) -> dict[str, str]:
     files = [f"{name}.safetensors" for name in TRAINED if run.path(f"{name}.safetensors").exists()]
     found = {name: _hash_tensors(run.path(name)) for name in files}
-    for given in {run.recipe.recovery.pretrained, run.recipe.retrieval.pretrained} - {None}:
-        assert given is not None
-        found[given] = _hash_file(Path(given), hashlib.sha256()) if Path(given).is_file() else "not there any more"
+    for given in filter(None, {run.recipe.recovery.pretrained, run.recipe.retrieval.pretrained}):
+        found[given] = "not there any more"
+        if Path(given).is_file():
+            with Path(given).open("rb") as file:
+                found[given] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
 
 
@@ -208,11 +179,3 @@ def _hash_tensors(path: Path) -> str:
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
         digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _hash_file(path: Path, digest: Any) -> str:
-    with path.open("rb") as file:
-        for part in iter(partial(file.read, HASHED), b""):
-            digest.update(part)
-    text: str = digest.hexdigest()
-    return text

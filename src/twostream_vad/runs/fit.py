@@ -22,20 +22,15 @@ def unshown(_: str) -> Iterator[Progress]:
 
 
 def run_stage(run: Run, name: str, *, redo: bool = False, progress: Progress = silent, **options: Any) -> None:
-    """Begins a stage, or resumes it; marks it as done at the end, or as stopped half-way. Done already: does nothing.
+    """Begins or resumes a stage, with ``options`` for its function; marks it as done, or as stopped half-way.
 
-    Args:
-        run: where it works.
-        name: of the stage.
-        redo: replaces its outputs.
-        progress: told how far it is.
-        options: of its function.
+    One that is done already does nothing, unless ``redo`` replaces its outputs.
 
     Raises:
         RunError: an earlier stage is not done, or the outputs there come of other settings.
     """
-    file, _, function = STAGES[name].work.partition(":")
-    work = getattr(import_module(f"{__package__}.stages.{file}"), function)
+    module, _, function = STAGES[name].work.partition(":")
+    work = getattr(import_module(f"{__package__}.{module}"), function)
     torch.manual_seed(run.recipe.seed)
     if not run.begin(name, redo=redo):
         return
@@ -56,16 +51,10 @@ def wanted_stages(run: Run) -> list[str]:
 
 
 def fit(run: Run, *, redo: bool = False, bar: Bar = unshown, prepared: Callable[[], object] = lambda: None) -> None:
-    """All stages in order, going on where a stopped fit was.
-
-    Args:
-        run: new, or stopped.
-        redo: replaces what was made with other settings.
-        bar: shows each stage's progress.
-        prepared: called when the frames are ready and before anything is trained.
+    """All stages in order, going on where a stopped fit was; ``prepared`` is called before anything is trained.
 
     Raises:
-        RunError: outputs come of other settings and ``redo`` is not given.
+        RunError: outputs come of other settings and ``redo``, which replaces them, is not given.
     """
     if not redo:
         run.refuse_stale()  # before the first stage begins and takes the settings over

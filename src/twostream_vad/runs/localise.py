@@ -1,7 +1,6 @@
 """Where a run's test videos are wrong: heat maps from the errors by place, regions, and how well they fit the masks."""
 
 import contextlib
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,11 @@ Floats = NDArray[np.float64]
 class HeatMaps:
     """Heat maps of a run's test videos, from the errors that scoring has left; one frame is computed at a time.
 
-    Attributes:
-        top: the largest error of all videos.
-        offset: the first tick that has a heat map; nothing predicts those before it.
+    ``top`` is the largest error of all videos, ``offset`` the first tick with a heat map: none before it is predicted.
     """
 
     def __init__(self, scores: TestScores) -> None:
-        self._scores, self._part = scores, scores.bundle.description.recovery
-        self.offset = scores.bundle.snippets["recovery"].offset
+        self._scores, self.offset = scores, scores.bundle.snippets["recovery"].offset
         self.top = max((float(self._errors(name).max(initial=0.0)) for name in scores.videos), default=0.0)
 
     def at(self, video: str, frame: int) -> NDArray[np.float32] | None:
@@ -43,16 +39,10 @@ class HeatMaps:
         row = int(self._scores.ticks[video][frame]) - self.offset if 0 <= frame < known.frames else -1
         if not 0 <= row < len(errors):
             return None
-        views = self._scores.bundle.views
-        return heat_map(
-            errors[row].astype(np.float32),
-            views.boxes(known.height, known.width),
-            height=known.height,
-            width=known.width,
-            size=views.size,
-            window=self._part.how.window,
-            stride=self._part.stride,
-        )
+        views, part = self._scores.bundle.views, self._scores.bundle.description.recovery
+        boxes, warm = views.boxes(known.height, known.width), errors[row].astype(np.float32)
+        place = {"size": views.size, "window": part.how.window, "stride": part.stride}
+        return heat_map(warm, boxes, height=known.height, width=known.width, **place)
 
     def _errors(self, video: str) -> NDArray[np.float16]:
         path = self._scores.folder / f"recovery/maps/{video}.npy"
@@ -64,11 +54,8 @@ def localise(scores: TestScores, progress: Progress = silent) -> dict[str, Any] 
     """Writes every test frame's regions and judges heat and regions; one frame's heat is held at a time.
 
     A region is where the heat is at least half of its frame's largest, and at least the median score of held-out
-    normal video: ``results/regions.csv`` and ``.npz``.
-
-    Returns:
-        Pixel-level AUC (both kinds), RBDC, TBDC, and the files that they were judged by; without masks of every test
-        video or tracks only what there is a truth for, and None without any.
+    normal video: ``results/regions.csv`` and ``.npz``. Gives pixel-level AUC (both kinds), RBDC, TBDC, and the files
+    that they were judged by; without masks of every test video or tracks only what there is a truth for, else None.
 
     Raises:
         TsvadError: masks of another size or number than a video's frames.
@@ -102,7 +89,7 @@ def localise(scores: TestScores, progress: Progress = silent) -> dict[str, Any] 
 def _masks(source: MaskSource | None, known: Prepared) -> Iterator[NDArray[np.bool_] | None]:
     """A video's masks frame by frame, or None for each of its frames."""
     if source is None:
-        yield from itertools.repeat(None, known.frames)
+        yield from [None] * known.frames
         return
     frames = 0
     for mask in source.frames(known.name, (known.height, known.width)):
@@ -117,11 +104,7 @@ def _masks(source: MaskSource | None, known: Prepared) -> Iterator[NDArray[np.bo
 
 
 def _judge(
-    scores: TestScores,
-    rows: dict[str, Floats],
-    masks: MaskSource | None,
-    pixels: PixelAuc,
-    localised: LocalisedAuc,
+    scores: TestScores, rows: dict[str, Floats], masks: MaskSource | None, pixels: PixelAuc, localised: LocalisedAuc
 ) -> dict[str, Any] | None:
     facts: dict[str, Any] = {}
     tracks: dict[str, Floats] = {}

@@ -1,6 +1,6 @@
 """The stages of a fit, in order: what each does, reads, writes and stands on. Commands are made from this table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,30 +16,21 @@ ENCODING_KEYS = frozenset({"length", "interval", "encoder", "pretrained", "cells
 HASHING_KEYS = frozenset(
     {"bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "gap", "mutual"}
 )
-Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage.
-
-    Attributes:
-        name: in ``stages.json``.
-        command: that runs it, after `tsvad`.
-        help: what it does, for people.
-        work: the function that does it, ``file:function`` in ``runs/stages``: imported when it is called.
-        outputs: files and folders of the run that it writes.
-        after: the stages that it stands on.
-        reads: the settings that it reads; with other ones its outputs are stale.
-    """
+    """One stage; with other settings than those that it reads its outputs are stale."""
 
     name: str
     command: str
     help: str
     work: str
+    """``module:function`` in ``runs``: imported when it is called."""
     outputs: tuple[str, ...]
     after: "Callable[[Recipe], tuple[str, ...]]"
-    reads: "Callable[[Recipe], Settings]"
+    """The stages that it stands on."""
+    reads: "Callable[[Recipe], dict[str, Any]]" = lambda _: {}
 
 
 def _section(recipe: "Recipe", name: str, keys: frozenset[str] | None = None) -> dict[str, Any]:
@@ -49,27 +40,23 @@ def _section(recipe: "Recipe", name: str, keys: frozenset[str] | None = None) ->
 
 def _scoring(recipe: "Recipe") -> dict[str, Any]:
     """Context recovery's settings that no training reads."""
-    return {
-        key: value
-        for key, value in _section(recipe, "recovery").items()
-        if key.removeprefix("recovery.") not in TRAINING_KEYS
-    }
+    return _section(recipe, "recovery", frozenset(type(recipe.recovery).model_fields) - TRAINING_KEYS)
 
 
-def _size(weights: str | None) -> int | None:
+def _size(weights: str | None) -> dict[str, Any]:
     """Bytes of a weight file: another file under the same name is another setting."""
-    return Path(weights).stat().st_size if weights and Path(weights).is_file() else None
+    return {"pretrained bytes": Path(weights).stat().st_size if weights and Path(weights).is_file() else None}
 
 
-def _encoder_weights(recipe: "Recipe") -> dict[str, Any]:
-    """Size of retrieval's pretrained weights, where they are what encodes."""
-    given = recipe.retrieval.pretrained or recipe.recovery.pretrained
-    return {"pretrained bytes": _size(given)} if recipe.retrieval.encoder == "pretrained" else {}
+def _encoder(recipe: "Recipe") -> dict[str, Any]:
+    """Width of retrieval's encoder, and the size of pretrained weights where they are what encodes."""
+    given, width = recipe.retrieval.pretrained or recipe.recovery.pretrained, {"recovery.width": recipe.recovery.width}
+    return width | _size(given) if recipe.retrieval.encoder == "pretrained" else width
 
 
 def _shared(recipe: "Recipe") -> dict[str, Any]:
-    held_out = {"calibration.held_out": recipe.calibration.held_out}
-    return {"seed": recipe.seed, "threads": recipe.threads, **held_out, **_section(recipe, "view")}
+    general = {"seed": recipe.seed, "threads": recipe.threads, "calibration.held_out": recipe.calibration.held_out}
+    return general | _section(recipe, "view")
 
 
 def _before_features(recipe: "Recipe") -> tuple[str, ...]:
@@ -84,7 +71,7 @@ STAGES = {
             "prepare",
             "prepare",
             "Stage 1: frames out of videos, counted by decoding.",
-            "frames:prepare_frames",
+            "videos:prepare_frames",
             ("frames",),
             lambda _: (),
             lambda r: {"layout": r.layout, "rate": r.rate},
@@ -93,20 +80,16 @@ STAGES = {
             "train-recovery",
             "train recovery",
             "Stage 2: train STUNet to predict the next frame. Goes on where it was stopped.",
-            "recovery:train",
+            "stages.recovery:train",
             ("recovery/model.safetensors", "recovery/checkpoint.safetensors", "recovery/logs"),
             lambda _: ("prepare",),
-            lambda r: {
-                **_shared(r),
-                **_section(r, "recovery", TRAINING_KEYS),
-                "pretrained bytes": _size(r.recovery.pretrained),
-            },
+            lambda r: _shared(r) | _section(r, "recovery", TRAINING_KEYS) | _size(r.recovery.pretrained),
         ),
         Stage(
             "select-window",
             "recovery select-window",
             "Choose the error window by pseudo-anomalies of normal video, and print what each window reaches.",
-            "recovery:select",
+            "stages.recovery:select",
             (
                 "recovery/places.sums.safetensors",
                 "recovery/places.safetensors",
@@ -115,14 +98,14 @@ STAGES = {
                 "recovery/pseudo.npz",
             ),
             lambda _: ("train-recovery",),
-            lambda r: {**_scoring(r), **_section(r, "pseudo")},
+            lambda r: _scoring(r) | _section(r, "pseudo"),
         ),
         Stage(
             "train-encoder",
             "train encoder",
             "Train retrieval's encoder without labels, by telling at which pace each part of a picture plays.\n\n"
             "For recipes with retrieval.encoder: pace, which have no pretrained encoder. Goes on where it was stopped.",
-            "retrieval:train_encoder",
+            "stages.retrieval:train_encoder",
             ("retrieval/encoder",),
             lambda _: ("train-recovery",),
             lambda r: {**_section(r, "pace"), "retrieval.interval": r.retrieval.interval},
@@ -131,21 +114,16 @@ STAGES = {
             "features",
             "features",
             "Stage 4: encode every snippet of both splits by I3D. Goes on where it was stopped.",
-            "retrieval:encode",
+            "stages.retrieval:encode",
             ("retrieval/features",),
             _before_features,
-            lambda r: {
-                **_shared(r),
-                **_section(r, "retrieval", ENCODING_KEYS),
-                "recovery.width": r.recovery.width,
-                **_encoder_weights(r),
-            },
+            lambda r: _shared(r) | _section(r, "retrieval", ENCODING_KEYS) | _encoder(r),
         ),
         Stage(
             "train-retrieval",
             "train retrieval",
             "Stage 5: train HashNet on pairs of neighbouring snippets.",
-            "retrieval:train",
+            "stages.retrieval:train",
             ("retrieval/model.safetensors", "retrieval/checkpoint.safetensors", "retrieval/logs"),
             lambda _: ("features",),
             lambda r: _section(r, "retrieval", HASHING_KEYS),
@@ -154,16 +132,15 @@ STAGES = {
             "index",
             "index",
             "Build the hash tables of normal events from the training features.",
-            "retrieval:index",
+            "stages.retrieval:index",
             ("retrieval/tables.safetensors", "retrieval/exemplars.safetensors"),
             lambda _: ("train-retrieval",),
-            lambda _: {},
         ),
         Stage(
             "select-weight",
             "retrieval select-weight",
             "Choose the weight of knowledge retrieval in the fusion by pseudo-anomalies, if the recipe says `select`.",
-            "fusion:select_weight",
+            "stages.fusion:select_weight",
             ("results/weight.json", "retrieval/pseudo"),
             lambda _: ("select-window", "index"),
             lambda r: _section(r, "fusion"),
@@ -172,7 +149,7 @@ STAGES = {
             "calibrate",
             "calibrate",
             "Score held-out normal video: the scale of causal scores and the alarm threshold.",
-            "fusion:calibrate",
+            "stages.fusion:calibrate",
             ("calibration",),
             lambda _: ("select-window", "index", "select-weight"),
             lambda r: {"calibration.quantile": r.calibration.quantile},
@@ -181,16 +158,15 @@ STAGES = {
             "pack",
             "pack",
             "Write the detector, RUN/detector: a folder with all that scoring needs and nothing else.",
-            "packing:pack",
+            "stages.packing:pack",
             ("detector",),
             lambda _: ("calibrate",),
-            lambda _: {},
         ),
         Stage(
             "score-recovery",
             "score recovery",
             "Stage 3: score every test video by context recovery.",
-            "recovery:score",
+            "stages.recovery:score",
             ("recovery/scores", "recovery/maps", "recovery/scores.npz", "recovery/fle.npz"),
             lambda _: ("pack",),
             _scoring,
@@ -199,19 +175,17 @@ STAGES = {
             "score-retrieval",
             "score retrieval",
             "Stage 6: score every test video by knowledge retrieval.",
-            "retrieval:score",
+            "stages.retrieval:score",
             ("retrieval/scores.npz",),
             lambda _: ("pack",),
-            lambda _: {},
         ),
         Stage(
             "fuse",
             "fuse",
             "Align, smooth and fuse the two streams' scores under both protocols.",
-            "fusion:fuse_streams",
+            "stages.fusion:fuse_streams",
             ("results/fused.npz", "results/causal.npz"),
             lambda _: ("score-recovery", "score-retrieval"),
-            lambda _: {},
         ),
     )
 }

@@ -32,8 +32,7 @@ class Metrics(Part):
     average_precision: float | None = None
     equal_error_rate: float | None = None
     scenes: dict[str, float | None] = {}
-    interval: tuple[float, float] | None = None
-    """Of micro-AUC, by a bootstrap over videos."""
+    interval: tuple[float, float] | None = None  # of micro-AUC, by a bootstrap over videos
 
 
 class Rows(Part):
@@ -53,13 +52,11 @@ class Record(Part):
     """One evaluation of one run."""
 
     format: Literal[2]
-    protocols: dict[str, Rows]
-    """``paper`` and ``causal``."""
+    protocols: dict[str, Rows]  # paper and causal
     localisation: dict[str, Any] | None = None
     events: dict[str, Any] | None = None
     chosen: str
-    recipe: dict[str, Any]
-    """As written: a later version of the program may know other keys."""
+    recipe: dict[str, Any]  # as written: a later version of the program may know other keys
     seed: int
     data: Path
     hashes: Hashes
@@ -82,11 +79,7 @@ class Record(Part):
 
 
 def read_record(path: Path) -> Record:
-    """The evaluation in ``path``.
-
-    Raises:
-        RecordError: no such file, a broken one, or one of another format.
-    """
+    """The evaluation in ``path``; RecordError where there is none, a broken one, or one of another format."""
     run = typed(path.parent.parent) if path.parent.name == "results" else "RUN"
     remedy = f"`tsvad evaluate {run}` writes it"
     try:

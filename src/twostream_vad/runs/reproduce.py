@@ -18,13 +18,11 @@ RESULTS = ("metric", "weights")
 
 @dataclass(frozen=True)
 class Difference:
-    """One value that is not as recorded."""
+    """One value that is not as recorded; None stands where there was or is no such value."""
 
-    kind: str
-    """metric, weights, data, recipe, decoder, versions or machine."""
+    kind: str  # metric, weights, data, recipe, decoder, versions or machine
     name: str
     recorded: Any
-    """None where there was no such value."""
     now: Any
 
     @property
@@ -45,13 +43,8 @@ def new_run(
 ) -> Run:
     """A run in ``out`` with the recipe, the seed and the data of an evaluation, or the one begun there before.
 
-    Args:
-        recorded: ``results/evaluation.json`` of a run.
-        out: the new run's folder.
-        data: the dataset, where it no longer lies where it did.
-        labels: given by hand.
-        overrides: section.key=value, such as where pretrained weights lie on this machine.
-        write: as in `Run.create`.
+    ``data`` is given where it has moved, ``overrides`` (section.key=value) where pretrained weights have, for one;
+    ``labels`` and ``write`` are as in `Run.create`.
 
     Raises:
         RecordError: ``recorded`` cannot be used.
@@ -68,16 +61,9 @@ def new_run(
 def reproduce(recorded: Path, run: Run, bar: Bar, *, other_data: bool = False, redo: bool = False) -> list[Difference]:
     """Fits and evaluates ``run``, which `new_run` made, going on where it was stopped; what differs from ``recorded``.
 
-    Args:
-        recorded: the evaluation.
-        run: to go on with.
-        bar: shows the progress of each stage and of the evaluation.
-        other_data: go on where the data is not the recorded one.
-        redo: replace what was made with other settings.
-
     Raises:
         RecordError: ``recorded`` cannot be used.
-        DatasetError: the data is not the recorded one, or as a fit.
+        DatasetError: the data is not the recorded one and not ``other_data``, or as a fit.
         RunError: as a fit; no labels.
     """
     before = read_record(recorded)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,6 @@ from .pipeline import STAGES
 RECORDS = "stages.json"
 HALF_DELETED = "half deleted"
 """Identity of a stage whose outputs are being deleted: no settings have it."""
-
-
 Records = dict[str, dict[str, Any]]
 
 
@@ -32,14 +30,7 @@ class RunError(TsvadError):
 
 
 class Run:
-    """A run folder and its recipe.
-
-    Args:
-        folder: may be a symbolic link to a big disk.
-        recipe: every setting.
-        data: the dataset's root.
-        labels: a label file or folder given by hand; None: looked for in the dataset.
-    """
+    """A run folder, perhaps a link to a big disk, its recipe, the dataset's root, and labels given by hand, if any."""
 
     def __init__(self, folder: Path, recipe: Recipe, data: Path, labels: Path | None = None) -> None:
         self.folder, self.recipe, self.data, self.labels = folder, recipe, data, labels
@@ -89,18 +80,15 @@ class Run:
             values = yaml.safe_load((folder / "recipe.yaml").read_text("utf-8"))
             data, labels = Path(facts["data"]), facts["labels"]
         except (FileNotFoundError, NotADirectoryError):
-            raise RunError(
-                f"{folder} is no run; `tsvad fit DATA --recipe NAME --out {typed(folder)}` makes one"
-            ) from None
+            remedy = f"`tsvad fit DATA --recipe NAME --out {typed(folder)}` makes one"
+            raise RunError(f"{folder} is no run; {remedy}") from None
         except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-            raise RunError(
-                f"{folder}/run.json or recipe.yaml is damaged ({error}); fit again into a new folder"
-            ) from None
+            why = f"run.json or recipe.yaml is damaged ({error})"
+            raise RunError(f"{folder}/{why}; fit again into a new folder") from None
         recipe = parse_recipe(values, str(folder / "recipe.yaml"))
-        run = cls(folder, recipe, data, None if labels is None else Path(labels))
         if overrides:
-            run.recipe = override_recipe(recipe, overrides)
-        return run
+            recipe = override_recipe(recipe, overrides)
+        return cls(folder, recipe, data, None if labels is None else Path(labels))
 
     def save(self) -> None:
         """Writes ``run.json`` and ``recipe.yaml``."""
@@ -133,11 +121,7 @@ class Run:
         return self.folder / name
 
     def records(self) -> Records:
-        """What is known of every stage begun: identity, settings, done, seconds over all its attempts.
-
-        Raises:
-            RunError: the file is damaged.
-        """
+        """Of every stage begun: identity, settings, done, seconds over all attempts. RunError where it is damaged."""
         try:
             records: Records = json.loads(self.path(RECORDS).read_text("utf-8"))
         except FileNotFoundError:
@@ -155,7 +139,31 @@ class Run:
 
     def is_done(self, name: str) -> bool:
         """Whether the stage, and every one that it stands on, has ended with the present settings."""
-        return self._is_done(name, self.records())
+        record = self.records().get(name)
+        if not record or not record["done"] or self.is_stale(name):
+            return False
+        return all(self.is_done(earlier) for earlier in STAGES[name].after(self.recipe))
+
+    def is_stale(self, name: str) -> bool:
+        """Whether the stage's outputs come of other settings than the present ones."""
+        record = self.records().get(name)
+        return record is not None and record["identity"] != self._expected(name)[0]
+
+    def refuse_stale(self, *names: str) -> None:
+        """Raises RunError where one of these stages, or any if none is named, `is_stale`; says what changed."""
+        for name in filter(self.is_stale, names or STAGES):
+            old, new = self.records()[name]["settings"], self._expected(name)[1]
+            changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+            why = ", ".join(f"{key} {old.get(key)} → {new.get(key)}" for key in changed)
+            why = why or "an earlier stage was done anew, or --redo was killed"
+            command = STAGES[name].command
+            raise RunError(
+                f"{self.folder}: `{command}` was run with other settings ({why}); --redo replaces its outputs"
+            )
+
+    def check(self, name: str, overrides: Sequence[str] = (), *, redo: bool = False) -> None:
+        """Raises what `begin` would with ``overrides``, or RecipeError where one does not fit; writes nothing."""
+        Run(self.folder, override_recipe(self.recipe, overrides), self.data, self.labels)._refuse(name, redo=redo)
 
     def begin(self, name: str, *, redo: bool = False) -> bool:
         """Starts or resumes a stage; False where it is done already.
@@ -163,9 +171,8 @@ class Run:
         Raises:
             RunError: an earlier stage is not done, or the outputs there come of other settings.
         """
-        records = self.records()
-        identity, settings = self._ready(name, records, redo=redo)
-        record = records.get(name)
+        self._refuse(name, redo=redo)
+        record, (identity, settings) = self.records().get(name), self._expected(name)
         self.save()
         if redo:
             if record:
@@ -179,70 +186,29 @@ class Run:
         self._record(name, begun)
         return True
 
-    def check(self, name: str, overrides: Sequence[str] = (), *, redo: bool = False) -> None:
-        """Whether `begin` would start the stage with ``overrides``; writes nothing.
-
-        Raises:
-            RunError: as `begin`.
-            RecipeError: an override that does not fit.
-        """
-        changed = Run(self.folder, override_recipe(self.recipe, overrides), self.data, self.labels)
-        changed._ready(name, self.records(), redo=redo)
-
-    def is_stale(self, name: str) -> bool:
-        """Whether the stage's outputs come of other settings than the present ones."""
-        return self._is_stale(name, self.records())
-
-    def refuse_stale(self, *names: str) -> None:
-        """Raises RunError where one of these stages, or any if none is named, `is_stale`; says what changed."""
-        self._refuse_stale(names or tuple(STAGES), self.records())
-
     def end(self, name: str, *, done: bool = True) -> None:
         """Marks a stage as done, or as stopped half-way, and adds the time that it took; a kill's is not known."""
         record = self.records()[name]
         seconds = round(record["seconds"] + time.time() - record["began"], 1)
         self._record(name, {**record, "done": done, "seconds": seconds})
 
-    def _is_done(self, name: str, records: Records) -> bool:
-        record = records.get(name)
-        if not record or not record["done"] or record["identity"] != self._expected(name, records)[0]:
-            return False
-        return all(self._is_done(earlier, records) for earlier in STAGES[name].after(self.recipe))
-
-    def _is_stale(self, name: str, records: Records) -> bool:
-        return name in records and records[name]["identity"] != self._expected(name, records)[0]
-
-    def _refuse_stale(self, names: Sequence[str], records: Records) -> None:
-        for name in names:
-            if self._is_stale(name, records):
-                raise RunError(self._stale(name, records[name]["settings"], self._expected(name, records)[1]))
-
-    def _ready(self, name: str, records: Records, *, redo: bool) -> tuple[str, dict[str, Any]]:
+    def _refuse(self, name: str, *, redo: bool) -> None:
         for earlier in STAGES[name].after(self.recipe):
-            if not self._is_done(earlier, records):
-                raise RunError(
-                    f"{self.folder}: run `tsvad {STAGES[earlier].command} {typed(self.folder)}` first (or again)"
-                )
+            if not self.is_done(earlier):
+                command = f"tsvad {STAGES[earlier].command} {typed(self.folder)}"
+                raise RunError(f"{self.folder}: run `{command}` first (or again)")
         if not redo:
-            self._refuse_stale((name,), records)
-        return self._expected(name, records)
+            self.refuse_stale(name)
 
-    def _expected(self, name: str, records: Records) -> tuple[str, dict[str, Any]]:
-        stage = STAGES[name]
+    def _expected(self, name: str) -> tuple[str, dict[str, Any]]:
+        """Identity and settings that the stage has if it begins now."""
+        stage, records = STAGES[name], self.records()
         settings = dict(stage.reads(self.recipe))
         if name == "prepare":
             settings["data"] = str(self.data)
         below = {earlier: records.get(earlier, {}).get("identity") for earlier in stage.after(self.recipe)}
         text = json.dumps([settings, below], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16], settings
-
-    def _stale(self, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-        changed = [
-            f"{key} {old.get(key)} → {new.get(key)}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)
-        ]
-        why = ", ".join(changed) if changed else "an earlier stage was done anew, or --redo was killed"
-        command = STAGES[name].command
-        return f"{self.folder}: `{command}` was run with other settings ({why}); --redo replaces its outputs"
 
     def _delete_outputs(self, name: str) -> None:
         for output in STAGES[name].outputs:

@@ -1,11 +1,18 @@
-"""A run's training video: what is learned from, what is held out, and the rate of time that is learned."""
+"""A run's video: made ready, what is learned from, what is held out, and the rate of time that is learned."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 from ..datasets.layouts import Video
+from ..datasets.prepare import prepare
+from ..progress import Progress
 from ..video.frames import ImageFolder
 from .run import Run, RunError
+
+
+def prepare_frames(run: Run, progress: Progress, workers: int | None = None) -> None:
+    """Stage 1: frames out of videos, counted by decoding."""
+    prepare(run.source(), run.path("frames"), workers=workers, progress=progress)
 
 
 def split_training(videos: Sequence[Video], share: float) -> tuple[tuple[Video, ...], tuple[Video, ...]]:
@@ -19,29 +26,17 @@ def split_training(videos: Sequence[Video], share: float) -> tuple[tuple[Video, 
 
 
 def training_videos(run: Run) -> dict[str, ImageFolder]:
-    """Frames of every training video that is learned from, ready for random access.
-
-    Raises:
-        RunError: the dataset has no training videos.
-    """
+    """Frames of every training video that is learned from; RunError where the dataset has no training videos."""
     return _folders(run, held_out=False)
 
 
 def normal_videos(run: Run) -> dict[str, ImageFolder]:
-    """Normal video for calibration and pseudo-anomalies: what was held out, or all training video if none was.
-
-    Raises:
-        RunError: the dataset has no training videos.
-    """
+    """Normal video for calibration and pseudo-anomalies: what was held out, or all training video if none was."""
     return _folders(run, held_out=True) or _folders(run, held_out=False)
 
 
 def learned_rate(run: Run) -> float:
-    """Frames a second of the training video; of several rates the one that most of its frames have.
-
-    Raises:
-        RunError: the dataset has no training videos.
-    """
+    """Frames a second of the training video; of several rates the one that most of its frames have."""
     frames: Counter[float] = Counter()
     for video in _training(run):
         frames[video.open().rate] += run.prepared["training"][video.name].frames

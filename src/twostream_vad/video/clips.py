@@ -18,16 +18,12 @@ KEPT_BYTES = 768 << 20
 
 
 class Readable(Protocol):
-    """What a clip is read from."""
+    """What a clip is read from: its path tells one video from another; a frame is (H, W, 3) uint8 RGB."""
 
     @property
-    def path(self) -> Path:
-        """Where it lies: tells one video from another."""
-        ...
+    def path(self) -> Path: ...
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Frame ``index``, (H, W, 3) uint8 RGB."""
-        ...
+    def read(self, index: int) -> NDArray[np.uint8]: ...
 
 
 class ClipReader:
@@ -37,21 +33,13 @@ class ClipReader:
     """
 
     def __init__(self, views: Views, kept_bytes: int = KEPT_BYTES) -> None:
-        self.views = views
-        self.kept_bytes = kept_bytes
-        self._bytes = 0
+        self.views, self.kept_bytes, self._bytes = views, kept_bytes, 0
         self._kept: OrderedDict[tuple[Path, int, Region], Tensor] = OrderedDict()
         self._shapes: dict[Path, tuple[int, int]] = {}
         self._lock = threading.Lock()
 
     def drawn(self, video: Readable, frames: Sequence[int], u: float, *, fixed: bool = False) -> Tensor:
-        """One crop, the same of each frame → (3, T, size, size) float32.
-
-        Args:
-            video: where the frames are.
-            frames: indices of a clip's T frames.
-            u: in [0, 1), says which crop, see `Views.crop`.
-            fixed: choose among the test crops instead of all offsets.
+        """One crop, as `Views.crop` draws it, of each of T frames → (3, T, size, size) float32.
 
         Raises:
             VideoError: frames of more than one size.

@@ -7,29 +7,12 @@ from .folders import ImageFolder
 from .images import is_image, read_image
 from .source import DEFAULT_RATE, ChangedVideoError, Frame, FrameSource, VideoError
 
-__all__ = [
-    "DEFAULT_RATE",
-    "VIDEO_SUFFIXES",
-    "ChangedVideoError",
-    "Frame",
-    "FrameSource",
-    "ImageFolder",
-    "VideoError",
-    "VideoFile",
-    "count_frames",
-    "is_image",
-    "open_source",
-    "read_image",
-]
+__all__ = ["DEFAULT_RATE", "VIDEO_SUFFIXES", "ChangedVideoError", "Frame", "FrameSource", "ImageFolder", "VideoError"]
+__all__ += ["VideoFile", "count_frames", "is_image", "open_source", "read_image"]
 
 
 def open_source(path: Path, *, rate: float | None = None, skip: int = 0) -> ImageFolder | VideoFile:
-    """A folder as images, a file as video.
-
-    Args:
-        path: folder or file.
-        rate: frames a second; by default what the video file says, and 25 for images.
-        skip: first frames left out.
+    """A folder as images, a file as video; ``rate`` is frames a second, by default the file's own, and 25 for images.
 
     Raises:
         VideoError: nothing there, or nothing that can be read as a video.

@@ -9,16 +9,9 @@ EDGE = 1 / 6
 
 
 def soft_box(height: int, width: int, centre: tuple[float, float], sides: tuple[float, float]) -> NDArray[np.float32]:
-    """How much of the pasted picture shows at each pixel, 0 to 1.
+    """How much of the pasted picture shows at each pixel, (height, width) of 0 to 1.
 
-    Args:
-        height: of the picture.
-        width: of the picture.
-        centre: row and column of the box's middle; the box may reach over the picture's edge.
-        sides: height and width of the box.
-
-    Returns:
-        (height, width).
+    ``centre`` is row and column of the box's middle, ``sides`` its height and width; it may reach over the edge.
     """
     down = np.abs(np.arange(height) - centre[0]) / (sides[0] / 2)
     across = np.abs(np.arange(width) - centre[1]) / (sides[1] / 2)

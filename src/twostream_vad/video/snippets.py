@@ -5,13 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Snippet:
-    """``length`` frames, ``interval`` apart; their score is for the frame ``offset`` after the first.
-
-    >>> RECOVERY.frames(start=100)
-    range(100, 117, 2)
-    >>> RETRIEVAL.count(video_frames=1000)
-    944
-    """
+    """``length`` frames, ``interval`` apart; their score is for the frame ``offset`` after the first."""
 
     length: int
     interval: int

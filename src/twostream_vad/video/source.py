@@ -27,34 +27,27 @@ class ChangedVideoError(VideoError):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a video.
+    """One picture of a video."""
 
-    Args:
-        index: 0 for the first frame that the source gives.
-        time: seconds since the video began; frames that were skipped count.
-        image: (H, W, 3) uint8, RGB.
-    """
-
-    index: int
-    time: float
-    image: NDArray[np.uint8]
+    index: int  # 0 for the first frame that the source gives
+    time: float  # seconds since the video began; frames that were skipped count
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
 
 
 class FrameSource(Protocol):
-    """Frames in order of display. Iterating again begins anew; no more than a few frames are held."""
+    """Frames in order of display. Iterating again begins anew; no more than a few frames are held.
+
+    The name is a folder's, or a file's without its suffix; the rate is frames a second.
+    """
 
     @property
     def path(self) -> Path: ...
 
     @property
-    def name(self) -> str:
-        """The video's name: a folder's name, a file's name without its suffix."""
-        ...
+    def name(self) -> str: ...
 
     @property
-    def rate(self) -> float:
-        """Frames a second."""
-        ...
+    def rate(self) -> float: ...
 
     def __iter__(self) -> Iterator[Frame]: ...
 

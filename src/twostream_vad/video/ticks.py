@@ -33,19 +33,13 @@ Image = NDArray[np.uint8]
 class Clock:
     """Stamps as cameras and files give them → seconds since the first frame, each later than the one before.
 
-    A stamp that is missing, does not advance, or leaps more than ten usual steps goes on by the usual step.
-
-    Args:
-        rate: frames a second, as far as is known before the first frames have come.
-
-    Attributes:
-        corrected: stamps that were put right so far.
+    A stamp that is missing, does not advance, or leaps more than ten usual steps goes on by the usual step;
+    ``corrected`` counts them. The rate, frames a second, is what is known before the first frames have come.
     """
 
     def __init__(self, rate: float) -> None:
         self._steps = deque([1 / rate], maxlen=RECENT)
-        self._began: float | None = None
-        self._stamp, self._now = 0.0, -1.0
+        self._began, self._stamp, self._now = 0.0, 0.0, -1.0  # no frame yet
         self.corrected = 0
 
     @property
@@ -55,15 +49,14 @@ class Clock:
 
     def read(self, stamp: float | None) -> float:
         """The next frame's time in seconds; the first frame's is 0."""
-        given = stamp is not None and np.isfinite(stamp)
+        given = None if stamp is None or not np.isfinite(stamp) else float(stamp)
         if self._now < 0:
-            self._stamp = float(stamp) if stamp is not None and given else 0.0
-            self._began, self._now = self._stamp, 0.0
-            self.corrected += not given
+            self._began = self._stamp = given or 0.0
+            self._now = 0.0
+            self.corrected += given is None
             return 0.0
-        assert self._began is not None
         usual = self.step
-        step = float(stamp) - self._stamp if stamp is not None and given else 0.0
+        step = 0.0 if given is None else given - self._stamp
         if step > LEAST * usual:
             self._steps.append(step)  # a leap too: where it comes again and again it is the rate
         if LEAST * usual < step <= LEAP * usual:
@@ -72,7 +65,7 @@ class Clock:
             return self._now
         self.corrected += 1
         self._now += usual
-        self._stamp = float(stamp) if stamp is not None and given else self._stamp + usual
+        self._stamp = self._stamp + usual if given is None else given
         self._began = self._stamp - self._now
         return self._now
 
@@ -80,12 +73,7 @@ class Clock:
 class Resampler(Generic[T]):
     """Which frames stand at the ticks of a detector, as frames come; a frame is decided on when the next is nearer.
 
-    Args:
-        rate: ticks a second.
-
-    Attributes:
-        ticks: given out so far.
-        frames: taken so far.
+    The rate is ticks a second; ``ticks`` were given out and ``frames`` taken so far.
     """
 
     def __init__(self, rate: float) -> None:
@@ -102,10 +90,7 @@ class Resampler(Generic[T]):
     def push(self, time: float, frame: T, usual: float) -> list[T]:
         """Frames for the ticks that are decided now: none, this one, the one before, some of them several times.
 
-        Args:
-            time: seconds, later than the frame before.
-            frame: whatever stands for it.
-            usual: seconds to the next frame, as is to be expected.
+        ``time`` is in seconds, later than the frame before, ``usual`` the seconds to the next, as is to be expected.
         """
         taken: list[T] = []
         if self.frames == 0 or abs(time - self._next) <= SAME * self._step:
@@ -127,12 +112,9 @@ class Resampler(Generic[T]):
 
 
 def ticks_of(times: Iterable[float], source_rate: float, rate: float) -> NDArray[np.int64]:
-    """The last tick that stands before or at each frame, (frames,), counted from 0; ``range(frames)`` at equal rates.
+    """The last tick before or at each frame, (frames,), counted from 0; ``range(frames)`` at equal rates.
 
-    Args:
-        times: seconds of each frame.
-        source_rate: frames a second.
-        rate: ticks a second.
+    Times are the seconds of each frame, the rates frames and ticks a second.
     """
     resampler: Resampler[int] = Resampler(rate)
     clock, found = Clock(source_rate), []

@@ -42,11 +42,7 @@ class Views:
     """Square crops of a frame whose short side was resized to ``size``.
 
     A frame is tested on three crops along its long side, a square one on one crop. With regions, each of them
-    is cut out first and then treated like a frame of its own.
-
-    Args:
-        size: side of the crops in pixels.
-        regions: what to look at; nothing given means the whole frame.
+    is cut out first and then treated like a frame of its own; without any the whole frame is looked at.
     """
 
     size: int = 256
@@ -70,12 +66,8 @@ class Views:
     def crop(self, height: int, width: int, u: float, *, fixed: bool = False) -> tuple[Region, int]:
         """A region of a frame of height x width pixels, and an offset along its resized long side, drawn by ``u``.
 
-        Args:
-            height: of the frame.
-            width: of the frame.
-            u: in [0, 1). With n regions, floor(u n) is the region and the remainder, u n - floor(u n), takes the
-                place of u inside it.
-            fixed: choose among the test crops instead of all offsets.
+        With n regions and u in [0, 1), floor(u n) is the region and the remainder, u n - floor(u n), takes the place of
+        u inside it. ``fixed`` chooses among the test crops instead of all offsets.
         """
         if not 0 <= u < 1:
             raise ValueError(f"u must lie in [0, 1), got {u}")
@@ -95,9 +87,9 @@ class Views:
         return sum(len(self._offsets(region)) for region in self._regions(height, width))
 
     def boxes(self, height: int, width: int) -> list[tuple[float, float, float, float]]:
-        """Where each test crop lies in a frame of height x width pixels: (x0, y0, x1, y1) in these pixels.
+        """Where each crop of ``scored`` lies in a frame of height x width pixels: (x0, y0, x1, y1) in these pixels.
 
-        The corners are continuous, the frame's being (0, 0, width, height). Same order as ``scored``.
+        The corners are continuous, the frame's being (0, 0, width, height).
         """
         boxes = []
         for region in self._regions(height, width):
@@ -143,10 +135,7 @@ class Views:
 def corridor_grid(
     height: int = 1080, width: int = 1920, size: int = 480, columns: int = 5, rows: int = 3
 ) -> tuple[Region, ...]:
-    """Square regions spread evenly over a frame, row by row: IITB Corridor without hand-picked regions.
-
-    The outer ones touch the frame's edges; neighbours overlap where they must.
-    """
+    """Square regions spread evenly over a frame, row by row, from edge to edge: IITB Corridor's, none hand-picked."""
     if columns < 1 or rows < 1:
         raise ValueError(f"a grid needs 1 column and 1 row or more, got {columns} x {rows}")
     if size > min(height, width):
@@ -177,5 +166,4 @@ def _pick(choices: Sequence[Choice], u: float) -> tuple[Choice, float]:
 def _height_width(image: NDArray[np.uint8]) -> tuple[int, int]:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"a frame is (H, W, 3) uint8, got shape {image.shape} of {image.dtype}")
-    height, width = image.shape[:2]
-    return height, width
+    return image.shape[0], image.shape[1]

@@ -23,7 +23,7 @@ from ...scores.timeline import paper_timeline
 from ...storage import write_text
 from ...video.frames import ImageFolder
 from ...video.snippets import Snippet
-from ..assemble import fusion_weights, retrieval_stream, streams
+from ..assemble import fusion_weights, recovery_stream, retrieval_stream
 from ..curves import TestScores
 from ..run import Run
 from ..videos import learned_rate, normal_videos
@@ -34,13 +34,12 @@ WEIGHTS = (1.0, 0.5, 0.25, 0.125)
 
 def select_weight(run: Run, progress: Progress) -> None:
     """Chooses the fusion weight of knowledge retrieval by pseudo-anomalies, if the recipe leaves it to be selected."""
-    fusion = run.recipe.fusion
-    rows: Sequence[tuple[float, float | None]]
-    rows = [(fusion.retrieval, None)] if fusion.retrieval != "select" else _rate_weights(run, fusion.recovery, progress)
+    given = run.recipe.fusion.retrieval
+    rows = [(given, None)] if given != "select" else _rate_weights(run, progress)
     write_text(run.path("results/weight.json"), json.dumps(rows) + "\n")
 
 
-def _rate_weights(run: Run, recovery: float, progress: Progress) -> list[tuple[float, float]]:
+def _rate_weights(run: Run, progress: Progress) -> Sequence[tuple[float, float | None]]:
     """Weights of retrieval and the mean micro-AUC over all kinds of pseudo-anomalies, the best first."""
     stream, errors, settings = retrieval_stream(run), read_scores(run.path("recovery/pseudo.npz")), run.recipe.recovery
     snippet = Snippet.predicting(settings.length, settings.interval)
@@ -55,9 +54,9 @@ def _rate_weights(run: Run, recovery: float, progress: Progress) -> list[tuple[f
         }
     progress(len(videos), len(videos))
     shutil.rmtree(folder)
-    rows = []
+    rows: list[tuple[float, float]] = []
     for weight in WEIGHTS:
-        aucs, weights = [], {"recovery": recovery, "retrieval": weight}
+        aucs, weights = [], {"recovery": run.recipe.fusion.recovery, "retrieval": weight}
         for kind in run.recipe.pseudo.kinds:
             own = [video for video in videos if video.kind == kind]
             fused = {video.name: fuse(curves[video.name], weights) for video in own}
@@ -75,7 +74,8 @@ def _distances(stream: RetrievalStream, video: PseudoVideo, batch: int) -> NDArr
 
 def calibrate(run: Run, progress: Progress) -> None:
     """Scores normal video that was held out of training: the scale of causal scores, and the alarm threshold."""
-    both, rate, weights, videos = streams(run), learned_rate(run), fusion_weights(run), normal_videos(run)
+    both: dict[str, Stream] = {"recovery": recovery_stream(run), "retrieval": retrieval_stream(run)}
+    rate, weights, videos = learned_rate(run), fusion_weights(run), normal_videos(run)
     total, done, raw = sum(len(video) for video in videos.values()), 0, {}
     for name, video in videos.items():
         raw[name] = _raw(run, both, rate, video)
@@ -111,10 +111,8 @@ def fuse_streams(run: Run, progress: Progress) -> None:
     """Aligns, smooths and fuses both streams' scores: ``results/fused.npz`` (paper) and ``results/causal.npz``."""
     scores = TestScores.load(run, Bundle(run.path("detector")))
     paper, weights = scores.paper(), scores.bundle.description.weights
-    fused = {
-        name: fuse({"recovery": line, "retrieval": paper["retrieval"][name]}, weights)
-        for name, line in paper[scores.chosen].items()
-    }
+    rows = {"recovery": paper[scores.chosen], "retrieval": paper["retrieval"]}
+    fused = {name: fuse({stream: rows[stream][name] for stream in rows}, weights) for name in rows["recovery"]}
     write_scores(run.path("results/fused.npz"), fused)
     causal = scores.causal()["fused"]
     write_scores(run.path("results/causal.npz"), {name: cold_start(line) for name, line in causal.items()})

@@ -4,22 +4,8 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ...detector.bundle import (
-    ENCODER,
-    EXEMPLARS,
-    FORMAT,
-    HASHNET,
-    NORMAL,
-    PREDICTOR,
-    TABLES,
-    Bundle,
-    Calibration,
-    Description,
-    Pictures,
-    Recovery,
-    Retrieval,
-    write_bundle,
-)
+from ...detector import bundle as parts
+from ...detector.bundle import Bundle, Calibration, Description, Pictures, write_bundle
 from ...nets.i3d import load_encoder
 from ...progress import Progress
 from ...recovery.places import Places
@@ -42,17 +28,17 @@ def pack(run: Run, progress: Progress) -> None:
         encoder, normal = Path(temporary) / "encoder.safetensors", Path(temporary) / "normal.safetensors"
         save_tensors(encoder, load_encoder(encoder_file(run)[0]), {"kind": "i3d"})
         files = {
-            PREDICTOR: run.path("recovery/model.safetensors"),
-            ENCODER: encoder,
-            HASHNET: run.path("retrieval/model.safetensors"),
-            TABLES: run.path("retrieval/tables.safetensors"),
-            EXEMPLARS: run.path("retrieval/exemplars.safetensors"),
+            parts.PREDICTOR: run.path("recovery/model.safetensors"),
+            parts.ENCODER: encoder,
+            parts.HASHNET: run.path("retrieval/model.safetensors"),
+            parts.TABLES: run.path("retrieval/tables.safetensors"),
+            parts.EXEMPLARS: run.path("retrieval/exemplars.safetensors"),
         }
         how = description.recovery.how
         if how.per_place:
             measured = Places.load(run.path("recovery/places.safetensors")).normal[how.window]
             save_tensors(normal, {"normal": measured}, {"kind": "normal", "window": str(how.window)})
-            files[NORMAL] = normal
+            files[parts.NORMAL] = normal
         write_bundle(run.path("detector"), description, files)
     Bundle(run.path("detector"))  # as everybody else will open it
     progress(1, 1)
@@ -61,29 +47,16 @@ def pack(run: Run, progress: Progress) -> None:
 def _describe(run: Run) -> Description:
     recovery, retrieval = run.recipe.recovery, run.recipe.retrieval
     how = load_selection(run.path("recovery/selection.json"))[0]
+    values = FeatureSet.load(run.path("retrieval/features/training")).values
+    predicts = recovery.model_dump(include={"length", "interval", "width", "residual"})
+    knows = retrieval.model_dump(include={"length", "interval", "cells", "tables", "bits"})
     return Description(
-        format=FORMAT,
+        format=parts.FORMAT,
         made_by=version("twostream-vad"),
         recipe=run.recipe.name,
         pictures=_pictures(run),
-        recovery=Recovery(
-            length=recovery.length,
-            interval=recovery.interval,
-            width=recovery.width,
-            residual=recovery.residual,
-            stride=recovery.window_stride,
-            how=how,
-        ),
-        retrieval=Retrieval(
-            length=retrieval.length,
-            interval=retrieval.interval,
-            width=encoder_width(run),
-            cells=retrieval.cells,
-            values=FeatureSet.load(run.path("retrieval/features/training")).values,
-            dtype=retrieval.feature_dtype,
-            tables=retrieval.tables,
-            bits=retrieval.bits,
-        ),
+        recovery=parts.Recovery(**predicts, stride=recovery.window_stride, how=how),
+        retrieval=parts.Retrieval(**knows, width=encoder_width(run), values=values, dtype=retrieval.feature_dtype),
         calibration=Calibration.load(run.path("calibration/scale.json")),
         weights=fusion_weights(run),
     )

@@ -22,22 +22,16 @@ from ...storage import whole_file
 from ...video.frames import ChangedVideoError
 from ...video.ticks import at_ticks
 from ..assemble import all_windows, views
-from ..curves import test_ticks
+from ..curves import ticks_by_video
 from ..run import Run
 from ..videos import normal_videos, training_videos
 
 
 def train(run: Run, progress: Progress) -> None:
     """Stage 2: trains STUNet."""
-    train_recovery(
-        list(training_videos(run).values()),
-        run.recipe.recovery,
-        views(run),
-        run.path("recovery"),
-        seed=run.recipe.seed,
-        fixed_crops=run.recipe.view.training_crop == "fixed",
-        progress=progress,
-    )
+    videos, recipe, out = list(training_videos(run).values()), run.recipe, run.path("recovery")
+    fixed = recipe.view.training_crop == "fixed"
+    train_recovery(videos, recipe.recovery, views(run), out, seed=recipe.seed, fixed_crops=fixed, progress=progress)
 
 
 def select(run: Run, progress: Progress) -> None:
@@ -46,24 +40,18 @@ def select(run: Run, progress: Progress) -> None:
     if run.recipe.recovery.per_place is not False and not places.exists():
         Places.measure(all_windows(run), training_videos(run), sums, progress=progress).save(places)
     sums.unlink(missing_ok=True)
-    folder = run.path("recovery/pseudo")
-    candidates, scores = select_score(
-        normal_videos(run), all_windows(run), run.recipe.pseudo, folder, run.recipe.seed, progress
-    )
+    windows, folder, recipe = all_windows(run), run.path("recovery/pseudo"), run.recipe
+    candidates, scores = select_score(normal_videos(run), windows, recipe.pseudo, folder, recipe.seed, progress)
     write_scores(run.path("recovery/pseudo.npz"), scores)
     save_selection(run.path("recovery/selection.json"), candidates)
     shutil.rmtree(folder)
 
 
 def score(run: Run, progress: Progress) -> None:
-    """Stage 3: scores every test video by context recovery.
-
-    ``scores.npz`` holds (snippets, windows) a video, ``maps/VIDEO.npy`` each snippet's error by place, (snippets,
-    crops, P, P), for the chosen window.
-    """
+    """Stage 3: ``scores.npz``, (snippets, windows) a video, and the chosen window's errors by place in ``maps``."""
     bundle, windows = Bundle(run.path("detector")), all_windows(run)
     stream, rate = recovery_stream(bundle), bundle.description.pictures.rate
-    videos, ticks, folder, scores = run.dataset.testing, test_ticks(run, rate), run.path("recovery"), {}
+    videos, ticks, folder, scores = run.dataset.testing, ticks_by_video(run, "testing", rate), run.path("recovery"), {}
     for done, video in enumerate(videos):
         progress(done, len(videos), video.name)
         count, maps = int(ticks[video.name][-1]) + 1, folder / f"maps/{video.name}.npy"
@@ -77,34 +65,27 @@ def score(run: Run, progress: Progress) -> None:
 def _score(
     stream: RecoveryStream, windows: AllWindows, video: Video, rate: float, ticks: int, maps: Path
 ) -> NDArray[np.float64]:
-    """Scores of one video, (snippets, windows + 1); its map lies there before them."""
-    with whole_file(maps) as temporary:
-        return _look(stream, windows, video, rate, ticks, temporary)
-
-
-def _look(
-    stream: RecoveryStream, windows: AllWindows, video: Video, rate: float, ticks: int, maps: Path
-) -> NDArray[np.float64]:
-    """Scores of one video, (snippets, windows + 1); writes errors by place, (snippets, crops, P, P) float16."""
+    """Scores of one video, (snippets, windows + 1); before them lie its ``maps``, (snippets, crops, P, P) float16."""
     snippets, done, written = stream.snippet.count(ticks), 0, None
-    scores, column = np.zeros((snippets, len(windows.settings.windows) + 1)), stream.how.window
+    scores = np.zeros((snippets, len(windows.settings.windows) + 1))
     crops = (stream.views.scored(image) for image in at_ticks(video.open(), rate))
-    for clips in clip_batches(crops, stream.snippet, batch=1):  # one by one, as a detector sees them
-        if done == snippets:
-            raise ChangedVideoError(video.path, f"has more than the {ticks} frames that were counted")
-        predicted, true = predict(stream.predictor, clips)
-        own, places = stream.judge(predicted, true, clips.shape[:2])
-        scores[done] = windows.scores(predicted, true, clips.shape[:2], stream.how)[0]
-        scores[done, windows.settings.windows.index(column)] = own[0]
+    with whole_file(maps) as temporary:
+        for clips in clip_batches(crops, stream.snippet, batch=1):  # one by one, as a detector sees them
+            if done == snippets:
+                raise ChangedVideoError(video.path, f"has more than the {ticks} frames that were counted")
+            predicted, true = predict(stream.predictor, clips)
+            own, places = stream.judge(predicted, true, clips.shape[:2])
+            scores[done] = windows.scores(predicted, true, clips.shape[:2], stream.how)[0]
+            scores[done, windows.settings.windows.index(stream.how.window)] = own[0]
+            if written is None:
+                shape = (snippets, *places.shape[1:])
+                written = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
+            written[done] = places[0]
+            done += 1
+        if done != snippets:
+            raise ChangedVideoError(video.path, f"no longer has {ticks} frames")
         if written is None:
-            shape = (snippets, *places.shape[1:])
-            written = np.lib.format.open_memmap(maps, mode="w+", dtype=np.float16, shape=shape)
-        written[done] = places[0]
-        done += 1
-    if done != snippets:
-        raise ChangedVideoError(video.path, f"no longer has {ticks} frames")
-    if written is None:
-        np.save(maps, np.zeros((0, 1, 1, 1), np.float16))
-    else:
-        written.flush()
+            np.save(temporary, np.zeros((0, 1, 1, 1), np.float16))
+        else:
+            written.flush()
     return scores

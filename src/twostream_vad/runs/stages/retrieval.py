@@ -28,23 +28,13 @@ INDEX_ROWS = 4096
 
 def train_encoder(run: Run, progress: Progress) -> None:
     """Trains retrieval's encoder without labels, where the recipe asks for that."""
-    settings = run.recipe.retrieval
+    recipe, settings = run.recipe, run.recipe.retrieval
     if settings.encoder != "pace":
-        raise RunError(
-            f"the recipe takes a {settings.encoder} encoder for retrieval, nothing is trained; "
-            "--set retrieval.encoder=pace trains one"
-        )
-    train_pace(
-        list(training_videos(run).values()),
-        run.recipe.pace,
-        Snippet.centred(settings.length, settings.interval),
-        views(run),
-        run.path("recovery/model.safetensors"),
-        run.path("retrieval/encoder"),
-        width=run.recipe.recovery.width,
-        seed=run.recipe.seed,
-        progress=progress,
-    )
+        given = f"the recipe takes a {settings.encoder} encoder for retrieval, nothing is trained"
+        raise RunError(f"{given}; --set retrieval.encoder=pace trains one")
+    videos, snippet = list(training_videos(run).values()), Snippet.centred(settings.length, settings.interval)
+    start, out, width = run.path("recovery/model.safetensors"), run.path("retrieval/encoder"), recipe.recovery.width
+    train_pace(videos, recipe.pace, snippet, views(run), start, out, width=width, seed=recipe.seed, progress=progress)
 
 
 def encode(run: Run, progress: Progress) -> None:
@@ -53,15 +43,11 @@ def encode(run: Run, progress: Progress) -> None:
     training = split_training(run.dataset.training, run.recipe.calibration.held_out)[0]
     batch = run.recipe.retrieval.score_batch
     for split, videos, at_once in (("training", training, batch), ("testing", run.dataset.testing, 1)):
-        known, ticks = run.prepared[split], ticks_by_video(run, split, rate)
-        sources = [
-            (
-                video.open(),
-                int(ticks[video.name][-1]) + 1,
-                encodes.views.count(known[video.name].height, known[video.name].width),
-            )
-            for video in videos
-        ]
+        ticks, sources = ticks_by_video(run, split, rate), []
+        for video in videos:
+            known = run.prepared[split][video.name]
+            crops = encodes.views.count(known.height, known.width)
+            sources.append((video.open(), int(ticks[video.name][-1]) + 1, crops))
         if sources:
             folder = run.path(f"retrieval/features/{split}")
             extract_features(sources, encodes, folder, rate=rate, batch=at_once, progress=progress)
