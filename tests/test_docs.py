@@ -15,7 +15,7 @@ from twostream_vad.video.frames import ImageFolder
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
-RUN = ("docs/python.md",)
+RUN = ("README.md", "README.zh-CN.md", "docs/python.md")
 """Pages whose Python is run, each from its first block to its last."""
 
 
@@ -47,8 +47,11 @@ def at_place(fitted: Path, plaza: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.usefixtures("at_place")
 @pytest.mark.parametrize("page", RUN)
-def test_the_examples_run_in_order_and_each_says_something(page: str, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, object] = {}
+def test_the_examples_run_in_order_and_each_says_something(
+    page: str, plaza: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = ImageFolder(plaza / "testing/frames/01").read(0)
+    names: dict[str, object] = {"image": picture, "seconds": 0.0}
     blocks = python_blocks(ROOT / page)
     assert blocks
     for block in blocks:
