@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from .auc import ByVideo, EvaluationError, Floats, NoMetricError
 
-OVERLAP = 0.1
-"""IoU at which a detection matches a region."""
-ENOUGH = 10
-"""A track is found with at least one in so many of its regions."""
+OVERLAP = 0.1  # IoU at which a detection matches a region
+ENOUGH = 10  # a track is found with at least one in so many of its regions
 
 
 class RegionDetection(NamedTuple):
@@ -33,8 +31,7 @@ def detect_regions(detections: ByVideo, tracks: ByVideo, frames: int) -> RegionD
         tracks: video -> rows of track, frame, x_min, y_min, x_max, y_max; none for a normal video.
         frames: of all videos, normal ones too.
 
-    Raises:
-        NoMetricError: no regions at all.
+    NoMetricError where there are no regions at all.
     """
     none = np.empty((0, 6))
     false: list[Floats] = []  # scores of detections that match nothing
@@ -59,11 +56,7 @@ def detect_regions(detections: ByVideo, tracks: ByVideo, frames: int) -> RegionD
 def read_tracks(path: Path) -> dict[str, Floats]:
     """Video name -> rows of track, frame, x_min, y_min, x_max, y_max, from files ``VIDEO.txt`` of such rows.
 
-    Args:
-        path: a folder of such files, or one of them.
-
-    Raises:
-        EvaluationError: nothing there, or a file of another form.
+    ``path`` is a folder of them, or one file. EvaluationError for nothing there, or a file of another form.
     """
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
