@@ -97,14 +97,12 @@ def find_dataset(root: Path, layout: str = "auto") -> Dataset:
     if not folders and layout == "folder":
         folders = {"training": home}
     found = {split: _videos(folder, layout) for split, folder in folders.items()}
-    empty = [folders[split] for split in found if not found[split]] if folders else [root]
-    if empty:
+    bare = next((folders[split] for split in found if not found[split]), None) if folders else root
+    if bare is not None:
         hint = "give the folder above these, or use layout folder for videos of your own"
-        if _holds_images(empty[0]):
+        if _holds_images(bare):
             hint = "it holds images itself: put each video's images into a folder of their own"
-        raise DatasetError(
-            f"{empty[0]} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}"
-        )
+        raise DatasetError(f"{bare} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}")
     return Dataset(root, layout, found.get("training", ()), found.get("testing", ()))
 
 

@@ -90,10 +90,8 @@ def copies(training: Sequence[Reading], testing: Sequence[Reading]) -> Iterator[
         runs = list(pair)
         here = tuple((run.training_start, run.training_start + run.frames - 1) for run in runs)
         there = tuple((run.test_start, run.test_start + run.frames - 1) for run in runs)
-        correlation = min(run.correlation for run in runs)
-        what = (
-            f"{in_words(here)}: the same as {in_words(there)} of {testing[theirs].name} (correlation {correlation:.3f})"
-        )
+        least = min(run.correlation for run in runs)
+        what = f"{in_words(here)}: the same as {in_words(there)} of {testing[theirs].name} (correlation {least:.3f})"
         remedy = "remove them from training; scores of that test video mean nothing until it is fitted anew"
         yield Finding("test-in-training", "error", training[ours].name, what, remedy, here)
 

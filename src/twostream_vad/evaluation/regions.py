@@ -36,7 +36,7 @@ def detect_regions(detections: ByVideo, tracks: ByVideo, frames: int) -> RegionD
     none = np.empty((0, 6))
     false: list[Floats] = []  # scores of detections that match nothing
     regions: list[Floats] = []  # the score at which each region is found, -inf for never
-    found: list[float] = []  # the score at which each track is
+    found: list[float] = []  # the score at which enough of a track's regions are
     scores: list[Floats] = []
     for name in sorted(set(detections) | set(tracks)):
         own, truth = detections.get(name, none), tracks.get(name, none)
@@ -44,7 +44,8 @@ def detect_regions(detections: ByVideo, tracks: ByVideo, frames: int) -> RegionD
         scores.append(own[:, 5])
         false.append(own[~matched, 5])
         regions.append(best)
-        found.extend(_found_at(best[truth[:, 0] == track]) for track in np.unique(truth[:, 0]))
+        by_track = (np.sort(best[truth[:, 0] == track]) for track in np.unique(truth[:, 0]))
+        found.extend(float(own_scores[len(own_scores) // -ENOUGH]) for own_scores in by_track)
     if not found:
         raise NoMetricError("no anomalous regions in any video: RBDC and TBDC do not exist without tracks")
     thresholds = np.unique(np.concatenate(scores))[::-1]
@@ -103,11 +104,6 @@ def box_iou(a: NDArray[Any], b: NDArray[Any]) -> Floats:
     areas = [(box[..., 2:] - box[..., :2] + 1).prod(axis=-1) for box in (a, b)]
     overlap: Floats = shared / (areas[0] + areas[1] - shared)
     return overlap
-
-
-def _found_at(best: Floats) -> float:
-    """The score at which enough of a track's regions are found."""
-    return float(np.sort(best)[len(best) // -ENOUGH])
 
 
 def _at_least(scores: Floats, thresholds: Floats) -> Floats:

@@ -90,11 +90,9 @@ def read_foreign(path: Path) -> Foreign:
             if (tuple(tensor.shape), tensor.dtype.is_floating_point) != wanted[name]
         ]
         faults = {"missing": [n for n in wanted if n not in found], "of another shape": misshapen, "unknown": unknown}
-        problems = "; ".join(f"{fault}: {_listed(names)}" for fault, names in faults.items() if names)
-        if problems:
-            raise WeightsError(
-                f"not the tensors of the paper's {dialect.kind}: {problems}. Give a file of that very net"
-            )
+        faulty = "; ".join(f"{fault}: {_listed(names)}" for fault, names in faults.items() if names)
+        if faulty:
+            raise WeightsError(f"not the tensors of the paper's {dialect.kind}: {faulty}. Give a file of that very net")
         tensors = {name: found[name].clone(memory_format=torch.contiguous_format) for name in wanted}
         form = f"{archive.form}, {content}, names of {dialect.owner}"
         return Foreign(dialect.kind, form, tensors, ignored, epoch)

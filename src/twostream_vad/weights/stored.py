@@ -188,10 +188,8 @@ def _taken(of: Callable[..., object]) -> Call:
     return Call(take)
 
 
-STORAGES = {
-    n: getattr(torch, n.lower()) for n in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Bool")
-}
-STORAGES |= {"Char": torch.int8, "Byte": torch.uint8}
+STORAGES = {name: getattr(torch, name.lower()) for name in ("Float", "Double", "Half", "Long", "Int", "Short", "Bool")}
+STORAGES |= {"BFloat16": torch.bfloat16, "Char": torch.int8, "Byte": torch.uint8}
 CALLS: dict[tuple[str, str], object] = {  # global of a pickle → what stands for it
     **{("torch._utils", f"_rebuild_tensor{v}"): Call(_strided) for v in ("", "_v2")},
     **{("torch._utils", f"_rebuild_parameter{w}"): Call(lambda data, *_: data) for w in ("", "_with_state")},
