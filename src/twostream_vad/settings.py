@@ -96,8 +96,7 @@ class Resolved(Section):
     channel_l2: bool
     crops: Literal["max", "mean"]
     per_place: bool
-    aucs: dict[str, float] = {}
-    """Kind of pseudo-anomaly → micro-AUC that this way to score reaches on it."""
+    aucs: dict[str, float] = {}  # kind of pseudo-anomaly → micro-AUC that this way to score reaches on it
 
     @property
     def mean(self) -> float:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from .errors import DatasetError
 
-MAX_FRAMES = 50_000_000
-"""23 days at 25 frames a second: a longer axis is a damaged or a hostile file."""
+MAX_FRAMES = 50_000_000  # 23 days at 25 frames a second: a longer axis is a damaged or a hostile file
 MAX_BYTES = 2**34
 
 

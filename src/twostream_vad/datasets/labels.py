@@ -15,12 +15,10 @@ from .errors import DatasetError
 from .layouts import Dataset, children, find_split, homes, match_names, natural_key, renamed
 from .masks import MaskSource, Size, find_masks, open_masks
 
-Labels = dict[str, NDArray[np.uint8]]
-"""Video name -> (frames,) of 0 (normal) and 1 (anomalous)."""
+Labels = dict[str, NDArray[np.uint8]]  # video name -> (frames,) of 0 (normal) and 1 (anomalous)
+# Video name -> what reads its labels, given the size of its frames where that is known: masks are checked by it.
 Readers = dict[str, Callable[[Size | None], NDArray[np.uint8]]]
-"""Video name -> what reads its labels, given the size of its frames where that is known: masks are checked by it."""
-Counts = Callable[[], Mapping[str, int]]
-"""Frames of the test videos by name, counted when asked for: few label files need them."""
+Counts = Callable[[], Mapping[str, int]]  # test videos' frames by name, counted when asked for: few files need them
 
 
 class LabelValueError(DatasetError):
@@ -41,11 +39,8 @@ def read_labels(path: Path, counts: Counts | None = None) -> Labels:
       2 x k first and last anomalous frames, counted from 1, both included.
     - a folder of masks that ``open_masks`` reads.
 
-    Args:
-        counts: gives the frames of each test video; called for the intervals of ``gt`` alone.
-
-    Raises:
-        DatasetError: the file is unreadable, holds Python objects, or a value that is not 0 or 1.
+    ``counts`` gives the frames of each test video; it is called for the intervals of ``gt`` alone. DatasetError where
+    the file is unreadable, holds Python objects, or a value that is not 0 or 1.
     """
     return {name: read(None) for name, read in _open(Path(path), counts)[1].items()}
 
@@ -53,10 +48,8 @@ def read_labels(path: Path, counts: Counts | None = None) -> Labels:
 def find_labels(dataset: Dataset, given: Path | None = None) -> Labels | None:
     """The labels in ``given`` or the dataset's usual places, under its test videos' names; None where there are none.
 
-    Frame labels are taken before pixel masks, which say the same at a greater cost. Labels that fit no test
-    video keep their names, so that ``check_lengths`` can tell.
-
-    Raises DatasetError where two files could be the labels, or those found are damaged.
+    Frame labels are taken before pixel masks, which say the same at a greater cost. Labels that fit no test video keep
+    their names, for ``check_lengths``. DatasetError where two files could be the labels, or those found are damaged.
     """
     if not dataset.testing:
         return None
@@ -65,24 +58,15 @@ def find_labels(dataset: Dataset, given: Path | None = None) -> Labels | None:
 
 
 def open_labels(dataset: Dataset, given: Path | None, counts: Counts) -> tuple[Path, Readers] | None:
-    """As `find_labels`, but no more is read than names and intervals: then one bad array hides no other.
-
-    Returns:
-        Where the labels lie, and what reads each video's.
-    """
+    """As `find_labels`: where they lie, and what reads each video's labels; so one bad array hides no other."""
     found = _usual(dataset, counts) if given is None else _open(given, counts)
     return None if found is None else (found[0], renamed(found[1], dataset))
 
 
 def check_lengths(labels: Mapping[str, NDArray[np.uint8]], counts: Mapping[str, int], source: Path | str) -> None:
-    """Every test video must have a label for every frame.
+    """Every test video must have a label for every frame, counted by decoding: a container's header is often wrong.
 
-    Args:
-        counts: frames of each test video, by decoding: what a container's header says is often wrong.
-        source: where the labels come from, for the message.
-
-    Raises:
-        DatasetError: naming each video whose numbers differ, that has no labels, or labels without a video.
+    DatasetError names ``source``, each video whose numbers differ or that has no labels, and labels without a video.
     """
     faults = [
         f"video {name} has {counts[name]} decoded frames but {len(labels[name])} labels"

@@ -26,7 +26,6 @@ LAYOUTS = {
     "folder": "training/ and testing/ with a video file or a folder of images for each video,"
     " or video files with no split, which are all taken for training",
 }
-
 # The folder that an archive unpacks to, where the set itself lies one deeper than the folder given.
 WRAPPERS = {
     "ped2": ("ucsdped2",),
@@ -35,23 +34,17 @@ WRAPPERS = {
     "corridor": ("iitb-corridor", "iitb_corridor", "corridor"),
 }
 
-SKIPPED = {"corridor": 1}
-"""First frames that are no picture: every Corridor video starts with a black one."""
+SKIPPED = {"corridor": 1}  # first frames that are no picture: every Corridor video starts with a black one
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One video: a file, or a folder of numbered images.
-
-    Attributes:
-        skip: first frames left out; frame 0 is the one after them.
-        rate: frames per second where the source does not say (a folder of images); None for its own.
-    """
+    """One video: a file, or a folder of numbered images."""
 
     name: str
     path: Path
-    skip: int = 0
-    rate: float | None = None
+    skip: int = 0  # first frames left out; frame 0 is the one after them
+    rate: float | None = None  # frames a second where the source does not say (a folder of images); None: its own
 
     def open(self) -> ImageFolder | VideoFile:
         """Its frames. Raises VideoError where it cannot be read."""
@@ -87,10 +80,8 @@ def find_dataset(root: Path, layout: str = "auto") -> Dataset:
     """The videos below ``root``, read as ``layout``: one of LAYOUTS, or ``auto`` to tell by the names.
 
     Where a video is there as images and as a file, the images are taken. Hidden files are passed over.
-    A folder that ``prepare`` filled is known by its manifest, whatever ``layout`` says.
-
-    Raises:
-        DatasetError: nothing found, an empty split, two videos of one name, an unknown layout.
+    A folder that ``prepare`` filled is known by its manifest, whatever ``layout`` says. DatasetError where nothing is
+    found, a split is empty, two videos have one name, or the layout is unknown.
     """
     root = Path(root)
     if layout != "auto" and layout not in LAYOUTS:
@@ -106,22 +97,17 @@ def find_dataset(root: Path, layout: str = "auto") -> Dataset:
     if not folders and layout == "folder":
         folders = {"training": home}
     found = {split: _videos(folder, layout) for split, folder in folders.items()}
-    empty = [folders[split] for split in found if not found[split]] if folders else [root]
-    if empty:
+    bare = next((folders[split] for split in found if not found[split]), None) if folders else root
+    if bare is not None:
         hint = "give the folder above these, or use layout folder for videos of your own"
-        if _holds_images(empty[0]):
+        if _holds_images(bare):
             hint = "it holds images itself: put each video's images into a folder of their own"
-        raise DatasetError(
-            f"{empty[0]} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}"
-        )
+        raise DatasetError(f"{bare} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}")
     return Dataset(root, layout, found.get("training", ()), found.get("testing", ()))
 
 
 def read_prepared(root: Path) -> Dataset:
-    """The dataset whose frames ``prepare`` extracted to ``root``; its own root stays that of the source.
-
-    Raises DatasetError where the manifest is damaged or the extraction was not finished.
-    """
+    """The dataset that ``prepare`` extracted to ``root``; DatasetError where its manifest is damaged or unfinished."""
     manifest = read_manifest(root)
     if not manifest.complete:
         raise DatasetError(f"{root} was not prepared to the end; run prepare again, it goes on where it stopped")
@@ -129,7 +115,7 @@ def read_prepared(root: Path) -> Dataset:
     for (split, name), entry in manifest.entries.items():
         # The folder is absolute for images that were only counted.
         found[split].append(Video(name, root / entry.folder, entry.left, entry.rate))
-    home = manifest.root if manifest.root.is_dir() else root
+    home = manifest.root if manifest.root.is_dir() else root  # the source's, where labels and masks lie
     return Dataset(home, manifest.layout, tuple(found["training"]), tuple(found["testing"]))
 
 
@@ -240,11 +226,8 @@ def _video_paths(child: Path) -> Iterator[Path]:
 
 def _nested(folder: Path) -> list[Path]:
     """The video file of a folder's own name in it."""
-    return [
-        path
-        for path in children(folder)
-        if path.suffix.lower() in VIDEO_SUFFIXES and _numbers_read(path.stem) == _numbers_read(folder.name)
-    ]
+    videos = [path for path in children(folder) if path.suffix.lower() in VIDEO_SUFFIXES]
+    return [path for path in videos if _numbers_read(path.stem) == _numbers_read(folder.name)]
 
 
 def _holds_images(folder: Path) -> bool:

@@ -7,8 +7,7 @@ from pathlib import Path
 from ..storage import write_text
 from .errors import DatasetError
 
-PREPARED = "prepared.json"
-"""What ``prepare`` leaves in the folder it fills; it is read in preference to looking around."""
+PREPARED = "prepared.json"  # ``prepare`` leaves it in the folder it fills; it is read in preference to looking around
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,34 +34,23 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A video in the manifest.
-
-    Attributes:
-        folder: where its frames are; relative to the manifest where they were extracted.
-        left: first frames of that folder still to be skipped.
-    """
+    """A video in the manifest."""
 
     prepared: Prepared
     source: Source
-    folder: str
+    folder: str  # where its frames are; relative to the manifest where they were extracted
     rate: float
-    left: int
+    left: int  # first frames of that folder still to be skipped
 
 
 @dataclass(slots=True)
 class Manifest:
-    """The file's content; it is written whole, and by one process only.
+    """The file's content; it is written whole, and by one process only."""
 
-    Attributes:
-        root: the source dataset's, where labels and masks lie.
-        entries: by split and name.
-        complete: whether every video of the dataset lies ready.
-    """
-
-    root: Path
+    root: Path  # the source dataset's, where labels and masks lie
     layout: str
-    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
-    complete: bool = False
+    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)  # by split and name
+    complete: bool = False  # whether every video of the dataset lies ready
 
     def by_split(self) -> dict[str, dict[str, Prepared]]:
         """Frame count and size of every video, by split and name."""

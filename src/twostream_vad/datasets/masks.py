@@ -15,8 +15,7 @@ from .errors import DatasetError
 from .layouts import Dataset, children, find_split, homes, renamed, ucsd_name
 
 Mask = NDArray[np.bool_]
-Size = tuple[int, int]
-"""Height and width."""
+Size = tuple[int, int]  # height and width
 
 
 @dataclass(frozen=True)
@@ -33,16 +32,9 @@ class MaskSource:
     def frames(self, name: str, size: Size | None = None) -> Iterator[Mask]:
         """Each frame's mask in order, (H, W), True where anomalous.
 
-        One mask is unpacked at a time. The file's own array of an ``.npz`` (usually packed bits) or a ``.mat`` is
-        read whole.
-
-        Args:
-            name: of the video.
-            size: of the video's frames. Packed masks are rounded up to a multiple of 8 pixels in width: without
-                ``size`` the padding stays; with it, it is cut off and other sizes are refused.
-
-        Raises:
-            DatasetError: the video has no masks, or they are damaged or of another size.
+        One mask is unpacked at a time; the file's own array of an ``.npz`` (usually packed bits) or a ``.mat`` is
+        read whole. Packed masks are rounded up to a multiple of 8 pixels in width: given the frames' ``size`` the
+        padding is cut off. DatasetError where the video has no masks, or they are damaged or of another size.
         """
         if name not in self.entries:
             raise DatasetError(f"{self.path} has no masks of video {name}; it has {', '.join(self.entries)}")

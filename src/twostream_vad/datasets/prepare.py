@@ -50,14 +50,9 @@ def prepare(dataset: Dataset, out: Path, *, workers: int | None = None, progress
 
     A video appears there only when it is complete, and ``out/prepared.json`` says so: what is done is not
     done again unless its source changed. ``skip`` is applied, so index 0 is the first frame that counts.
-
-    Args:
-        workers: processes; None for one a CPU. With 1, all is done in this process.
-        progress: told videos done, videos in all, and the name of the one just done.
-
-    Raises:
-        PrepareError: some videos are broken (after all others are done), or the disk is full.
-        DatasetError: ``out`` is the dataset's own folder or holds other people's frames; no worker.
+    ``workers`` are processes, None for one a CPU; with 1, all is done in this process. ``progress`` is told videos
+    done, videos in all, and the name of the one just done. PrepareError where videos are broken (after all others are
+    done), or the disk is full; DatasetError where ``out`` is the dataset's own folder or holds other people's frames.
     """
     if workers is not None and workers < 1:
         raise DatasetError(f"workers must be 1 or more, got {workers}")
@@ -126,15 +121,12 @@ def _prepare(jobs: list[_Job], manifest: Manifest, out: Path, workers: int, prog
 
 
 def _is_done(job: _Job, entries: Mapping[tuple[str, str], Entry]) -> bool:
-    """Whether the video lies ready and its source is still what it was; if not, its place is cleared.
-
-    Frames that no manifest of ours names may be somebody's only copy: they are never replaced.
-    """
+    """Whether the video lies ready and its source is still what it was; if not, its place is cleared."""
     entry, target = entries.get(job.key), job.target
     frames = entry.prepared.frames if entry is not None and entry.source == job.source else None
     if target is None or (target.is_dir() and len(list(target.iterdir())) == frames):
         return frames is not None
-    if target.exists() and (entry is None or entry.source.suffix is None):
+    if target.exists() and (entry is None or entry.source.suffix is None):  # it may be somebody's only copy
         raise DatasetError(f"{target} was not made by prepare and is not replaced; move it or give another folder")
     left = re.compile(re.escape(f".{target.name}.") + r"[0-9a-f]{8}\.partial")  # by runs that were killed
     for path in target.parent.iterdir() if target.parent.is_dir() else ():
@@ -175,10 +167,7 @@ def _begin_worker() -> None:
 
 
 def _work(job: _Job) -> Entry | str:
-    """Counts a video's frames and, given a target, writes them to the job's partial; a string is what failed.
-
-    Raises OSError where the disk is full.
-    """
+    """Counts a video's frames and, given a target, writes them to the job's partial; a string is what failed."""
     count, height, width = 0, 0, 0
     try:
         if job.target is not None:
@@ -191,7 +180,7 @@ def _work(job: _Job) -> Entry | str:
                 (job.partial / f"{count - 1:06d}{SUFFIX}").write_bytes(encode_jpeg(frame.image, JPEG_QUALITY))
     except (VideoError, OSError) as error:
         shutil.rmtree(job.partial, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno in FULL:
+        if isinstance(error, OSError) and error.errno in FULL:  # then no other video can be done either
             raise OSError(error.errno, error.strerror) from None
         return str(error)  # since not every exception survives pickling
     prepared = Prepared(job.video.name, job.split, count, height, width)

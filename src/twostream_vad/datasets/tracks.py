@@ -8,14 +8,11 @@ from numpy.typing import NDArray
 
 from ..evaluation.regions import box_iou
 
-LEAST_PIXELS = 10
-"""Smaller regions are left out."""
-GAP = 2
-"""A track goes on if it was last seen at most so many frames before: 1 is the frame before."""
+LEAST_PIXELS = 10  # smaller regions are left out
+GAP = 2  # a track goes on if it was last seen at most so many frames before: 1 is the frame before
 
 Box = tuple[int, int, int, int]  # x_min, y_min, x_max, y_max, both ends included
-Tracks = NDArray[np.int64]
-"""Rows of track, frame, x_min, y_min, x_max, y_max, in the order of frames; both ends included."""
+Tracks = NDArray[np.int64]  # rows of track, frame, x_min, y_min, x_max, y_max in order of frames; both ends included
 
 
 def mask_tracks(masks: Iterable[NDArray[np.bool_]]) -> Tracks:
@@ -28,13 +25,8 @@ def mask_tracks(masks: Iterable[NDArray[np.bool_]]) -> Tracks:
 
     Objects whose masks touch are one region, and a track that is hidden for longer than GAP, or splits,
     goes on under a new number. Areas under such tracks' curves do not compare with those under tracks drawn by
-    hand.
-
-    Args:
-        masks: a video's frames in order, (H, W) each, True where anomalous.
-
-    Returns:
-        (regions, 6), the form that ``detect_regions`` takes. Tracks and frames count from 0.
+    hand. Masks are (H, W) each, True where anomalous, in order; what is returned, (regions, 6), is the form that
+    ``detect_regions`` takes. Tracks and frames count from 0.
     """
     rows: list[tuple[int, int, int, int, int, int]] = []
     seen: dict[int, tuple[int, Box]] = {}  # track -> its last frame and box, of those that may go on

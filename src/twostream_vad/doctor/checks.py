@@ -12,20 +12,13 @@ from .findings import Finding, counted, in_words, ranges
 from .fingerprints import find_copies
 from .readings import Reading
 
-BLACK = 4.0
-"""Mean gray level, of 255, below which a frame is black."""
-
-FROZEN = 5
-"""Identical frames in a row, the first included, that make a picture that stands still; fewer are repeats."""
-
+BLACK = 4.0  # mean gray level, of 255, below which a frame is black
+FROZEN = 5  # identical frames in a row, the first included, that make a picture that stands still; fewer are repeats
 ALIKE = 0.1
 """A frame repeats the one before if it changes by less than this share of the median around it. H.264 of good
 quality (crf 23) leaves a repeat less; after a poor encoder, or on a key frame, some go unseen. Frames of UCSD
 Ped2, where something always moves, change by more than half of it."""
-
-MOVING = 0.4
-"""Median change of a pixel, in gray levels, below which nothing moves: only identical frames are repeats."""
-
+MOVING = 0.4  # median change of a pixel, in gray levels, below which nothing moves: only identical frames repeat
 RATE_TOLERANCE = 0.01
 
 
@@ -97,10 +90,8 @@ def copies(training: Sequence[Reading], testing: Sequence[Reading]) -> Iterator[
         runs = list(pair)
         here = tuple((run.training_start, run.training_start + run.frames - 1) for run in runs)
         there = tuple((run.test_start, run.test_start + run.frames - 1) for run in runs)
-        correlation = min(run.correlation for run in runs)
-        what = (
-            f"{in_words(here)}: the same as {in_words(there)} of {testing[theirs].name} (correlation {correlation:.3f})"
-        )
+        least = min(run.correlation for run in runs)
+        what = f"{in_words(here)}: the same as {in_words(there)} of {testing[theirs].name} (correlation {least:.3f})"
         remedy = "remove them from training; scores of that test video mean nothing until it is fitted anew"
         yield Finding("test-in-training", "error", training[ours].name, what, remedy, here)
 

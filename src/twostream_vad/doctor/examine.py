@@ -17,21 +17,15 @@ from .readings import Reading, read_video
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the doctor found.
-
-    Attributes:
-        findings: faults, in the videos' order, those of the whole dataset first.
-        notes: worth knowing, no fault.
-        frames: how many were read.
-    """
+    """What the doctor found, in the videos' order, what concerns the whole dataset first."""
 
     root: Path
     layout: str
     videos: int
-    frames: int
+    frames: int  # that were read
     seconds: float
     findings: tuple[Finding, ...]
-    notes: tuple[Finding, ...]
+    notes: tuple[Finding, ...]  # worth knowing, no fault
 
     @property
     def affected(self) -> int:
@@ -47,14 +41,9 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress = s
     """Reads every frame of the dataset and checks videos, labels, masks, and one split against the other.
 
     What is kept of a frame takes under 1 KB, so ShanghaiTech's 317,000 frames take 0.3 GB. Only a video file
-    whose labels differ in number from its frames is decoded again, by OpenCV.
-
-    Args:
-        labels: frame labels of the test videos; None for the dataset's usual places.
-        progress: told videos read, videos in all, and the name of the one just read.
-
-    Raises:
-        DatasetError: the label file given is not there. Faults of the dataset itself are findings.
+    whose labels differ in number from its frames is decoded again, by OpenCV. Labels None are those in the dataset's
+    usual places. ``progress`` is told videos read, videos in all, and the name of the one just read. DatasetError
+    where the label file given is not there; faults of the dataset itself are findings.
     """
     if labels is not None and not labels.exists():
         raise DatasetError(f"label file {labels} does not exist; check the path")

@@ -7,28 +7,21 @@ from typing import Literal
 Severity = Literal["error", "warning", "note"]
 """error: a result would be wrong or cannot be had; warning: it may be; note: worth knowing, no fault."""
 
-Ranges = tuple[tuple[int, int], ...]
-"""First and last frame of each stretch, counted from 0, both included."""
+Ranges = tuple[tuple[int, int], ...]  # first and last frame of each stretch, counted from 0, both included
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault.
+    """One fault."""
 
-    Attributes:
-        kind: a stable word to look for, such as ``label-count``.
-        video: ``training/01``; empty where the fault is the whole dataset's.
-        frames: where in the video, as it is decoded (skipped first frames do not count); may be empty.
-    """
-
-    kind: str
+    kind: str  # a stable word to look for, such as ``label-count``
     severity: Severity
-    video: str
+    video: str  # ``training/01``; empty where the fault is the whole dataset's
     what: str
     remedy: str
-    frames: Ranges = ()
+    frames: Ranges = ()  # where in the video, as it is decoded (skipped first frames do not count)
 
     @classmethod
     def of(cls, kind: str, severity: Severity, video: str, message: str) -> "Finding":

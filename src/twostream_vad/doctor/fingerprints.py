@@ -16,13 +16,10 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 36, 24
 
-LAG = 8
-"""Frames between the two pictures whose difference is compared."""
-
+LAG = 8  # frames between the two pictures whose difference is compared
 MATCH = 0.9
 """Correlation of two changes from which they count as the same. Copies saved as JPEG of quality 50 keep above
 0.98; different moments of one camera (UCSD Ped2) stay below 0.4 over a run."""
-
 RUN = 12
 """Matching changes in a row that make a copy. More than LAG: one event, such as a lamp that is switched on or
 a digit of a burnt-in clock, shows in LAG changes and may well be the same in two videos."""
@@ -34,20 +31,14 @@ _STANDS_OUT = 1.15  # right for 99 of 100 single frames that were taken out of P
 _SEARCHED = 100
 _FLOOR = 12.0  # norm of the rounding error of a change: 0.41 levels in each of 864 cells
 
-Pictures = NDArray[np.uint8]
-"""(frames, HEIGHT, WIDTH): each frame in gray, every pixel the mean of its cell."""
-
-
+Pictures = NDArray[np.uint8]  # (frames, HEIGHT, WIDTH): each frame in gray, every pixel the mean of its cell
 FRAME = np.dtype([("digest", "u8"), ("size", "i4", 2), ("change", "f8"), ("picture", "u1", (HEIGHT, WIDTH))])
 """What is kept of a frame: a hash of its very pixels, height and width, mean change of a pixel since the frame
 before in gray levels, and its picture."""
 
 
 class Fingerprints:
-    """Fingerprints of a video's frames in order, 888 bytes each.
-
-    A frame that cannot be read takes its place too: hash 0, size 0 x 0, a black picture, an infinite change.
-    """
+    """Fingerprints of a video's frames in order, 888 bytes each, also of those that cannot be read."""
 
     def __init__(self) -> None:
         self._kept = bytearray()
@@ -55,7 +46,7 @@ class Fingerprints:
 
     def add(self, image: NDArray[np.uint8] | None) -> None:
         """The next frame, (H, W, 3) RGB; None for one that cannot be read."""
-        frame, gray = np.zeros((), FRAME), None
+        frame, gray = np.zeros((), FRAME), None  # hash 0, size 0 x 0, a black picture
         frame["change"] = np.inf
         if image is not None:
             gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
@@ -134,10 +125,7 @@ def jump(pictures: Pictures) -> int | None:
 
 
 def ends(ours: Pictures, theirs: Pictures) -> tuple[int, int]:
-    """How many more frames a second decoder gave at the start and at the end (below 0: fewer).
-
-    Both are the same video, so their difference in length lies at the ends: wherever the pictures fit best.
-    """
+    """How many more frames a second decoder gave at each end of the same video: wherever the pictures fit best."""
     more = len(theirs) - len(ours)
 
     def misfit(shift: int) -> float:

@@ -19,11 +19,9 @@ Truth = NDArray[np.uint8]
 
 
 def check_labels(dataset: Dataset, testing: Mapping[str, Reading], given: Path | None) -> Iterator[Finding]:
-    """Labels in number and value, with their masks, and notes on videos of one class only.
+    """Labels (None: in the usual places) in number, value and with their masks, and notes on videos of one class.
 
-    Args:
-        testing: each test video's reading by the video's name.
-        given: the label file; None for the dataset's usual places.
+    ``testing`` has each test video's reading by the video's name.
     """
     masks = None
     try:

@@ -17,22 +17,15 @@ from .fingerprints import HEIGHT, WIDTH, Fingerprints, Pictures, small
 
 @dataclass(slots=True)
 class Reading:
-    """What is left of a video when it has been read: under 1 KB a frame.
+    """What is left of a video when it has been read: under 1 KB a frame."""
 
-    Attributes:
-        name: ``training/01``.
-        missing: frames that the numbering leaves out.
-        rate: frames a second by the video itself; None for images.
-        declared: frames by the container's header; 0 where it does not say.
-    """
-
-    name: str
+    name: str  # ``training/01``
     video: Video
     findings: list[Finding] = field(default_factory=list)
     prints: Fingerprints = field(default_factory=Fingerprints)
-    missing: int = 0
-    rate: float | None = None
-    declared: int = 0
+    missing: int = 0  # frames that the numbering leaves out
+    rate: float | None = None  # frames a second by the video itself; None for images
+    declared: int = 0  # frames by the container's header; 0 where it does not say
 
     def say(self, kind: str, what: str, remedy: str, frames: Ranges = (), severity: Severity = "error") -> None:
         """Adds a finding."""

@@ -12,12 +12,8 @@ from ..progress import Progress, silent
 from ..video.frames import FrameSource, VideoError
 from .findings import Finding, counted, in_words
 
-LEAST_SECONDS = 0.5
-"""A shorter segment is passed over."""
-
-SHOWN = 5
-"""Segments named of a video, the highest scores first."""
-
+LEAST_SECONDS = 0.5  # a shorter segment is passed over
+SHOWN = 5  # segments named of a video, the highest scores first
 REMEDY = (
     f"watch it, from {JOIN_SECONDS:g} s before on; if that is not normal, take it out of training and fit again, "
     "else leave it"
@@ -34,18 +30,9 @@ def suspicious_segments(scorer: Scorer, videos: Sequence[Video], progress: Progr
     """Stretches of training videos where the fused causal score reaches the run's alarm threshold.
 
     The videos need not be those of the run. Videos that set the threshold stay below it but for rounding, unless
-    the recipe's ``calibration.quantile`` lies below 1. A video that breaks, or has no score, gives a note.
-
-    Args:
-        scorer: a fitted run's detector.
-        videos: of the training split.
-        progress: told videos done, videos in all, and the video and frame at work.
-
-    Returns:
-        Findings in the videos' order, those of a video by falling peak score.
-
-    Raises:
-        TsvadError: frames that the run's view does not fit; it names the video.
+    the recipe's ``calibration.quantile`` lies below 1. A video that breaks, or has no score, gives a note. Findings
+    are in the videos' order, those of a video by falling peak score. ``progress`` is told videos done, videos in
+    all, and the video and frame at work. TsvadError, naming the video, for frames that the run's view does not fit.
     """
     found: list[Finding] = []
     for number, video in enumerate(videos):

@@ -36,10 +36,7 @@ class PrecisionRecall(NamedTuple):
 
 
 def area(normal: NDArray[Any], anomalous: NDArray[Any]) -> float:
-    """Area under the ROC, of how many of each kind have each distinct score, the least first; ties count half.
-
-    NoMetricError where there are none of one kind.
-    """
+    """Area under the ROC of each kind's counts by distinct score, least first; NoMetricError for one kind only."""
     _need_both(normal, anomalous)
     normal = normal.astype(np.float64)  # products of a large dataset's counts of pixels do not fit 64 bits
     below = np.cumsum(normal) - normal
@@ -50,24 +47,19 @@ def area(normal: NDArray[Any], anomalous: NDArray[Any]) -> float:
 def roc_auc(scores: NDArray[Any], labels: NDArray[Any]) -> float:
     """Area under the ROC of scores (n,) against labels (n,) of 0/1; tied scores count half.
 
-    NoMetricError where there is one class only; EvaluationError for NaN or infinite scores, other labels than
-    0 and 1, or differing lengths.
+    NoMetricError for one class only; EvaluationError for NaN, infinity, other labels than 0/1, or differing lengths.
     """
     return area(*_counts(scores, labels))
 
 
 def micro_auc(scores: ByVideo, labels: ByVideo) -> float:
-    """One ROC over all frames of all videos: video name -> (frames,).
-
-    Errors as ``roc_auc``; EvaluationError where the videos of both differ.
-    """
+    """One ROC over all frames of all videos (frames,); errors as ``roc_auc``, also where the videos of both differ."""
     return roc_auc(*pooled(scores, labels))
 
 
 def macro_auc(scores: ByVideo, labels: ByVideo) -> float:
-    """Mean of the videos' own AUCs.
+    """Mean of the videos' own AUCs. One of one class has its first label flipped, so that it exists (authors' rule).
 
-    A video of one class has its first label flipped, so that an AUC exists (the authors' rule).
     EvaluationError as ``micro_auc``; NoMetricError where such a video has one frame only.
     """
     areas = []
@@ -109,12 +101,10 @@ def average_precision(scores: NDArray[Any], labels: NDArray[Any]) -> float:
 
 
 def equal_error_rate(scores: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Where as large a share of normal frames is called anomalous as of anomalous ones is missed.
-
-    Linear between the ROC's points; errors as ``roc_auc``.
-    """
+    """Share of normal frames called anomalous where that share of anomalous ones is missed; errors as ``roc_auc``."""
     curve = roc_curve(scores, labels)
     missed = 1 - curve.true_positive_rate
+    # Linear between the ROC's points.
     return float(np.interp(0.0, curve.false_positive_rate - missed, curve.false_positive_rate))
 
 

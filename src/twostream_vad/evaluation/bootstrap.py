@@ -14,8 +14,7 @@ Statistic = Callable[[Sequence[str]], float]
 """Takes videos' names, some of them several times, and counts a video as often as it is named."""
 
 DRAWS = 1000
-ENDS = (0.025, 0.975)
-"""Quantiles of the values between which 95 % of them lie."""
+ENDS = (0.025, 0.975)  # quantiles of the values between which 95 % of them lie
 
 
 def bootstrap(statistic: Statistic, videos: Sequence[str]) -> tuple[float, float]:
@@ -26,13 +25,8 @@ def bootstrap(statistic: Statistic, videos: Sequence[str]) -> tuple[float, float
         first, second = micro_auc_of(scores, labels), micro_auc_of(others, labels)
         bootstrap(lambda names: first(names) - second(names), list(labels))
 
-    Args:
-        statistic: of the drawn names, as many as there are videos. Where it raises NoMetricError, as an AUC of
-            normal videos only does, the draw is made again.
-        videos: names, each once.
-
-    Raises:
-        NoMetricError: fewer than two videos, or more draws than DRAWS on which the statistic does not exist.
+    ``videos`` are names, each once. Where the statistic raises NoMetricError, as an AUC of normal videos only does,
+    the draw is made again. NoMetricError: fewer than two videos, or more than DRAWS such draws.
     """
     names = list(videos)
     if len(names) < 2:
@@ -57,8 +51,7 @@ def bootstrap(statistic: Statistic, videos: Sequence[str]) -> tuple[float, float
 def micro_auc_of(scores: ByVideo, labels: ByVideo) -> Statistic:
     """``micro_auc`` of drawn videos; scores are ranked once, so that a draw takes about a millisecond.
 
-    Raises:
-        EvaluationError: as ``micro_auc``. The statistic raises NoMetricError for videos of one class only.
+    Errors as ``micro_auc``; the statistic raises NoMetricError for videos of one class only.
     """
     values, positive = pooled(scores, labels)
     roc_auc(values, positive)  # refuses what cannot be judged

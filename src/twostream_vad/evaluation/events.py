@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from .auc import ByVideo, checked, same_videos
 
-JOIN_SECONDS = 2.0
-"""Runs of loud frames less far apart than this are one alarm."""
+JOIN_SECONDS = 2.0  # runs of loud frames less far apart than this are one alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +30,7 @@ class EventReport:
 def alarms(scores: NDArray[Any], threshold: float, rate: float) -> list[tuple[int, int]]:
     """`stretches` of frames that score at or above the threshold, joined where less than JOIN_SECONDS apart.
 
-    Args:
-        scores: (frames,). NaN is no score yet, as before a video's first snippet, and raises no alarm.
-        threshold: of an alarm.
-        rate: frames per second.
+    Scores are (frames,), at ``rate`` frames a second. NaN, as before a video's first snippet, raises no alarm.
     """
     loud = np.flatnonzero(scores >= threshold)  # False for NaN
     ends = np.flatnonzero(np.diff(loud) > math.ceil(JOIN_SECONDS * rate)) + 1
@@ -55,14 +51,8 @@ def judge_alarms(scores: ByVideo, labels: ByVideo, rates: Mapping[str, float], t
     hours of frames labelled normal, with a score or without: hours of an event cannot raise a false alarm, and
     test videos hold many more events than a camera sees.
 
-    Args:
-        scores: video -> (frames,). NaN is no score yet, and counts as below the threshold.
-        labels: video -> (frames,) of 0/1.
-        rates: video -> frames per second.
-        threshold: of an alarm.
-
-    Raises:
-        EvaluationError: infinite scores, differing lengths or videos, or labels that are not 0/1.
+    By video: scores (frames,), where NaN is no score yet and counts as below the threshold; labels (frames,) of 0/1;
+    frames per second. EvaluationError: infinite scores, differing lengths or videos, labels that are not 0/1.
     """
     count, false_alarms, normal_seconds = 0, 0, 0.0
     delays: list[float] = []

@@ -20,12 +20,8 @@ class PixelAuc:
     """Area under one ROC over every pixel of every frame added, each pixel judged by itself.
 
     Large objects and those near the camera have more pixels, and weigh more. Scores are counted in bins of
-    equal width; two in one bin count as tied, which counts half. Scores outside the range fall into the bin at
-    its end.
-
-    Args:
-        low: best the least score of all frames.
-        high: best the greatest.
+    equal width from ``low`` to ``high``, best the least and the greatest score of all frames; two in one bin count
+    as tied, which counts half. Scores outside the range fall into the bin at its end.
     """
 
     def __init__(self, low: float, high: float) -> None:
@@ -34,10 +30,7 @@ class PixelAuc:
         self._anomalous = np.zeros(BINS, np.int64)
 
     def add(self, heat: NDArray[Any], mask: Mask) -> None:
-        """Count one frame's scores (H, W) under its mask (H, W), True where anomalous.
-
-        EvaluationError for NaN or infinity.
-        """
+        """Count a frame's scores (H, W) under its mask (H, W), True if anomalous; EvaluationError: not finite."""
         share = (np.clip(_finite(heat), self._low, self._high) - self._low) / (self._high - self._low)
         index = np.minimum((share * BINS).astype(np.intp), BINS - 1)
         self._anomalous += np.bincount(index[mask], minlength=BINS)
@@ -66,10 +59,7 @@ class LocalisedAuc:
         self._anomalous: list[bool] = []
 
     def add(self, heat: NDArray[Any], mask: Mask) -> None:
-        """Judge one frame's scores (H, W) by its mask (H, W), True where anomalous.
-
-        EvaluationError for NaN or infinity.
-        """
+        """Judge a frame's scores (H, W) by its mask (H, W), True if anomalous; EvaluationError: not finite."""
         values = _finite(heat)
         inside = values[mask]
         if inside.size:

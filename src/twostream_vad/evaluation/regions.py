@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from .auc import ByVideo, EvaluationError, Floats, NoMetricError
 
-OVERLAP = 0.1
-"""IoU at which a detection matches a region."""
-ENOUGH = 10
-"""A track is found with at least one in so many of its regions."""
+OVERLAP = 0.1  # IoU at which a detection matches a region
+ENOUGH = 10  # a track is found with at least one in so many of its regions
 
 
 class RegionDetection(NamedTuple):
@@ -33,13 +31,12 @@ def detect_regions(detections: ByVideo, tracks: ByVideo, frames: int) -> RegionD
         tracks: video -> rows of track, frame, x_min, y_min, x_max, y_max; none for a normal video.
         frames: of all videos, normal ones too.
 
-    Raises:
-        NoMetricError: no regions at all.
+    NoMetricError where there are no regions at all.
     """
     none = np.empty((0, 6))
     false: list[Floats] = []  # scores of detections that match nothing
     regions: list[Floats] = []  # the score at which each region is found, -inf for never
-    found: list[float] = []  # the score at which each track is
+    found: list[float] = []  # the score at which enough of a track's regions are
     scores: list[Floats] = []
     for name in sorted(set(detections) | set(tracks)):
         own, truth = detections.get(name, none), tracks.get(name, none)
@@ -47,7 +44,8 @@ def detect_regions(detections: ByVideo, tracks: ByVideo, frames: int) -> RegionD
         scores.append(own[:, 5])
         false.append(own[~matched, 5])
         regions.append(best)
-        found.extend(_found_at(best[truth[:, 0] == track]) for track in np.unique(truth[:, 0]))
+        by_track = (np.sort(best[truth[:, 0] == track]) for track in np.unique(truth[:, 0]))
+        found.extend(float(own_scores[len(own_scores) // -ENOUGH]) for own_scores in by_track)
     if not found:
         raise NoMetricError("no anomalous regions in any video: RBDC and TBDC do not exist without tracks")
     thresholds = np.unique(np.concatenate(scores))[::-1]
@@ -59,11 +57,7 @@ def detect_regions(detections: ByVideo, tracks: ByVideo, frames: int) -> RegionD
 def read_tracks(path: Path) -> dict[str, Floats]:
     """Video name -> rows of track, frame, x_min, y_min, x_max, y_max, from files ``VIDEO.txt`` of such rows.
 
-    Args:
-        path: a folder of such files, or one of them.
-
-    Raises:
-        EvaluationError: nothing there, or a file of another form.
+    ``path`` is a folder of them, or one file. EvaluationError for nothing there, or a file of another form.
     """
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
@@ -110,11 +104,6 @@ def box_iou(a: NDArray[Any], b: NDArray[Any]) -> Floats:
     areas = [(box[..., 2:] - box[..., :2] + 1).prod(axis=-1) for box in (a, b)]
     overlap: Floats = shared / (areas[0] + areas[1] - shared)
     return overlap
-
-
-def _found_at(best: Floats) -> float:
-    """The score at which enough of a track's regions are found."""
-    return float(np.sort(best)[len(best) // -ENOUGH])
 
 
 def _at_least(scores: Floats, thresholds: Floats) -> Floats:

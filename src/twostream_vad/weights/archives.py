@@ -17,8 +17,7 @@ from safetensors import safe_open
 from .pickles import load_pickle
 from .stored import Sealed, UnsafePickleError, WeightsError, broken
 
-MAX_UNZIPPED = 4 << 30
-"""Bytes; an authors' STUNet checkpoint with its optimizer has 1.3 GB."""
+MAX_UNZIPPED = 4 << 30  # bytes; an authors' STUNet checkpoint with its optimizer has 1.3 GB
 LEGACY_START = b"\x80\x02\x8a\x0a" + torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
 
 
@@ -26,21 +25,17 @@ LEGACY_START = b"\x80\x02\x8a\x0a" + torch.serialization.MAGIC_NUMBER.to_bytes(1
 class Archive:
     """What a file holds. Its tensors can be read while the archive is open."""
 
-    form: str
-    """For people: "torch zip", "torch legacy", "pickle" or "safetensors", maybe ", gzipped"."""
-    root: object
-    """The object saved: dicts, lists, numbers, sealed tensors and records."""
-    metadata: dict[str, str]
-    """A safetensors file's own."""
+    form: str  # for people: "torch zip", "torch legacy", "pickle" or "safetensors", maybe ", gzipped"
+    root: object  # what was saved: dicts, lists, numbers, sealed tensors and records
+    metadata: dict[str, str]  # a safetensors file's own
 
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
     """The file's object; nothing that a pickle in it names is imported or called.
 
-    Raises:
-        UnsafePickleError: its pickle names something that no weight file needs.
-        WeightsError: no such file, an unknown form, or broken; also one raised in the block. All name the file.
+    UnsafePickleError where its pickle names what no weight file needs; WeightsError for no such file, an unknown
+    form, a broken file, or where the block raises it. All name the file.
     """
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -87,8 +82,7 @@ class _Storages:
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self.empty: dict[str, tuple[bytearray, int]] = {}
-        """Memory and number of elements by key."""
+        self.empty: dict[str, tuple[bytearray, int]] = {}  # key → memory and number of elements
 
     def find(self, pid: object) -> object:
         """The values of ("storage", type, key, location, elements[, None]), a tensor of one dimension."""
@@ -119,11 +113,8 @@ class _Storages:
 
 
 def _read_zip(file: IO[bytes], size: int) -> object:
-    """torch.save since 1.6: a folder with ``data.pkl`` and the storages ``data/0``, …, uncompressed.
-
-    Not by torch.load: it runs a TorchScript file, unzips what is compressed and, in older versions, believes a pickle
-    that claims more than a storage has.
-    """
+    """torch.save since 1.6: a folder with ``data.pkl`` and the storages ``data/0``, …, uncompressed."""
+    # Not by torch.load: it runs TorchScript, unzips, and in older versions believes claims of more than a storage has.
     with zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
         packed = [name for name, entry in entries.items() if entry.compress_type != zipfile.ZIP_STORED]
@@ -145,11 +136,8 @@ def _read_zip(file: IO[bytes], size: int) -> object:
 
 
 def _read_legacy(data: mmap.mmap) -> object:
-    """torch.save before 1.6: pickles (magic, protocol, system, object, storage keys), then raw storages.
-
-    Not by torch.load: it believes the sizes, makes what lacks bytes of the file out of whatever the memory held,
-    ignores the byte order and unpacks a tar.
-    """
+    """torch.save before 1.6: pickles (magic, protocol, system, object, storage keys), then raw storages."""
+    # Not by torch.load: it believes sizes, fills up from whatever the memory held, ignores byte order, unpacks a tar.
     _, _, system = (load_pickle(data) for _ in range(3))
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise WeightsError("a torch file of another byte order; save it again with a current torch")

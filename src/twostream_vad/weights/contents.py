@@ -7,19 +7,16 @@ from .stored import Record, Sealed, UnsafePickleError, WeightsError
 MAX_MODULES = 10_000
 MAX_TENSORS = 100_000
 MAX_NAME = 300
+# The key under which a file's dict keeps its tensors → what such a file is called.
 CONTAINERS = {"blobs": "Caffe2 blobs", "model_state": "model_state", "model": "checkpoint", "state_dict": "checkpoint"}
-"""The key under which a file's dict keeps its tensors → what such a file is called."""
 
 
 def find_tensors(root: object) -> tuple[str, dict[str, Tensor | None], int | None]:
     """What an archive's object is, its tensors, and its epoch if it is a training checkpoint.
 
     The tensors are under their own names, less the ``module.`` that DataParallel adds, and may share memory with one
-    another; None stands where a name is of something else.
-
-    Raises:
-        WeightsError: neither a network nor a dict.
-        UnsafePickleError: more modules or tensors than any network has.
+    another; None stands where a name is of something else. WeightsError for what is neither a network nor a dict;
+    UnsafePickleError for more modules or tensors than any network has.
     """
     what, held, epoch = "module object" if isinstance(root, Record) else "state dict", root, None
     if isinstance(root, dict):

@@ -17,17 +17,14 @@ from ..storage import write_text
 
 SOURCES = {"i3d-r50-8x8": "https://dl.fbaipublicfiles.com/pyslowfast/model_zoo/kinetics400/I3D_8x8_R50.pkl"}
 """Name → address of a pretrained encoder, which ``weights import`` reads."""
-TIMEOUT = 30.0
-"""Seconds without a byte."""
+TIMEOUT = 30.0  # seconds without a byte
 TRIES = 5
-BACKOFF = 1.0
-"""Seconds before the second try, doubled before every further one."""
+BACKOFF = 1.0  # seconds before the second try, doubled before every further one
 CHUNK = 1 << 18
+# HTTP statuses that another try may change; 416 is the answer to a part of a file that is gone.
 PASSING = frozenset({408, 416, 425, 429, 500, 502, 503, 504})
-"""HTTP statuses that another try may change; 416 is the answer to a part of a file that is gone."""
 
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes there so far and all bytes, None where the server does not say."""
+Progress = Callable[[int, int | None], None]  # takes the bytes there so far, and all; None where that is not known
 
 
 class DownloadError(TsvadError):
@@ -37,15 +34,9 @@ class DownloadError(TsvadError):
 def download(url: str, out: Path, *, sha256: str | None = None, progress: Progress | None = None) -> str:
     """Fetch ``url`` to ``out`` and return the file's SHA-256 in hex, which is also kept in ``<out>.sha256``.
 
-    A cut-off transfer leaves ``<out>.part``, from which the next call goes on if the server still has
-    the same file; ``out`` itself is only ever whole. A file there with the right hash (``sha256``, or
-    else the one kept beside it) is not fetched again.
-
-    Args:
-        sha256: what the file's hash must be, if known.
-
-    Raises:
-        DownloadError: not HTTP, not found, no network, or of another hash (nothing of it is kept).
+    A cut-off transfer leaves ``<out>.part``, from which the next call goes on if the server still has the same file;
+    ``out`` itself is only ever whole. A file there with the right hash (``sha256``, or else the one kept beside it)
+    is not fetched again. DownloadError: not HTTP, not found, no network, or of another hash (nothing of it is kept).
     """
     if not re.fullmatch(r"https?://[^/?#\s][!-~]*", url, re.IGNORECASE):
         raise DownloadError(f"{url}: only http:// and https:// addresses are fetched; a local file needs no download")

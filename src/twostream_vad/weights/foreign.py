@@ -16,8 +16,7 @@ from .contents import find_tensors
 from .names import IGNORED, Dialect, Kind, expected, find_dialect
 from .stored import WeightsError
 
-LISTED = 10
-"""Tensors named in an error before the rest is only counted."""
+LISTED = 10  # tensors named in an error before the rest is only counted
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,10 @@ class Foreign:
     """A net's tensors out of somebody's file, under our names."""
 
     kind: Kind
-    form: str
-    """For people: container, content and whose names, such as "torch zip, module object, PySlowFast"."""
-    tensors: dict[str, Tensor]
-    """All tensors of the paper's net, in its order; floats as in the file (16, 32 or 64 bits)."""
-    ignored: list[str]
-    """Names that are known and not needed: the classification head, an optimizer's blobs."""
-    epoch: int | None
-    """Of a training checkpoint."""
+    form: str  # for people: container, content and whose names, such as "torch zip, module object, PySlowFast"
+    tensors: dict[str, Tensor]  # all of the paper's net, in its order; floats as in the file (16, 32 or 64 bits)
+    ignored: list[str]  # names that are known and not needed: the classification head, an optimizer's blobs
+    epoch: int | None  # of a training checkpoint
 
 
 @dataclass(frozen=True)
@@ -65,8 +60,7 @@ class TensorSummary:
 class Summary:
     """What a weight file holds, under the file's own names."""
 
-    kind: Kind | None
-    """None where the names are of no net that we know."""
+    kind: Kind | None  # None where the names are of no net that we know
     form: str
     tensors: list[TensorSummary]
     metadata: dict[str, str]
@@ -80,11 +74,8 @@ class Summary:
 def read_foreign(path: Path) -> Foreign:
     """The net in a file of PySlowFast, PyTorchVideo, Caffe2, the authors or ourselves, gzipped or not.
 
-    Runs nothing that a pickle names.
-
-    Raises:
-        UnsafePickleError: its pickle names something that no weight file needs.
-        WeightsError: of an unknown form; or tensors missing, unknown or of another shape, which are listed.
+    Runs nothing that a pickle names: UnsafePickleError where that is something that no weight file needs.
+    WeightsError for an unknown form; or tensors missing, unknown or of another shape, which are listed.
     """
     with open_archive(path) as archive:
         content, named, epoch = find_tensors(archive.root)
@@ -99,11 +90,9 @@ def read_foreign(path: Path) -> Foreign:
             if (tuple(tensor.shape), tensor.dtype.is_floating_point) != wanted[name]
         ]
         faults = {"missing": [n for n in wanted if n not in found], "of another shape": misshapen, "unknown": unknown}
-        problems = "; ".join(f"{fault}: {_listed(names)}" for fault, names in faults.items() if names)
-        if problems:
-            raise WeightsError(
-                f"not the tensors of the paper's {dialect.kind}: {problems}. Give a file of that very net"
-            )
+        faulty = "; ".join(f"{fault}: {_listed(names)}" for fault, names in faults.items() if names)
+        if faulty:
+            raise WeightsError(f"not the tensors of the paper's {dialect.kind}: {faulty}. Give a file of that very net")
         tensors = {name: found[name].clone(memory_format=torch.contiguous_format) for name in wanted}
         form = f"{archive.form}, {content}, names of {dialect.owner}"
         return Foreign(dialect.kind, form, tensors, ignored, epoch)
@@ -113,9 +102,7 @@ def import_weights(path: Path, out: Path) -> Imported:
     """Write a foreign file's net to safetensors ``out``, whole or not at all; floats become float32.
 
     The metadata says kind, form, source (its name and SHA-256), what was cast and by which version.
-
-    Raises:
-        WeightsError: as ``read_foreign``.
+    Errors as ``read_foreign``.
     """
     foreign = read_foreign(path)
     floats = {name: tensor.float() for name, tensor in foreign.tensors.items() if tensor.is_floating_point()}
@@ -141,11 +128,7 @@ def import_weights(path: Path, out: Path) -> Imported:
 
 
 def inspect_weights(path: Path) -> Summary:
-    """Every tensor of a file with its statistics, whether or not the file would import.
-
-    Raises:
-        UnsafePickleError, WeightsError: as ``read_foreign``, but not for what the tensors are.
-    """
+    """Every tensor of a file with its statistics; errors as ``read_foreign``, but not for what the tensors are."""
     with open_archive(path) as archive:
         content, named, _ = find_tensors(archive.root)
         dialect = find_dialect(named)

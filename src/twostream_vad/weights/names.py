@@ -13,13 +13,11 @@ from ..nets.i3d import I3D
 from ..nets.stunet import STUNet
 
 Kind = Literal["i3d", "stunet", "hashnet"]
+# The classification head, and what Caffe2's optimizer keeps beside the weights.
 IGNORED = re.compile(r"(encoder\.)?head\.projection\..*|pred_.*|blocks\.6\.proj\..*|.*_momentum|lr|model_iter")
-"""The classification head, and what Caffe2's optimizer keeps beside the weights."""
-
 NORM = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
 CAFFE2_NORM = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
-VIDEO_STAGES = {1: 2, 3: 3, 4: 4, 5: 5}
-"""PyTorchVideo's block → stage; block 2 is the pool."""
+VIDEO_STAGES = {1: 2, 3: 3, 4: 4, 5: 5}  # PyTorchVideo's block → stage; block 2 is the pool
 
 SLOWFAST = {
     r"s1\.pathway0_stem\.conv\.weight": r"stem.conv.weight",
@@ -71,12 +69,10 @@ HASHNET = {r"hash_encoder\.hash_layers\.(\d+)\.hash_layer\.0\.weight": r"layers.
 class Dialect:
     """How one program names the tensors of one net."""
 
-    first: str
-    """A tensor that only this dialect names so."""
+    first: str  # a tensor that only this dialect names so
     owner: str
     kind: Kind
-    patterns: Mapping[str, str]
-    """Foreign name → our name."""
+    patterns: Mapping[str, str]  # foreign name → our name
 
     def ours(self, name: str) -> str | None:
         """Our name of a tensor; None where the dialect has no such tensor."""

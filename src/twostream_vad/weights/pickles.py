@@ -13,15 +13,12 @@ from typing import IO, Any, ClassVar
 
 from .stored import BUILTINS, CALLS, Record, UnsafePickleError, WeightsError, broken, memory
 
-MAX_OPCODES = 1_000_000
-"""A STUNet checkpoint with its optimizer has about 100,000."""
+MAX_OPCODES = 1_000_000  # a STUNet checkpoint with its optimizer has about 100,000
+# Packages whose classes may occur in a pickled network or its settings. Their functions may be named, not called.
 NAMESPACES = frozenset({"torch", "slowfast", "pytorchvideo", "fvcore", "iopath", "yacs"})
-"""Packages whose classes may occur in a pickled network or its settings."""
 CLASS_NAME = re.compile(r"_*[A-Z]\w*(\._*[A-Z]\w*)*")
-"""In those packages only what is spelt as a class may be called; a function may be named."""
 INERT = {("argparse", "Namespace"), ("collections", "deque"), ("functools", "partial"), ("numpy", "dtype")}
-UNCALLED = {("numpy", "ndarray"), *((m, "object") for m in BUILTINS)}
-"""Types that stand as arguments only."""
+UNCALLED = {("numpy", "ndarray"), *((m, "object") for m in BUILTINS)}  # types that stand as arguments only
 TUPLES = pickle.TUPLE + pickle.TUPLE1 + pickle.TUPLE2 + pickle.TUPLE3
 REFUSED = pickle.EXT1 + pickle.EXT2 + pickle.EXT4 + pickle.BYTEARRAY8 + pickle.NEXT_BUFFER + pickle.READONLY_BUFFER
 """Extension codes name globals past ``find_class``; a bytearray is made as long as its pickle says."""
@@ -30,14 +27,9 @@ REFUSED = pickle.EXT1 + pickle.EXT2 + pickle.EXT4 + pickle.BYTEARRAY8 + pickle.N
 def load_pickle(file: IO[bytes] | mmap.mmap, persistent: Callable[[object], object] | None = None) -> object:
     """The object pickled from the file's position on; the position is then behind it.
 
-    Strings of Python 2 are read as latin-1. Nothing that the pickle names is imported or called.
-
-    Args:
-        persistent: turns a persistent id (torch: a storage) into an object; without it there must be none.
-
-    Raises:
-        UnsafePickleError: the pickle names something that no weight file needs.
-        WeightsError: it is broken.
+    Strings of Python 2 are read as latin-1. Nothing that the pickle names is imported or called. ``persistent`` turns
+    a persistent id (torch: a storage) into an object; without it there must be none. UnsafePickleError where the
+    pickle names something that no weight file needs, WeightsError where it is broken.
     """
     with broken("the pickle"):
         try:

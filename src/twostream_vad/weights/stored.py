@@ -12,11 +12,10 @@ from torch import Tensor
 
 from ..errors import TsvadError
 
-MAX_ELEMENTS = 1 << 26
-"""Of one tensor; STUNet's largest has a quarter. An expanded tensor can claim any size from one value."""
+MAX_ELEMENTS = 1 << 26  # of one tensor, which, expanded, can claim any size; STUNet's largest has a quarter
 MAX_DIMENSIONS = 8
-MAX_ARGUMENTS = 16
-"""Kept of a call, for a small pickle could copy one long tuple a million times."""
+MAX_ARGUMENTS = 16  # kept of a call, for a small pickle could copy one long tuple a million times
+NUMPY_TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1")
 BUILTINS = ("builtins", "__builtin__")
 
 
@@ -65,11 +64,8 @@ class Record:
     """A pickled object as it lies in the file: what its class would be given, and nothing of the class."""
 
     __slots__ = ("args", "items", "state")
-    origin: ClassVar[str] = ""
-    """The dotted name in the pickle."""
-    called: ClassVar[bool] = True
-    """False for a function, or a type that only ever stands as an argument: it may be named but not called."""
-
+    origin: ClassVar[str] = ""  # the dotted name in the pickle
+    called: ClassVar[bool] = True  # not a function, or a type that stands as an argument only: these are just named
     args: tuple[object, ...]
     state: object
     items: dict[object, object]
@@ -119,11 +115,7 @@ class NumpyArray(Sealed):
 
 def _numpy_type(kind: Record) -> np.dtype[Any]:
     match kind.args, kind.state:
-        case ("f2" | "f4" | "f8" | "i1" | "i2" | "i4" | "i8" | "u1" | "b1" as code, *_), (
-            _,
-            "<" | ">" | "|" as order,
-            *_,
-        ):
+        case (str() as code, *_), (_, "<" | ">" | "|" as order, *_) if code in NUMPY_TYPES:
             return np.dtype(order + code)
     raise UnsafePickleError("an array of the pickle has a numpy type that no tensor has")
 
@@ -196,18 +188,15 @@ def _taken(of: Callable[..., object]) -> Call:
     return Call(take)
 
 
-STORAGES = {
-    n: getattr(torch, n.lower()) for n in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Bool")
-}
-STORAGES |= {"Char": torch.int8, "Byte": torch.uint8}
-CALLS: dict[tuple[str, str], object] = {
+STORAGES = {name: getattr(torch, name.lower()) for name in ("Float", "Double", "Half", "Long", "Int", "Short", "Bool")}
+STORAGES |= {"BFloat16": torch.bfloat16, "Char": torch.int8, "Byte": torch.uint8}
+CALLS: dict[tuple[str, str], object] = {  # global of a pickle → what stands for it
     **{("torch._utils", f"_rebuild_tensor{v}"): Call(_strided) for v in ("", "_v2")},
     **{("torch._utils", f"_rebuild_parameter{w}"): Call(lambda data, *_: data) for w in ("", "_with_state")},
     **{(m, f"{name}Storage"): Sealed(dtype) for name, dtype in STORAGES.items() for m in ("torch", "torch.cuda")},
     ("torch.storage", "UntypedStorage"): Sealed(torch.uint8),
     ("torch", "Size"): Call(_sizes),
-    ("collections", "OrderedDict"): _taken(PickledDict),
-    ("collections", "Counter"): _taken(PickledDict),
+    **{("collections", name): _taken(PickledDict) for name in ("OrderedDict", "Counter")},
     ("collections", "defaultdict"): Call(lambda *_: PickledDict()),
     ("_codecs", "encode"): Call(_encode),
     **{(f"numpy.{core}.multiarray", "_reconstruct"): Call(NumpyArray) for core in ("core", "_core")},
@@ -217,4 +206,3 @@ CALLS: dict[tuple[str, str], object] = {
     **{(m, "dict"): _taken(PickledDict) for m in BUILTINS},
     **{(m, "bytes"): Call(lambda: b"") for m in BUILTINS},
 }
-"""Global of a pickle → what stands for it."""
