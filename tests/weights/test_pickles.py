@@ -16,7 +16,7 @@ import torch
 from twostream_vad.weights import pickles
 from twostream_vad.weights.archives import open_archive
 from twostream_vad.weights.pickles import load_pickle
-from twostream_vad.weights.stored import Record, Sealed, UnsafePickleError, WeightsError
+from twostream_vad.weights.stored import Inert, Sealed, UnsafePickleError, WeightsError
 
 RUNS = [("os", "system"), ("posix", "system"), ("nt", "system"), ("subprocess", "getoutput")]
 
@@ -132,7 +132,7 @@ def test_state_set_twice_calls_nothing() -> None:
     """A record keeps a state named __setstate__ as data: the second BUILD must not look it up."""
     source = b"\x80\x02ctorch.nn.modules.linear\nLinear\n)\x81}S'__setstate__'\nS'x'\nsbS'second'\nb."
     record = load(source)
-    assert isinstance(record, Record)
+    assert isinstance(record, Inert)
     assert record.state == "second"
 
 
@@ -140,7 +140,7 @@ def test_the_classes_of_the_reader_cannot_be_changed() -> None:
     source = b"\x80\x02ctorch.nn.modules.linear\nLinear\nN}S'args'\nS'x'\ns\x86b."
     with pytest.raises(WeightsError):
         load(source)
-    assert not isinstance(vars(Record)["args"], str)
+    assert not isinstance(vars(Inert)["args"], str)
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -177,7 +177,7 @@ def test_objects_of_known_packages_keep_their_parts() -> None:
 def test_a_dict_subclass_keeps_items_and_state() -> None:
     source = b"\x80\x02cfvcore.common.config\nCfgNode\n)\x81(S'k'\nK\x01u}S'frozen'\n\x88sb."
     record = load(source)
-    assert isinstance(record, Record)
+    assert isinstance(record, Inert)
     assert (record.items, record.fields()) == ({"k": 1}, {"frozen": True})
 
 

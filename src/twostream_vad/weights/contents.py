@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from .stored import Record, Sealed, UnsafePickleError, WeightsError
+from .stored import Inert, Sealed, UnsafePickleError, WeightsError
 
 MAX_MODULES = 10_000
 MAX_TENSORS = 100_000
@@ -18,12 +18,12 @@ def find_tensors(root: object) -> tuple[str, dict[str, Tensor | None], int | Non
     another; None stands where a name is of something else. WeightsError for what is neither a network nor a dict;
     UnsafePickleError for more modules or tensors than any network has.
     """
-    what, held, epoch = "module object" if isinstance(root, Record) else "state dict", root, None
+    what, held, epoch = "module object" if isinstance(root, Inert) else "state dict", root, None
     if isinstance(root, dict):
-        key = next((key for key in CONTAINERS if isinstance(root.get(key), dict | Record)), None)
+        key = next((key for key in CONTAINERS if isinstance(root.get(key), dict | Inert)), None)
         if key:
             what, held, epoch = CONTAINERS[key], root[key], root.get("epoch")
-    if isinstance(held, Record):
+    if isinstance(held, Inert):
         named = _module_entries(held)
     elif isinstance(held, dict):
         if len(held) > MAX_TENSORS:
@@ -40,10 +40,10 @@ def _tensor(value: object) -> Tensor | None:
     return value.value if isinstance(value, Sealed) and isinstance(value.value, Tensor) else None
 
 
-def _module_entries(root: Record) -> dict[str, Tensor | None]:
+def _module_entries(root: Inert) -> dict[str, Tensor | None]:
     """A pickled network's state dict: its parameters and persistent buffers under dotted names."""
     entries: dict[str, Tensor | None] = {}
-    waiting: list[tuple[str, Record]] = [("", root)]
+    waiting: list[tuple[str, Inert]] = [("", root)]
     visited = 0
     while waiting:
         prefix, module = waiting.pop()
@@ -57,13 +57,13 @@ def _module_entries(root: Record) -> dict[str, Tensor | None]:
         for name, value in (_items(module, "_parameters") | buffers).items():
             if (tensor := _tensor(value)) is not None:
                 entries[prefix + name] = tensor
-        children = [(f"{prefix}{n}.", m) for n, m in _items(module, "_modules").items() if isinstance(m, Record)]
+        children = [(f"{prefix}{n}.", m) for n, m in _items(module, "_modules").items() if isinstance(m, Inert)]
         waiting.extend(reversed(children))
     return entries
 
 
-def _items(module: Record, group: str) -> dict[str, object]:
+def _items(module: Inert, group: str) -> dict[str, object]:
     """One of a module's dicts, which may be of a class of its own."""
     held = module.fields().get(group)
-    held = held.items if isinstance(held, Record) else held
+    held = held.items if isinstance(held, Inert) else held
     return {name: value for name, value in held.items() if isinstance(name, str)} if isinstance(held, dict) else {}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import IO, Any, ClassVar
 
-from .stored import BUILTINS, CALLS, Record, UnsafePickleError, WeightsError, broken, memory
+from .stored import BUILTINS, CALLS, Inert, UnsafePickleError, WeightsError, broken, memory
 
 MAX_OPCODES = 1_000_000  # a STUNet checkpoint with its optimizer has about 100,000
 # Packages whose classes may occur in a pickled network or its settings. Their functions may be named, not called.
@@ -85,7 +85,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 @lru_cache(1000)
-def _record_class(module: str, name: str) -> type[Record]:
+def _record_class(module: str, name: str) -> type[Inert]:
     origin = f"{module}.{name}"[:200]
     known = module.split(".")[0] in NAMESPACES
     if (module, name) not in INERT | UNCALLED and not known:
@@ -94,4 +94,4 @@ def _record_class(module: str, name: str) -> type[Record]:
             "Take the file from its authors' own page, or save its state dict alone"
         )
     called = (module, name) in INERT or (known and CLASS_NAME.fullmatch(name) is not None)
-    return type("Record", (Record,), {"__slots__": (), "origin": origin, "called": called})
+    return type("Inert", (Inert,), {"__slots__": (), "origin": origin, "called": called})

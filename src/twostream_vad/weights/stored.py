@@ -60,7 +60,7 @@ class Call(Sealed):
         return self.value(*args)
 
 
-class Record:
+class Inert:
     """A pickled object as it lies in the file: what its class would be given, and nothing of the class."""
 
     __slots__ = ("args", "items", "state")
@@ -70,7 +70,7 @@ class Record:
     state: object
     items: dict[object, object]
 
-    def __new__(cls, *args: object, **_kwargs: object) -> "Record":
+    def __new__(cls, *args: object, **_kwargs: object) -> "Inert":
         if not cls.called:
             raise UnsafePickleError(f"the pickle calls {cls.origin!r}, which no weight file needs")
         record = object.__new__(cls)
@@ -102,7 +102,7 @@ class NumpyArray(Sealed):
 
     def __setstate__(self, state: object) -> None:
         match state:
-            case (*_, shape, Record() as kind, fortran, bytes() | str() as data) if self.value is None:
+            case (*_, shape, Inert() as kind, fortran, bytes() | str() as data) if self.value is None:
                 shape, stored = _sizes(shape), _numpy_type(kind)
             case _:
                 raise UnsafePickleError("an array of the pickle is filled twice, or not with numbers of a numpy type")
@@ -113,7 +113,7 @@ class NumpyArray(Sealed):
         self.value = torch.from_numpy(values.reshape(shape, order="F" if fortran is True else "C"))
 
 
-def _numpy_type(kind: Record) -> np.dtype[Any]:
+def _numpy_type(kind: Inert) -> np.dtype[Any]:
     match kind.args, kind.state:
         case (str() as code, *_), (_, "<" | ">" | "|" as order, *_) if code in NUMPY_TYPES:
             return np.dtype(order + code)
