@@ -25,14 +25,7 @@ def write_page(
 ) -> None:
     """Write the page, whole or not at all; of a generator of videos one at a time is held in memory.
 
-    Args:
-        path: of the page.
-        title: above all else.
-        videos: each with its timeline.
-        curves: side by side.
-        cards: in groups.
-        template: what extends ``page.html.jinja``.
-        more: variables of that template.
+    ``template`` extends ``page.html.jinja``; ``more`` are its variables.
     """
     spans: Spans = {}
     shown = _panels(videos, spans)

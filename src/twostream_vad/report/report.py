@@ -17,22 +17,12 @@ from .painter import Painter
 from .thumbnails import thumbnail_step
 
 CARDS = 4
-SAMPLES = 80
-"""Frames of a video shown on the page, at most."""
-APART = 30
-"""Two cards of one video are at least so many frames apart."""
+SAMPLES = 80  # frames of a video shown on the page, at most
+APART = 30  # frames, at least, between two cards of one video
 
 
 def write_report(result: Result, progress: Progress = silent) -> Path:
-    """Writes the page; one test video is held at a time, as thumbnails.
-
-    Args:
-        result: what `evaluate` returned.
-        progress: told after every test video.
-
-    Returns:
-        ``results/report.html`` in the run folder.
-    """
+    """Writes ``results/report.html`` in the run folder; one test video is held at a time, as thumbnails."""
     folder, series, painter = result.scores.folder, _series(result), Painter(result.scores)
     path = folder / "results/report.html"
     write_page(
@@ -49,11 +39,7 @@ def write_report(result: Result, progress: Progress = silent) -> Path:
 
 
 def write_figures(result: Result, progress: Progress = silent) -> Path:
-    """Writes vector pictures for a paper: ROC, precision and recall, and every test video's timeline.
-
-    Returns:
-        The folder ``results/figures``.
-    """
+    """Writes ``results/figures``: vector ROC, precision and recall, and every test video's timeline, for a paper."""
     series, folder = _series(result), result.scores.folder / "results/figures"
     for plot, name in zip(_curves(series, result.labels), ("roc", "precision-recall"), strict=True):
         save_figure(curves_figure(plot), folder / f"{name}.pdf")
