@@ -9,10 +9,7 @@ COLUMNS = 2000
 
 
 def svg_path(x: NDArray[np.floating], y: NDArray[np.floating], columns: int = 300) -> str:
-    """The ``d`` of an SVG path over the finite points (n,), `thinned` and lifted at the others, y downwards.
-
-    A point alone between two gaps is drawn as a dot.
-    """
+    """The ``d`` of an SVG path over the finite points (n,), `thinned`, y downwards; one between gaps is a dot."""
     x, y = thinned(x, y, columns)
     points = [f"{across:.1f} {down:.1f}" for across, down in zip(x.tolist(), y.tolist(), strict=True)]
     pieces = [points[first:end] for first, end in stretches(np.isfinite(x) & np.isfinite(y))]

@@ -115,8 +115,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
 def _styled() -> AbstractContextManager[None]:
     import matplotlib as mpl
 
-    context: AbstractContextManager[None] = mpl.rc_context(STYLE)
-    return context
+    return mpl.rc_context(STYLE)
 
 
 def _timeline(

@@ -81,23 +81,21 @@ def _curves(series: dict[str, Curves], labels: Labels) -> list[CurvePlot]:
 def _panels(result: Result, series: dict[str, Curves], painter: Painter, progress: Progress) -> Iterator[VideoPanel]:
     known = result.scores.known
     least = thumbnail_step(sum(video.frames for video in known.values()))
-    for done, video in enumerate(result.scores.videos.values()):
-        frames, truth = known[video.name].frames, result.labels[video.name]
+    for done, (name, video) in enumerate(result.scores.videos.items()):
+        frames, truth = known[name].frames, result.labels[name]
         mixed = 0 < truth.sum() < frames
-        fused = series["paper"]["fused"][video.name]
+        fused = series["paper"]["fused"][name]
         yield VideoPanel(
-            name=video.name,
+            name=name,
             frames=frames,
             rate=video.open().rate,
             labels=truth,
-            series={
-                protocol: {row: scores[video.name] for row, scores in rows.items()} for protocol, rows in series.items()
-            },
-            thumbnails=painter.thumbnails(video.name, frames, max(least, -(-frames // SAMPLES))),
+            series={protocol: {row: scores[name] for row, scores in rows.items()} for protocol, rows in series.items()},
+            thumbnails=painter.thumbnails(name, frames, max(least, -(-frames // SAMPLES))),
             thresholds={"causal": result.events.threshold},
             note=f"AUC {100 * roc_auc(fused, truth):.1f} %" if mixed else "one class only",
         )
-        progress(done + 1, len(known), video.name)
+        progress(done + 1, len(known), name)
 
 
 def _cards(causal: Scores, labels: Labels, painter: Painter) -> list[CardGroup]:

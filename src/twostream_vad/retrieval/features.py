@@ -56,11 +56,6 @@ class FeatureSet:
         return self.folder / "features.npy"
 
     @property
-    def complete(self) -> bool:
-        """Whether every snippet is written."""
-        return all(video.done == video.snippets for video in self.videos)
-
-    @property
     def rows(self) -> int:
         """Rows of all videos."""
         return sum(video.rows for video in self.videos)
