@@ -73,7 +73,7 @@ def test_rows_are_the_snippets_features_crop_by_crop(
     array = found.array()
     assert array.shape == (44, 128)
     assert array.dtype.name == dtype
-    assert found.complete
+    assert all(video.done == video.snippets for video in found.videos)
     row = 0
     for source, frames, crops in sources:
         views = [VIEWS.scored(frame.image) for frame in source]
@@ -115,7 +115,7 @@ def test_an_extraction_killed_between_batches_ends_with_the_same_bytes(
     with pytest.raises(KilledError):
         extract(sources, tmp_path, progress=die)
     assert [video.done for video in FeatureSet.load(tmp_path).videos] == [4, 0, 0]
-    assert not FeatureSet.load(tmp_path).complete
+    assert not all(video.done == video.snippets for video in FeatureSet.load(tmp_path).videos)
     assert extract(sources, tmp_path).path.read_bytes() == undisturbed
 
 
@@ -198,7 +198,7 @@ def test_a_lost_array_is_refused_by_file(sources: Sources, tmp_path: Path) -> No
 
 def test_videos_all_too_short_make_an_empty_whole_set(sources: Sources, tmp_path: Path) -> None:
     found = extract(sources[1:2], tmp_path)
-    assert found.complete
+    assert all(video.done == video.snippets for video in found.videos)
     assert found.array().shape == (0, 128)
     assert extract(sources[1:2], tmp_path).rows == 0
 

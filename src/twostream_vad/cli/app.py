@@ -10,8 +10,7 @@ from cyclopts import App
 from ..errors import TsvadError
 from . import compare, doctor, evaluate, fit, index, recipe, score, stages, weights
 
-BUG = 70
-"""Exit code of a bug of ours, sysexits' EX_SOFTWARE."""
+BUG = 70  # exit code of a bug of ours, sysexits' EX_SOFTWARE
 
 app = App(
     name="tsvad",
@@ -21,15 +20,14 @@ app = App(
     suppress_keyboard_interrupt=False,  # `main` has a word to say
 )
 
-COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {  # all but those made of the table of stages, by first word
     "": (fit.fit, fit.demo, fit.plaza, evaluate.evaluate, compare.compare, compare.reproduce, doctor.doctor),
     "index": (index.show, index.add, index.merge),
     "recipe": (recipe.show, recipe.list_),
     "weights": (weights.import_, weights.inspect, weights.download),
 }
-"""All but those made of the table of stages, by their first word."""
 
-score.register(app)
+stages.group(app, "score").default(score.score)
 stages.register(app)
 for word, commands in COMMANDS.items():
     for command in commands:
@@ -58,11 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if type(error).__module__.partition(".")[0] == "cyclopts":
             _fail(error)
         traceback.print_exc()
-        print(
-            "tsvad: this is a bug in twostream-vad, not a mistake of yours: please report it with the lines above and "
-            "the command",
-            file=sys.stderr,
-        )
+        bug = "this is a bug in twostream-vad, not a mistake of yours"
+        print(f"tsvad: {bug}: please report it with the lines above and the command", file=sys.stderr)
         sys.exit(BUG)
 
 

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from ..settings import Recipe
 
 DEFAULT_RECIPE = "camera"
-PLAIN_SECONDS = 15.0
-"""Time between two progress lines where standard error is no terminal."""
+PLAIN_SECONDS = 15.0  # between two progress lines where standard error is no terminal
 
 Flag = Annotated[bool, Parameter(negative=())]
 DATASET = "The dataset: Ped2, Avenue, ShanghaiTech, Corridor, or any folder of videos (training/ and testing/)."
@@ -61,11 +60,7 @@ PLAIN = Options()
 
 @contextmanager
 def at_work(folder: Path, command: str, options: Options) -> Iterator[None]:
-    """Waits as asked, holds the run so that no second process writes there, and logs the command.
-
-    Raises:
-        TsvadError: another process works in this run folder.
-    """
+    """Waits as asked, holds the run (TsvadError where another process works in the folder), and logs the command."""
     wait_for(options.wait_for)
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -84,11 +79,7 @@ def at_work(folder: Path, command: str, options: Options) -> Iterator[None]:
 
 
 def wanted_recipe(given: str | None, folder: Path | None, overrides: Sequence[str]) -> "Recipe":
-    """The recipe named, else that of the run in ``folder``, else the default; with overrides.
-
-    Raises:
-        RecipeError: no such recipe, or an override that does not fit.
-    """
+    """The recipe named, else that of the run in ``folder``, else the default; RecipeError where an override is bad."""
     from ..recipes import load_recipe
     from ..runs.run import Run
 
@@ -100,8 +91,7 @@ def wanted_recipe(given: str | None, folder: Path | None, overrides: Sequence[st
 def is_dry(options: Options, run: "Run", *stages: str) -> bool:
     """Whether nothing is to be written: then says what the command would work on.
 
-    Raises:
-        RunError: outputs of these stages, or of any if none is named, come of other settings.
+    Raises RunError where outputs of these stages, or of any if none is named, come of other settings.
     """
     if options.dry_run:
         if not options.redo:
@@ -114,11 +104,7 @@ def is_dry(options: Options, run: "Run", *stages: str) -> bool:
 
 
 def packed(folder: Path) -> Path:
-    """The detector in ``folder``: a bundle, or the one of a run that is fitted to the end with its present settings.
-
-    Raises:
-        RunError: a run that is not fitted to the end.
-    """
+    """The detector in ``folder``, a bundle or a run; RunError for a run not fitted to the end as it is set now."""
     from ..runs.run import Run, RunError
 
     if (folder / "run.json").exists():
@@ -130,11 +116,7 @@ def packed(folder: Path) -> Path:
 
 
 def wait_for(pids: Sequence[int], every: float = 1.0) -> None:
-    """Returns when all these processes have ended.
-
-    Raises:
-        TsvadError: a number that no process can have.
-    """
+    """Returns when all these processes have ended; TsvadError for a number that no process can have."""
     for pid in pids:
         if not 0 < pid < 2**31:
             raise TsvadError(f"--wait-for {pid} is no process; give the PIDs that `ps` or `jobs -l` print")

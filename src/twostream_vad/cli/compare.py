@@ -14,8 +14,7 @@ from .tables import print_aucs, print_table
 if TYPE_CHECKING:
     from ..runs.compare import Comparison
 
-HASH = 12
-"""Characters shown of a hash."""
+HASH = 12  # characters shown
 
 
 def compare(

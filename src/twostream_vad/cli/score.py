@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from cyclopts import App
 
 from ..errors import TsvadError
 from .common import Bar, DetectorFolder, Flag, packed
 from .process import set_up_process
-from .stages import group
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,15 +21,8 @@ if TYPE_CHECKING:
     from ..report.alarms import AlarmCard
     from ..video.source import FrameSource
 
-EXPLAINED = 50
-"""Alarms that are explained, those with the highest scores: each costs two nets' work and 50 kB of the page."""
-LISTED = 20
-"""Alarms printed, in order of time."""
-
-
-def register(app: App) -> None:
-    """Adds the command."""
-    group(app, "score").default(score)
+EXPLAINED = 50  # alarms, those with the highest scores: each costs two nets' work and 50 kB of the page
+LISTED = 20  # alarms printed, in order of time
 
 
 def score(
@@ -89,13 +80,10 @@ def _write_csv(out: Path, detector: "Detector", scores: "VideoScores") -> "dict[
 
     raw, snippets = scores.raw, {name: stream.snippet for name, stream in detector.streams.items()}
     placed = {name: paper_timeline(raw.streams[name], snippet, raw.count) for name, snippet in snippets.items()}
-    columns = {**placed, "fused": fuse(placed, detector.weights)}
-    own = {f"{name}_raw": on_frames(raw.streams[name], snippet, raw.count) for name, snippet in snippets.items()}
-    columns = {
-        **{name: line[raw.ticks] for name, line in columns.items()},
-        "causal": scores.fused,
-        **{name: line[raw.ticks] for name, line in own.items()},
-    }
+    lines = {**placed, "fused": fuse(placed, detector.weights)}
+    columns = {name: line[raw.ticks] for name, line in lines.items()} | {"causal": scores.fused}
+    for name, snippet in snippets.items():
+        columns[f"{name}_raw"] = on_frames(raw.streams[name], snippet, raw.count)[raw.ticks]
     write_frame_scores(out, scores.times, columns)
     return columns
 
@@ -141,14 +129,11 @@ def _notes(bundle: "Bundle", source: "FrameSource", scores: "VideoScores") -> li
 
 def _short(detector: "Detector", scores: "VideoScores") -> list[str]:
     """A word where the video is too short for a stream."""
-    unseen = [
-        f"{name} needs {stream.snippet.span + 1}"
-        for name, stream in detector.streams.items()
-        if len(scores.raw.streams[name]) == 0
-    ]
+    unseen = [name for name in detector.streams if len(scores.raw.streams[name]) == 0]
     if not unseen:
         return []
-    return [f"{len(scores.times)} frames are too few: {', '.join(unseen)}; what the CSV says of it there means nothing"]
+    needs = ", ".join(f"{name} needs {detector.streams[name].snippet.span + 1}" for name in unseen)
+    return [f"{len(scores.times)} frames are too few: {needs}; what the CSV says of it there means nothing"]
 
 
 def _cards(
@@ -200,17 +185,14 @@ def _print_alarms(scores: "VideoScores", alarms: "list[Alarm]", explained: "dict
         print(f"{frames} frames, no alarm{highest}, threshold {scores.threshold:.2f}")
         return
     counted = "1 alarm" if len(alarms) == 1 else f"{len(alarms)} alarms"
-    print(
-        f"{frames} frames, {counted}: {above} frames at or above the threshold {scores.threshold:.2f} "
-        "of the causal score"
-    )
+    threshold = f"the threshold {scores.threshold:.2f} of the causal score"
+    print(f"{frames} frames, {counted}: {above} frames at or above {threshold}")
     for alarm in alarms[:LISTED]:
         card = explained.get(alarm.peak)
         start, end = scores.times[alarm.first], scores.times[alarm.last]
         why = f"; {card.sentence}" if card and card.sentence else ""
-        print(
-            f"  {start:.2f} to {end:.2f} s (frames {alarm.first}–{alarm.last}): {alarm.score:.2f}, {alarm.stream}{why}"
-        )
+        when = f"{start:.2f} to {end:.2f} s (frames {alarm.first}–{alarm.last})"
+        print(f"  {when}: {alarm.score:.2f}, {alarm.stream}{why}")
     if len(alarms) > LISTED:
         print(f"  and {len(alarms) - LISTED} more")
 

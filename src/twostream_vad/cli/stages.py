@@ -11,7 +11,7 @@ from .fit import prepare
 from .process import set_up_process
 from .tables import print_selection, print_weights
 
-GROUPS = {
+GROUPS = {  # of commands of two words, by their first
     "train": "Train one of the two streams, or the encoder of the second.",
     "recovery": "Context recovery: how its score is chosen.",
     "retrieval": "Knowledge retrieval: how much its score counts.",
@@ -20,7 +20,6 @@ GROUPS = {
     "recipe": "Recipes: every setting of a run in one file.",
     "weights": "Import, inspect and download weights. No pickle is executed.",
 }
-"""Commands of two words, by their first."""
 
 
 def register(app: App) -> None:

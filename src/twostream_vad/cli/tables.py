@@ -41,10 +41,7 @@ def print_aucs(
 ) -> None:
     """Micro- and macro-AUC of every row: a pair of columns a run, then mean and deviation of each group of runs.
 
-    Args:
-        protocol: whose scores they are.
-        runs: name, chosen row, and row → (micro, macro).
-        groups: name → places of its runs.
+    ``runs`` are name, chosen row, and row → (micro, macro); ``groups`` name → places of its runs.
     """
     heads = [
         head

@@ -159,11 +159,7 @@ class Bundle:
 
 def write_bundle(folder: Path, description: Description, files: Mapping[str, Path]) -> None:
     """Writes a bundle, whole or not at all, over one that is there; ``files`` are copied under their names in it."""
-    with _whole_folder(folder) as partial:
-        for name, source in files.items():
-            target = partial / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+    with _whole_folder(folder, files) as partial:
         write_text(partial / DESCRIPTION, description.model_dump_json(indent=1) + "\n")
         names = sorted((*files, DESCRIPTION))
         write_text(partial / SUMS, "".join(f"{_sha256(partial / name)}  {name}\n" for name in names))
@@ -173,11 +169,8 @@ def copy_bundle(bundle: Bundle, folder: Path) -> None:
     """The same bundle in another folder, byte for byte; BundleError where something else lies there."""
     if folder.exists() and any(folder.iterdir()) and not (folder / DESCRIPTION).exists():
         raise BundleError(f"{folder} is not empty and no detector; choose another --out")
-    with _whole_folder(folder) as partial:
-        for name in (*bundle.hashes, SUMS):
-            target = partial / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(bundle.path(name), target)
+    with _whole_folder(folder, {name: bundle.path(name) for name in (*bundle.hashes, SUMS)}):
+        pass
 
 
 def _check(folder: Path) -> dict[str, str]:
@@ -223,13 +216,17 @@ def _sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside ``folder`` that takes its name when the block ends well."""
+def _whole_folder(folder: Path, files: Mapping[str, Path]) -> Iterator[Path]:
+    """A folder beside ``folder`` with copies of these files, which takes its name when the block ends well."""
     partial, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("part", "old"))
     for left in (partial, old):
         shutil.rmtree(left, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
+        for name, source in files.items():
+            target = partial / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
         yield partial
         if folder.exists():
             folder.rename(old)

@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Frames = Iterable[Image]
 
-KEEP_SECONDS = 60.0
-"""Time from one keeping of a long video's scores to the next."""
-JOIN_SECONDS = 2.0
-"""Alarms less far apart are one, as when alarms are judged against events."""
+KEEP_SECONDS = 60.0  # from one keeping of a long video's scores to the next
+JOIN_SECONDS = 2.0  # alarms less far apart are one, as when alarms are judged against events
 
 
 def untold(frames: int) -> None:
@@ -130,21 +128,15 @@ class Detector:
     def load(cls, path: Path | str | Bundle, device: "torch.device | str | None" = None) -> "Detector":
         """The detector in a bundle, or in a run folder that holds one. Changes nothing in the process.
 
-        Args:
-            path: the folder.
-            device: where the nets compute; None: CUDA where there is one, else the CPU.
-
-        Raises:
-            BundleError: no bundle, or one that is altered, not whole, or of a newer version.
+        The nets compute on ``device``; None: on CUDA where there is one, else on the CPU. Raises BundleError where
+        there is no bundle, or one that is altered, not whole, or of a newer version.
         """
         from .loading import load_streams
 
         bundle = path if isinstance(path, Bundle) else Bundle(Path(path))
-        described = bundle.description
-        streams, calibration = load_streams(bundle, device), described.calibration
-        return cls(
-            streams, described.pictures.rate, calibration.scales, described.weights, calibration.threshold, bundle
-        )
+        told, streams = bundle.description, load_streams(bundle, device)
+        scales, threshold = told.calibration.scales, told.calibration.threshold
+        return cls(streams, told.pictures.rate, scales, told.weights, threshold, bundle)
 
     def watch(self, rate: float | None = None) -> Watcher:
         """A watcher of one camera; ``rate``: its frames a second, where that is known."""
@@ -158,13 +150,8 @@ class Detector:
     ) -> VideoScores:
         """Scores every frame of a video, from the past alone: what `watch` would say, to the bit.
 
-        Args:
-            source: a video file, a folder of images, a source of frames, or images (H, W, 3) at the detector's rate.
-            progress: told the number of frames read.
-            keep: see `raw_scores`.
-
-        Raises:
-            VideoError: the video breaks; the message names the frame.
+        ``source`` is a video file, a folder of images, a source of frames, or images (H, W, 3) at the detector's rate;
+        the rest is as for `raw_scores`. Raises VideoError, which names the frame, where the video breaks.
         """
         raw = raw_scores(self.streams, self.rate, self.source(source), progress, keep)
         lines = {
@@ -208,16 +195,9 @@ def raw_scores(
 ) -> RawScores:
     """All streams' scores of a video; memory holds the frames of a snippet and a few numbers a frame.
 
-    Args:
-        streams: by name.
-        rate: ticks a second that they have learned.
-        source: the video.
-        progress: told the number of frames read.
-        keep: a file of this video and these streams, which gets the scores so far every minute. Where it is there,
-            only what it lacks is scored, to the same scores.
-
-    Raises:
-        VideoError: the video breaks; the message names the frame.
+    The streams have learned ``rate`` ticks a second; ``progress`` is told the number of frames read. ``keep``, a file
+    of this video and these streams, gets the scores so far every minute; where it is there, only what it lacks is
+    scored, to the same scores. Raises VideoError, which names the frame, where the video breaks.
     """
     from ..scores.files import write_scores
 
@@ -232,7 +212,7 @@ def raw_scores(
             for name, score in told.items():
                 logs[name].add(np.array([score]))
         times.add(np.array([feed.time]))
-        ticks.add(np.array([feed.ticks - 1]))
+        ticks.add(np.array([feed.resampler.ticks - 1]))
         if keep is not None and time.monotonic() - at > KEEP_SECONDS:
             write_scores(keep, {name: log.array() for name, log in logs.items()})
             at = time.monotonic()

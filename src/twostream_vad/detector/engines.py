@@ -16,8 +16,7 @@ from ..nets.stunet import STUNet
 from ..storage import fill, load_tensors
 
 Net = TypeVar("Net", bound=nn.Module)
-Device = torch.device | None
-"""Where a net computes; None: CUDA where there is one."""
+Device = torch.device | None  # where a net computes; None: CUDA where there is one
 
 
 class TorchPredictor:

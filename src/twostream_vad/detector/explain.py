@@ -18,8 +18,7 @@ from .feed import Feed, Image
 if TYPE_CHECKING:
     from .detector import Detector
 
-Clips = Mapping[str, Tensor | None]
-"""Stream → its last clip, (1, crops, 3, T, S, S)."""
+Clips = Mapping[str, Tensor | None]  # stream → its last clip, (1, crops, 3, T, S, S)
 
 
 @dataclass(frozen=True)
@@ -53,15 +52,9 @@ def heat(detector: "Detector", clips: Clips, image: Image) -> NDArray[np.float32
     if not isinstance(stream, RecoveryStream) or clip is None:
         return None
     height, width = image.shape[:2]
-    return heat_map(
-        stream.look(clip)[1][0],
-        stream.views.boxes(height, width),
-        height=height,
-        width=width,
-        size=stream.views.size,
-        window=stream.how.window,
-        stride=stream.stride,
-    )
+    errors, boxes = stream.look(clip)[1][0], stream.views.boxes(height, width)
+    size, window, stride = stream.views.size, stream.how.window, stream.stride
+    return heat_map(errors, boxes, height=height, width=width, size=size, window=window, stride=stride)
 
 
 def nearest(detector: "Detector", clips: Clips) -> Match | None:

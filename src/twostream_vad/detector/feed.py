@@ -30,19 +30,12 @@ class Feed:
     ) -> None:
         self.streams, self.clock = streams, Clock(source_rate or rate)
         self.resampler: Resampler[Image] = Resampler(rate)
-        self.time = 0.0
-        """Seconds of the last frame since the first, on the feed's own clock."""
-        self.clips: dict[str, Tensor | None] = dict.fromkeys(streams)
-        """Each stream's last clip, (1, crops, 3, T, S, S)."""
+        self.time = 0.0  # seconds of the last frame since the first, on the feed's own clock
+        self.clips: dict[str, Tensor | None] = dict.fromkeys(streams)  # the last, (1, crops, 3, T, S, S) each
         self._buffers = {name: ClipBuffer(stream.snippet, batch=1) for name, stream in streams.items()}
         self._scored = dict(scored or {})
         self._shape: tuple[int, ...] | None = None
         self._tick = 0
-
-    @property
-    def ticks(self) -> int:
-        """Ticks that have been decided on."""
-        return self.resampler.ticks
 
     def push(self, image: Image, stamp: float | None) -> list[dict[str, float]]:
         """Takes a frame (H, W, 3), uint8 RGB, and its time in seconds from any origin, None where it is not known.

@@ -36,18 +36,18 @@ class FrameScore:
     _watcher: "Watcher" = field(repr=False, compare=False)
 
     def heat(self) -> NDArray[np.float32] | None:
-        """Where the frame is unlike its prediction, (H, W), computed now; None until there has been a prediction.
+        """Where the frame is unlike its prediction, (H, W); None before the first. TsvadError after the next push."""
+        from .explain import heat
 
-        Raises TsvadError where the watcher has gone on to another frame.
-        """
-        return self._watcher._heat(self.index)
+        image = self._watcher._present(self.index)
+        return heat(self._watcher.detector, self._watcher.feed.clips, image)
 
     def nearest(self) -> "Match | None":
-        """The normal event nearest to the last snippet, computed now; None until there has been one.
+        """The normal event nearest to the last snippet; None before the first. TsvadError after the next push."""
+        from .explain import nearest
 
-        Raises TsvadError where the watcher has gone on to another frame.
-        """
-        return self._watcher._nearest(self.index)
+        self._watcher._present(self.index)
+        return nearest(self._watcher.detector, self._watcher.feed.clips)
 
 
 class Watcher:
@@ -70,14 +70,9 @@ class Watcher:
         return self.feed.clock.corrected
 
     def push(self, image: Image, time: float | None = None) -> FrameScore:
-        """The next frame's score.
+        """The next frame's score; ``image`` is (H, W, 3) uint8 RGB, all of one size, else TsvadError.
 
-        Args:
-            image: (H, W, 3) uint8 RGB, all of one size.
-            time: seconds from any origin, such as a stream's time stamps; None: a usual step after the one before.
-
-        Raises:
-            TsvadError: no such image, or one of another size than before.
+        ``time`` is seconds from any origin, such as a stream's time stamps; None: a usual step after the one before.
         """
         raw: dict[str, list[float]] = {name: [] for name in self._causal}
         for told in self.feed.push(image, time):
@@ -90,17 +85,6 @@ class Watcher:
         index, self.frames, self._image = self.frames, self.frames + 1, image
         told_raw = {name: tuple(scores) for name, scores in raw.items() if scores}
         return FrameScore(index, self.feed.time, fused, streams, alarm, told_raw, self)
-
-    def _heat(self, index: int) -> NDArray[np.float32] | None:
-        from .explain import heat
-
-        return heat(self.detector, self.feed.clips, self._present(index))
-
-    def _nearest(self, index: int) -> "Match | None":
-        from .explain import nearest
-
-        self._present(index)
-        return nearest(self.detector, self.feed.clips)
 
     def _present(self, index: int) -> Image:
         if index != self.frames - 1 or self._image is None:

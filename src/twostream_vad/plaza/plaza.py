@@ -79,11 +79,8 @@ def render_plaza(out: Path, settings: PlazaSettings, *, progress: Progress = sil
     - ``tracks/<video>.txt``: rows of track, frame, x_min, y_min, x_max, y_max, both ends included;
     - ``plaza.json``: the settings and the events.
 
-    The folder appears when it is complete; one that is complete already is left alone.
-    ``progress`` is told frames done and frames in all.
-
-    Raises:
-        PlazaError: ``out`` holds a plaza of other settings, or something else.
+    The folder appears when it is complete; one that is complete already is left alone. ``progress`` is told frames
+    done and frames in all. Raises PlazaError where ``out`` holds a plaza of other settings, or something else.
     """
     if _is_complete(out, settings):
         return

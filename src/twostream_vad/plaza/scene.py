@@ -138,8 +138,7 @@ class LeftBag:
         return bag(np.append(self.place, 0.0), BAG_HEADING, self.colour) if self.abnormal(time) else []
 
 
-Actor = Mover | LeftBag
-"""Something that comes and goes. Times are seconds from the video's start."""
+Actor = Mover | LeftBag  # something that comes and goes; times are seconds from the video's start
 
 
 def draw_light(rng: np.random.Generator) -> Callable[[float], tuple[float, float]]:

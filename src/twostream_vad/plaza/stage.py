@@ -49,13 +49,9 @@ def draw_frames(
     seed: int,
     rng: np.random.Generator,
 ) -> Iterator[PlazaFrame]:
-    """What the camera gives at each of ``times``, in seconds.
+    """What the camera, of SUPERSAMPLING times the frames' width and height, gives at each of ``times``, in seconds.
 
-    Args:
-        camera: of SUPERSAMPLING times the frames' width and height.
-        light: seconds -> gain of the image, strength of the shadows.
-        seed: the plaza's own, for what all its videos share.
-        rng: the video's, for its noise.
+    ``light`` is seconds -> gain of the image, strength of the shadows; ``seed`` the plaza's, ``rng`` the video's.
     """
     still, still_shadow = _still_layers(camera, seed)
     fixed = [(away, 0, outlines(camera, shapes)) for away, shapes in props()]

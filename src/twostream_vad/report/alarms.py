@@ -43,16 +43,9 @@ def write_alarms(
 ) -> None:
     """Write the page, whole or not at all: one file that fetches nothing and needs no script.
 
-    Args:
-        path: of the page.
-        title: the video's name.
-        facts: (name, value), below the title.
-        times: (frames,) in seconds, never going back.
-        scores: (frames,) the fused causal score, NaN where there is none yet.
-        threshold: the score at which an alarm is given.
-        streams: named causal scores of each stream, (frames,) each.
-        alarms: in the order in which they are shown.
-        notes: sentences that stand above all else.
+    ``facts`` (name, value) stand below the title, ``notes`` above all else. ``times`` (frames,) are seconds and never
+    go back; ``scores`` (frames,) are the fused causal ones, NaN where there is none yet, ``streams`` each stream's.
+    An alarm is given at ``threshold``.
     """
     series = [*streams.items(), ("fused", scores)]
     known = np.concatenate([[0.0, threshold], *(values[np.isfinite(values)] for _, values in series)])

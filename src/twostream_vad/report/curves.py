@@ -9,10 +9,7 @@ COLUMNS = 2000
 
 
 def svg_path(x: NDArray[np.floating], y: NDArray[np.floating], columns: int = 300) -> str:
-    """The ``d`` of an SVG path over the finite points (n,), `thinned` and lifted at the others, y downwards.
-
-    A point alone between two gaps is drawn as a dot.
-    """
+    """The ``d`` of an SVG path over the finite points (n,), `thinned`, y downwards; one between gaps is a dot."""
     x, y = thinned(x, y, columns)
     points = [f"{across:.1f} {down:.1f}" for across, down in zip(x.tolist(), y.tolist(), strict=True)]
     pieces = [points[first:end] for first, end in stretches(np.isfinite(x) & np.isfinite(y))]
@@ -24,13 +21,8 @@ def thinned(
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """A long curve's points that a picture so many pixels wide can show: the least and the largest of each column.
 
-    Args:
-        x: (n,), never going back.
-        y: (n,); what is not finite is a gap, and stays one where it fills a column.
-        columns: of pixels.
-
-    Returns:
-        x and y of at most 2 · ``columns`` points, in order; a curve that has no more comes back as it is.
+    ``x`` (n,) never goes back; what is not finite in ``y`` (n,) is a gap, and stays one where it fills a column. At
+    most 2 · ``columns`` points are left, in order; a curve that has no more comes back as it is.
     """
     if len(x) <= 2 * columns or not x[-1] > x[0]:
         return x, y

@@ -25,7 +25,7 @@ LABELLED = "#F0E442"
 ALARMED = "#CC79A7"  # an alarm is the detector's word, not a label: another colour, and none of the first streams'
 LONG = 600  # seconds; a longer timeline has hours, minutes and seconds below it
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))  # for prints without colour
-SUFFIXES = (".pdf", ".png", ".svg")
+UNDATED: dict[str, Any] = {".pdf": {"CreationDate": None}, ".png": {}, ".svg": {"Date": None}}  # metadata
 COLUMN = 3.5  # inches, a column of an IEEE page
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -51,12 +51,8 @@ def timeline_figure(
 ) -> "Figure":
     """A video's scores over time, its labelled stretches shaded.
 
-    Args:
-        series: named scores, (frames,) each; the last is the main one. What is not finite is a gap.
-        rate: frames a second.
-        labels: (frames,) of 0 and 1, or None.
-        threshold: the main score at which an alarm is given, or None.
-        title: above the picture; name the video and the protocol.
+    ``series`` are named scores, (frames,) each, the last the main one, for which ``threshold`` is; what is not finite
+    is a gap. ``rate`` is frames a second, ``labels`` (frames,) are 0 and 1; ``title`` names the video and the protocol.
     """
     frames = len(next(iter(series.values())))
     spans = [] if labels is None else [(first / rate, end / rate) for first, end in stretches(labels != 0)]
@@ -77,13 +73,8 @@ def causal_figure(
 ) -> "Figure":
     """A new video's causal scores over time, its alarms shaded. A day's recording is drawn with all its peaks.
 
-    Args:
-        times: (frames,) in seconds, never going back.
-        scores: (frames,) the fused score, NaN where there is none yet: the main curve.
-        threshold: the score at which an alarm is given.
-        alarms: first and last second of each.
-        streams: named scores of each stream, (frames,) each.
-        title: above the picture; name the video.
+    ``times`` (frames,) are seconds and never go back; ``scores`` (frames,) are the fused ones, the main curve, NaN
+    where there is none yet, ``streams`` each stream's; ``alarms`` are first and last second of each.
     """
     series = {**streams, "fused": scores}
     start, end = float(times[0]), float(times[-1])
@@ -114,23 +105,17 @@ def curves_figure(plot: CurvePlot) -> "Figure":
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure whole, as its suffix says; without a date, so that the same figure gives the same file.
-
-    Raises:
-        ValueError: a suffix other than .pdf, .png or .svg.
-    """
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{path}: {path.suffix or 'no suffix'} is no kind of picture; use {', '.join(SUFFIXES)}")
-    undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}[path.suffix]
+    """Write a figure whole, as its suffix says, else ValueError; the same figure gives the same file."""
+    if path.suffix not in UNDATED:
+        raise ValueError(f"{path}: {path.suffix or 'no suffix'} is no kind of picture; use {', '.join(UNDATED)}")
     with _styled(), whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=300, metadata=undated)
+        figure.savefig(temporary, dpi=300, metadata=UNDATED[path.suffix])
 
 
 def _styled() -> AbstractContextManager[None]:
     import matplotlib as mpl
 
-    context: AbstractContextManager[None] = mpl.rc_context(STYLE)
-    return context
+    return mpl.rc_context(STYLE)
 
 
 def _timeline(
@@ -172,8 +157,4 @@ def _look(index: int, count: int) -> dict[str, Any]:
     """The main curve, which is the last, in black and heavier; the others by colour and dash."""
     if index == count - 1:
         return {"color": BLACK, "linewidth": 1.4, "linestyle": "-", "zorder": 3}
-    return {
-        "color": OKABE_ITO[index % len(OKABE_ITO)],
-        "linewidth": 1.0,
-        "linestyle": DASHES[index % len(DASHES)],
-    }
+    return {"color": OKABE_ITO[index % len(OKABE_ITO)], "linewidth": 1.0, "linestyle": DASHES[index % len(DASHES)]}

@@ -16,10 +16,7 @@ PROTOCOLS = {
 
 @dataclass(frozen=True, slots=True)
 class CurvePlot:
-    """Curves over [0, 1] × [0, 1], (name, x, y) each; the last is the main one.
-
-    ``diagonal`` draws the line of chance.
-    """
+    """Curves over [0, 1] × [0, 1], (name, x, y) each, the last the main one; ``diagonal`` is the line of chance."""
 
     title: str
     x_label: str
@@ -30,18 +27,11 @@ class CurvePlot:
 
 @dataclass(frozen=True, slots=True)
 class VideoPanel:
-    """A video's timeline.
+    """A video's timeline, of ``rate`` frames a second, with a ``note`` such as its AUC beside its name.
 
-    Attributes:
-        name: the video.
-        frames: how many it has.
-        rate: frames a second.
-        labels: (frames,) of 0 and 1, or None where nobody labelled it.
-        series: per protocol (``paper``, ``causal``) named scores, (frames,) each; the last is the main one.
-            What is not finite is a gap.
-        thumbnails: what the pointer shows, or None.
-        thresholds: per protocol the main score at which an alarm is given.
-        note: a few words beside the name, such as the video's AUC.
+    ``labels`` are (frames,) of 0 and 1, None where nobody labelled it. ``series`` has, per protocol (``paper``,
+    ``causal``), named scores, (frames,) each, the last the main one, at whose ``thresholds`` an alarm is given; what is
+    not finite is a gap. The pointer shows ``thumbnails``.
     """
 
     name: str

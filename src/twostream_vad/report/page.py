@@ -23,17 +23,7 @@ def write_page(
     template: str = "page.html.jinja",
     **more: object,
 ) -> None:
-    """Write the page, whole or not at all; of a generator of videos one at a time is held in memory.
-
-    Args:
-        path: of the page.
-        title: above all else.
-        videos: each with its timeline.
-        curves: side by side.
-        cards: in groups.
-        template: what extends ``page.html.jinja``.
-        more: variables of that template.
-    """
+    """Write the page, whole or not at all, with one video in memory; ``more`` are variables of ``template``."""
     spans: Spans = {}
     shown = _panels(videos, spans)
     known = {"title": title, "facts": (), "curves": curves, "cards": cards, "protocols": PROTOCOLS}
@@ -49,16 +39,14 @@ def _panels(videos: Iterable[VideoPanel], spans: Spans) -> Iterator[tuple[VideoP
             known = [low, high, panel.thresholds.get(protocol, high)]
             values = np.concatenate([known, *(s[np.isfinite(s)] for s in named.values())])
             spans[protocol] = (float(values.min()), float(values.max()))
-        yield (
-            panel,
-            {
-                "frames": panel.frames,
-                "rate": panel.rate,
-                "labels": None if panel.labels is None else stretches(panel.labels != 0),
-                "series": {p: [[name, _floats(s)] for name, s in named.items()] for p, named in panel.series.items()},
-                "thresholds": dict(panel.thresholds),
-            },
-        )
+        told: dict[str, object] = {
+            "frames": panel.frames,
+            "rate": panel.rate,
+            "labels": None if panel.labels is None else stretches(panel.labels != 0),
+            "series": {p: [[name, _floats(s)] for name, s in named.items()] for p, named in panel.series.items()},
+            "thresholds": dict(panel.thresholds),
+        }
+        yield panel, told
 
 
 def _floats(scores: NDArray[np.floating]) -> str:

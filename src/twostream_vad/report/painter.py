@@ -16,13 +16,7 @@ from .thumbnails import Thumbnails, heat_picture
 
 
 class Painter:
-    """Frames, heat maps and nearest normal clips of a run's test videos.
-
-    Attributes:
-        videos: their frames.
-        heat: their heat maps.
-        scale: the heat that is shown brightest, one for all videos.
-    """
+    """Frames, heat maps and nearest normal clips of a run's test videos; heat of ``scale`` is shown brightest."""
 
     def __init__(self, scores: TestScores) -> None:
         known = [values for values in scores.raw["recovery"].values() if len(values)]

@@ -17,22 +17,12 @@ from .painter import Painter
 from .thumbnails import thumbnail_step
 
 CARDS = 4
-SAMPLES = 80
-"""Frames of a video shown on the page, at most."""
-APART = 30
-"""Two cards of one video are at least so many frames apart."""
+SAMPLES = 80  # frames of a video shown on the page, at most
+APART = 30  # frames, at least, between two cards of one video
 
 
 def write_report(result: Result, progress: Progress = silent) -> Path:
-    """Writes the page; one test video is held at a time, as thumbnails.
-
-    Args:
-        result: what `evaluate` returned.
-        progress: told after every test video.
-
-    Returns:
-        ``results/report.html`` in the run folder.
-    """
+    """Writes ``results/report.html`` in the run folder; one test video is held at a time, as thumbnails."""
     folder, series, painter = result.scores.folder, _series(result), Painter(result.scores)
     path = folder / "results/report.html"
     write_page(
@@ -49,11 +39,7 @@ def write_report(result: Result, progress: Progress = silent) -> Path:
 
 
 def write_figures(result: Result, progress: Progress = silent) -> Path:
-    """Writes vector pictures for a paper: ROC, precision and recall, and every test video's timeline.
-
-    Returns:
-        The folder ``results/figures``.
-    """
+    """Writes ``results/figures``: vector ROC, precision and recall, and every test video's timeline, for a paper."""
     series, folder = _series(result), result.scores.folder / "results/figures"
     for plot, name in zip(_curves(series, result.labels), ("roc", "precision-recall"), strict=True):
         save_figure(curves_figure(plot), folder / f"{name}.pdf")
@@ -95,23 +81,21 @@ def _curves(series: dict[str, Curves], labels: Labels) -> list[CurvePlot]:
 def _panels(result: Result, series: dict[str, Curves], painter: Painter, progress: Progress) -> Iterator[VideoPanel]:
     known = result.scores.known
     least = thumbnail_step(sum(video.frames for video in known.values()))
-    for done, video in enumerate(result.scores.videos.values()):
-        frames, truth = known[video.name].frames, result.labels[video.name]
+    for done, (name, video) in enumerate(result.scores.videos.items()):
+        frames, truth = known[name].frames, result.labels[name]
         mixed = 0 < truth.sum() < frames
-        fused = series["paper"]["fused"][video.name]
+        fused = series["paper"]["fused"][name]
         yield VideoPanel(
-            name=video.name,
+            name=name,
             frames=frames,
             rate=video.open().rate,
             labels=truth,
-            series={
-                protocol: {row: scores[video.name] for row, scores in rows.items()} for protocol, rows in series.items()
-            },
-            thumbnails=painter.thumbnails(video.name, frames, max(least, -(-frames // SAMPLES))),
+            series={protocol: {row: scores[name] for row, scores in rows.items()} for protocol, rows in series.items()},
+            thumbnails=painter.thumbnails(name, frames, max(least, -(-frames // SAMPLES))),
             thresholds={"causal": result.events.threshold},
             note=f"AUC {100 * roc_auc(fused, truth):.1f} %" if mixed else "one class only",
         )
-        progress(done + 1, len(known), video.name)
+        progress(done + 1, len(known), name)
 
 
 def _cards(causal: Scores, labels: Labels, painter: Painter) -> list[CardGroup]:

@@ -20,11 +20,8 @@ HERE = Path(__file__).parent
 def write_html(path: Path, template: str, context: Mapping[str, object], script: str | None = None) -> None:
     """Write a page, whole or not at all. It fetches nothing: opened from a disk it is complete.
 
-    Args:
-        path: of the page.
-        template: a file of this folder that extends ``base.html.jinja``.
-        context: its variables. A generator among them is taken as the page is written.
-        script: a file of this folder, the one script that may run.
+    ``template`` and ``script``, the one that may run, are files of this folder; the first extends ``base.html.jinja``
+    and ``context`` are its variables. A generator among them is taken as the page is written.
     """
     files = {"style": "page.css"} | ({"script": script} if script else {})
     code = {kind: Markup((HERE / name).read_text("utf-8")) for kind, name in files.items()}

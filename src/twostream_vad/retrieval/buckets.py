@@ -88,21 +88,19 @@ class Directory:
 
     def __init__(self, held: Buckets) -> None:
         self._held = held
-        self._slots: list[NDArray[np.int32]] = []
-        self._shifts: list[np.uint64] = []
+        self._slots: list[tuple[NDArray[np.int32], np.uint64]] = []
         for t in range(held.tables):
             keys = held.keys[held.table(t)]
             size = max(4 * len(keys), 2).bit_length()
-            slots = np.zeros(1 << size, np.int32)
-            slots[keys * MIX >> np.uint64(64 - size)] = np.arange(len(keys))
-            self._slots.append(slots)
-            self._shifts.append(np.uint64(64 - size))
+            slots, shift = np.zeros(1 << size, np.int32), np.uint64(64 - size)
+            slots[keys * MIX >> shift] = np.arange(len(keys))
+            self._slots.append((slots, shift))
 
     def find(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Row of each key (N, tables) in the flat arrays, and whether it is there; else the row is any."""
         rows = np.zeros(keys.shape, np.intp)
         found = np.zeros(keys.shape, np.bool_)
-        for t, (slots, shift) in enumerate(zip(self._slots, self._shifts, strict=True)):
+        for t, (slots, shift) in enumerate(self._slots):
             table = self._held.keys[self._held.table(t)]
             if len(table) == 0:
                 continue

@@ -70,11 +70,7 @@ class Exemplars:
         """The code nearest each centre; of two as near the one that came first. Without pictures yet.
 
         ``chunks`` are all codes, each (n, b, r), and ``places`` (codes, 3) a code's video, by its number in ``videos``,
-        first frame and crop.
-
-        Raises:
-            ExemplarError: the chunks are not codes of these tables.
-            ValueError: as for `HashTables.query`.
+        first frame and crop. Raises ExemplarError where the chunks are not codes of these tables, and as `query` does.
         """
         best = np.full(len(tables.keys), np.inf, np.float32)
         rows = np.full(len(best), -1, np.int64)

@@ -56,11 +56,6 @@ class FeatureSet:
         return self.folder / "features.npy"
 
     @property
-    def complete(self) -> bool:
-        """Whether every snippet is written."""
-        return all(video.done == video.snippets for video in self.videos)
-
-    @property
     def rows(self) -> int:
         """Rows of all videos."""
         return sum(video.rows for video in self.videos)
@@ -114,17 +109,10 @@ def extract_features(
 ) -> FeatureSet:
     """Encodes every snippet of every video, or what a killed extraction left to do, to the same values.
 
-    Args:
-        sources: (frames, ticks, crops a frame) of each video.
-        encoding: the encoder, what it sees, and what its features are rounded to.
-        folder: for ``features.npy`` and ``features.json``.
-        rate: ticks a second that the encoder sees; a video of another rate is resampled.
-        batch: snippets encoded at once; 1 where a detector, which sees them one by one, must get the same bits.
-        progress: told after every batch, in snippets.
-
-    Raises:
-        FeatureError: ``folder`` holds features of something else.
-        ChangedVideoError: a video does not give the snippets and crops that were counted.
+    ``sources`` are (frames, ticks, crops a frame) of each video, resampled to ``rate`` ticks a second; ``batch``
+    snippets are encoded at once: 1 where a detector, which sees them one by one, must get the same bits. ``progress``
+    counts snippets. Raises FeatureError where ``folder`` holds features of something else, ChangedVideoError where a
+    video does not give the snippets and crops that were counted.
     """
     features = _open(sources, encoding, folder)
     total = sum(video.snippets for video in features.videos)

@@ -73,10 +73,8 @@ def train_pace(
     """Trains the encoder of ``start`` (weights of an I3D or a STUNet) on normal videos; see `train_net`.
 
     ``snippet`` is retrieval's geometry, ``width`` the encoder's, ``seed`` that of every draw. The encoder's file is
-    returned; one that is there already stays.
-
-    Raises:
-        TsvadError: no video is long enough to be played at the least of the faster paces.
+    returned; one that is there already stays. Raises TsvadError where no video is long enough to be played at the
+    least of the faster paces.
     """
     least = min(speed for speed in settings.speeds if speed > 1)
     usable = [video for video in videos if len(video) > least * snippet.span]
@@ -110,10 +108,7 @@ def train_pace(
 
 
 def sum_of_losses(answers: Sequence[Tensor], fast: Tensor, change: Tensor) -> Tensor:
-    """Cross entropy of every cell's answer (B, 1, C, C), each as much as it moves; summed over the maps.
-
-    ``fast`` and ``change`` are as in `Clips`.
-    """
+    """Cross entropy of every cell's answer (B, 1, C, C), each as much as it moves, summed over maps; see `Clips`."""
     total = torch.zeros((), device=fast.device)
     change = change + 1e-4  # in a cell where nothing moves, all pixels count alike
     for answer in answers:
@@ -187,10 +182,8 @@ def _read(
 
 
 def _change(clip: Tensor) -> np.ndarray:
-    """Mean change of a pixel from frame to frame above the sensor's noise, (3, T, S, S) → (S, S).
-
-    The stillest quarter of a picture tells the noise; what changes less than twice as much does not move.
-    """
+    """Mean change of a pixel from frame to frame above the sensor's noise, (3, T, S, S) → (S, S)."""
+    # The stillest quarter of a picture tells the noise; what changes less than twice as much does not move.
     change: np.ndarray = (clip[:, 1:] - clip[:, :-1]).abs().mean((0, 1)).numpy()
     moves: np.ndarray = np.maximum(change - 2 * np.quantile(change, 0.25), 0).astype(np.float32)
     return moves

@@ -22,7 +22,6 @@ class ClipEncoder(Protocol):
 
     def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
         """Clips (N, 3, 8, S, S) → features (N, values)."""
-        ...
 
 
 class Hasher(Protocol):
@@ -30,7 +29,6 @@ class Hasher(Protocol):
 
     def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Features (N, values) → real-valued codes (N, b, r)."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,7 @@ from ..storage import write_text
 
 
 class TrainingLog:
-    """Scalars a step, as JSON lines in ``folder`` and, where it is installed, for TensorBoard.
-
-    Lines from ``resumed_at`` on are dropped.
-    """
+    """Scalars a step: JSON lines in ``folder``, and TensorBoard's where it is; those from ``resumed_at`` on go."""
 
     def __init__(self, folder: Path, resumed_at: int = 0) -> None:
         self._lines = folder / "steps.jsonl"

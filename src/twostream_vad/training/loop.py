@@ -22,8 +22,7 @@ from .log import TrainingLog
 
 T = TypeVar("T")
 
-READERS = 2
-"""Threads that read for a training on a GPU."""
+READERS = 2  # threads that read for a training on a GPU
 
 
 def seeded(seed: int, *path: int) -> np.random.Generator:
@@ -101,20 +100,11 @@ def train_net(
 ) -> Path:
     """The loop of a training that goes on where a killed one stopped, to the same weights.
 
-    Args:
-        net: all that learns.
-        optimizer: of its parameters.
-        steps: in all.
-        draw: reads a step's batch, perhaps in a thread; the batch must depend on the step alone.
-        learn: one step on a batch; returns what is logged, the loss among it.
-        folder: for ``checkpoint.safetensors``, ``logs/`` and, at the end, ``model.safetensors``.
-        progress: told after every step.
-        checkpoint_seconds: time from one checkpoint to the next: so much work a kill loses at most.
-        kind: of net, written beside the tensors of ``model.safetensors``.
-        kept: the part of the net whose tensors those are; all of it by default.
-
-    Returns:
-        ``model.safetensors``; one that is there already stays.
+    ``draw`` reads a step's batch, perhaps in a thread, and the batch must depend on the step alone; ``learn`` does one
+    step on it and returns what is logged, the loss among it. ``folder`` gets ``logs/``, a ``checkpoint.safetensors``
+    from time to time, so that a kill loses ``checkpoint_seconds`` of work at most, and at the end what is returned,
+    ``model.safetensors``: the tensors of ``kept``, by default of the whole net, and its ``kind``. One that is there
+    already stays.
     """
     checkpoint, model = folder / "checkpoint.safetensors", folder / "model.safetensors"
     if model.exists():
@@ -150,11 +140,7 @@ def save_checkpoint(path: Path, step: int, model: torch.nn.Module, optimizer: to
 
 
 def load_checkpoint(path: Path, net: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Fills net and optimiser with what `save_checkpoint` wrote; returns the step, on which alone draws depend.
-
-    Raises:
-        CheckpointError: the file is broken or something else.
-    """
+    """Fills net and optimiser with what `save_checkpoint` wrote, else CheckpointError; returns the step."""
     tensors, metadata = load_tensors(path)
     if "step" not in metadata or "param_groups" not in metadata:
         raise CheckpointError(f"{path}: not a training checkpoint; delete it to train from the start")

@@ -15,36 +15,20 @@ from numpy.typing import NDArray
 from .source import DEFAULT_RATE, Frame, VideoError, check_rate, check_skip
 from .ticks import Clock
 
-VIDEO_SUFFIXES: frozenset[str] = frozenset(
-    f".{kind}"
-    for kind in (
-        *("3gp", "asf", "avi", "flv", "h264", "hevc", "m2ts", "m4v", "mjpeg", "mjpg", "mkv"),
-        *("mov", "mp4", "mpeg", "mpg", "mts", "ogv", "ts", "vob", "webm", "wmv"),
-    )
-)
+_KINDS = "3gp asf avi flv h264 hevc m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv"
+VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _KINDS.split())
 
-# Two decode a 480p file faster than the nets can follow; each more holds another frame.
-_THREADS = 2
-
+_THREADS = 2  # decode a 480p file faster than the nets can follow; each more holds another frame
 _SEGMENT_ID = b"\x18\x53\x80\x67"
 
 
 class VideoFile:
     """Anything FFmpeg reads: the first video stream that can be decoded, turned upright by its metadata.
 
-    Times come from the file's time stamps, put right by a `Clock`: each is later than the one before.
-
-    Args:
-        path: the file.
-        skip: first frames left out; the frame after them has index 0.
-        rate: frames a second, in place of what the file says; times then follow from it.
-
-    Attributes:
-        declared: frames by the container's header, often wrong; 0 where it does not say.
-        corrected: time stamps of the last reading that were missing, went back or leapt.
-
-    Raises:
-        VideoError: no such file, empty, not a video.
+    Times come from the file's time stamps, put right by a `Clock`, of which ``corrected`` in the last reading were
+    missing, went back or leapt, or follow from ``rate`` frames a second where that is given; each is later than the one
+    before. The frame after the first ``skip``, which are left out, has index 0. ``declared`` frames, often wrong, are
+    by the container's header; 0 where it does not say. Raises VideoError for no such file, an empty one, or no video.
     """
 
     def __init__(self, path: Path, *, skip: int = 0, rate: float | None = None) -> None:
@@ -61,8 +45,7 @@ class VideoFile:
     def __iter__(self) -> Iterator[Frame]:
         """Opens the file anew; it is closed at the end, at an error, and when the iterator is dropped.
 
-        Raises:
-            VideoError: the file breaks off, its frames change size, or it has no frames after ``skip``.
+        Raises VideoError where the file breaks off, its frames change size, or it has none after ``skip``.
         """
         with self._open() as container:
             stream = self._stream(container)
@@ -111,10 +94,8 @@ class VideoFile:
         raise VideoError(f"{self.path} has no video stream that FFmpeg decodes; convert it to H.264")
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-        """Every frame that can be decoded, then VideoError if the file ought to have had more.
-
-        Frames are stored out of order: of the last few before the break, one may already be missing.
-        """
+        """Every frame that can be decoded, then VideoError if the file ought to have had more."""
+        # Frames are stored out of order: of the last few before the break, one may already be missing.
         count, cut = 0, False
         try:
             for packet in container.demux(stream):
@@ -149,13 +130,11 @@ def _upright(frame: VideoFrame, rotation: int) -> NDArray[np.uint8]:
 
 
 def _ends_early(path: Path, container: InputContainer, stream: VideoStream, count: int) -> bool:
-    """Whether the container promises bytes past the file's end. FFmpeg passes over some of these in silence.
-
-    Promised frames alone prove nothing: a trimmed MP4 counts the frames that it hides.
-    """
+    """Whether the container promises bytes past the file's end. FFmpeg passes over some of these in silence."""
     size = path.stat().st_size
     if "matroska" in container.format.name:
         return _matroska_end(path) > size
+    # Promised frames alone prove nothing: a trimmed MP4 counts the frames that it hides.
     return count < stream.frames and any(entry.pos + entry.size > size for entry in stream.index_entries)
 
 

@@ -17,16 +17,9 @@ _NUMBER = re.compile(r"([0-9]+)[^0-9]*$")
 class ImageFolder:
     """Images in the order of the last number in their names, whatever its padding and whatever it starts at.
 
-    The numbers must follow one another. Hidden files, other files and folders inside are passed over.
-    ``read`` keeps nothing between calls, so threads may share one folder.
-
-    Args:
-        path: the folder.
-        rate: frames a second.
-        skip: first frames left out; the frame after them has index 0.
-
-    Raises:
-        VideoError: no folder, no images, a name without a number, a number missing or there twice.
+    Hidden files, other files and folders inside are passed over; the frame after the first ``skip`` has index 0.
+    ``rate`` is frames a second. ``read`` keeps nothing between calls, so threads may share one folder. Raises
+    VideoError for no folder, no images, a name without a number, a number missing or there twice.
     """
 
     def __init__(self, path: Path, *, rate: float = DEFAULT_RATE, skip: int = 0) -> None:

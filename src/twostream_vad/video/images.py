@@ -25,8 +25,7 @@ def is_image(path: Path) -> bool:
 def read_image(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB; gray is repeated, 16 bits keep their upper 8, alpha and orientation are left out.
 
-    Raises:
-        VideoError: the file cannot be opened, is empty, cut off or not an image.
+    Raises VideoError where the file cannot be opened, is empty, cut off or not an image.
     """
     try:
         # OpenCV's own reader fails on paths outside ASCII on some systems.
