@@ -1,5 +1,6 @@
 """Files are written whole, under a temporary name, then renamed; tensors lie in safetensors files."""
 
+import hashlib
 import os
 import shlex
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def typed(path: Path) -> str:

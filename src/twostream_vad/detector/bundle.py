@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..errors import TsvadError
 from ..scores.calibration import Scale
 from ..settings import Resolved
-from ..storage import write_text
+from ..storage import sha256_of, write_text
 from ..video.snippets import Snippet
 from ..video.views import Region, Views
 
@@ -162,7 +162,7 @@ def write_bundle(folder: Path, description: Description, files: Mapping[str, Pat
     with _whole_folder(folder, files) as partial:
         write_text(partial / DESCRIPTION, description.model_dump_json(indent=1) + "\n")
         names = sorted((*files, DESCRIPTION))
-        write_text(partial / SUMS, "".join(f"{_sha256(partial / name)}  {name}\n" for name in names))
+        write_text(partial / SUMS, "".join(f"{sha256_of(partial / name)}  {name}\n" for name in names))
 
 
 def copy_bundle(bundle: Bundle, folder: Path) -> None:
@@ -188,7 +188,7 @@ def _check(folder: Path) -> dict[str, str]:
     for name, digest in hashes.items():
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name}, which {SUMS} names, is missing; copy the detector again, whole")
-        if _sha256(folder / name) != digest:
+        if sha256_of(folder / name) != digest:
             raise BundleError(f"{folder / name} is not what {SUMS} says: one of the two is altered; copy it again")
     return hashes
 
@@ -208,11 +208,6 @@ def _describe(path: Path) -> Description:
             raise
         message = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise BundleError(f"{path}: not a detector's description ({message}); pack the run again") from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

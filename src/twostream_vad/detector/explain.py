@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,7 @@ from ..retrieval.exemplars import Match
 from ..retrieval.stream import RetrievalStream
 from ..scores.stream import Stream
 from .feed import Feed, Image
-
-if TYPE_CHECKING:
-    from .detector import Detector
+from .parts import Parts
 
 Clips = Mapping[str, Tensor | None]  # stream → its last clip, (1, crops, 3, T, S, S)
 
@@ -32,7 +29,7 @@ class Explanation:
 
 
 def explain(
-    detector: "Detector", frames: Iterator[tuple[Image, float | None]], rate: float | None, wanted: Iterable[int]
+    detector: Parts, frames: Iterator[tuple[Image, float | None]], rate: float | None, wanted: Iterable[int]
 ) -> Iterator[Explanation]:
     """Explains the wanted frames, in their order of time; nets look at the snippets that end there and at no others."""
     left = sorted(set(wanted))
@@ -46,7 +43,7 @@ def explain(
             yield Explanation(index, image, heat(detector, feed.clips, image), nearest(detector, feed.clips))
 
 
-def heat(detector: "Detector", clips: Clips, image: Image) -> NDArray[np.float32] | None:
+def heat(detector: Parts, clips: Clips, image: Image) -> NDArray[np.float32] | None:
     """Where the last frame of context recovery's clip errs, in the coordinates of the image (H, W, 3)."""
     stream, clip = detector.streams.get("recovery"), clips.get("recovery")
     if not isinstance(stream, RecoveryStream) or clip is None:
@@ -57,7 +54,7 @@ def heat(detector: "Detector", clips: Clips, image: Image) -> NDArray[np.float32
     return heat_map(errors, boxes, height=height, width=width, size=size, window=window, stride=stride)
 
 
-def nearest(detector: "Detector", clips: Clips) -> Match | None:
+def nearest(detector: Parts, clips: Clips) -> Match | None:
     """The normal event nearest to retrieval's clip, in its crop that is farthest from normal."""
     stream, clip, exemplars = detector.streams.get("retrieval"), clips.get("retrieval"), detector.exemplars
     if not isinstance(stream, RetrievalStream) or clip is None or exemplars is None:

@@ -12,10 +12,10 @@ from ..errors import TsvadError
 from ..scores.causal import CausalStream
 from ..scores.fusion import fuse_now
 from .feed import Feed, Image
+from .parts import Parts
 
 if TYPE_CHECKING:
     from ..retrieval.exemplars import Match
-    from .detector import Detector
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Watcher:
     Any number of watchers may share a detector. ``rate``: frames a second of the camera, as far as is known.
     """
 
-    def __init__(self, detector: "Detector", rate: float | None = None) -> None:
+    def __init__(self, detector: Parts, rate: float | None = None) -> None:
         self.detector, self.frames = detector, 0
         self.feed = Feed(detector.streams, detector.rate, rate)
         self._causal = {

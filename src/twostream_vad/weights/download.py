@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import hashlib
 import http.client
 import re
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TsvadError
-from ..storage import write_text
+from ..storage import sha256_of, write_text
 
 SOURCES = {"i3d-r50-8x8": "https://dl.fbaipublicfiles.com/pyslowfast/model_zoo/kinetics400/I3D_8x8_R50.pkl"}
 """Name → address of a pretrained encoder, which ``weights import`` reads."""
@@ -43,10 +42,10 @@ def download(url: str, out: Path, *, sha256: str | None = None, progress: Progre
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise DownloadError(f"{sha256!r} is no SHA-256; give its 64 hexadecimal digits")
     wanted = sha256.lower() if sha256 else _first_words(_beside(out, ".sha256"))[0]
-    if not (wanted and out.is_file() and _hash(out) == wanted):
+    if not (wanted and out.is_file() and sha256_of(out) == wanted):
         out.parent.mkdir(parents=True, exist_ok=True)
         _fetch_with_retries(url, out, progress)
-        wanted = _hash(_beside(out, ".part"))
+        wanted = sha256_of(_beside(out, ".part"))
         if sha256 and wanted != sha256.lower():
             _forget(out)
             raise DownloadError(f"{url}: its SHA-256 is {wanted}, not {sha256}; nothing was kept: check the address")
@@ -140,8 +139,3 @@ def _first_words(note: Path) -> tuple[str, str]:
         first, second = note.read_text("utf-8").split(maxsplit=1)
         return first, second
     return "", ""
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """Weight files of others: read, checked tensor by tensor, renamed, and written as safetensors."""
 
-import hashlib
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..storage import save_tensors
+from ..storage import save_tensors, sha256_of
 from .archives import open_archive
 from .contents import find_tensors
 from .names import IGNORED, Dialect, Kind, expected, find_dialect
@@ -108,13 +107,11 @@ def import_weights(path: Path, out: Path) -> Imported:
     floats = {name: tensor.float() for name, tensor in foreign.tensors.items() if tensor.is_floating_point()}
     cast = {_dtype(foreign.tensors[name]) for name in floats} - {"float32"}
     tensors = foreign.tensors | floats
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     metadata = {
         "kind": foreign.kind,
         "form": foreign.form,
         "source": path.name,
-        "source_sha256": sha256,
+        "source_sha256": sha256_of(path),
         "tool": f"twostream-vad {version('twostream-vad')}",
         "cast": ", ".join(sorted(cast)) + " to float32" if cast else "none",
     }

@@ -1,0 +1,23 @@
+"""What a watcher and an explanation need of a detector."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from ..scores.calibration import Scale
+from ..scores.stream import Stream
+
+if TYPE_CHECKING:
+    from ..retrieval.exemplars import Exemplars
+
+
+class Parts(Protocol):
+    """Streams, scales and weights by name, as `Detector` has them."""
+
+    streams: dict[str, Stream]
+    rate: float
+    scales: dict[str, Scale]
+    weights: dict[str, float]
+    threshold: float
+
+    @property
+    def exemplars(self) -> "Exemplars | None":
+        """Normal events as pictures."""
