@@ -41,9 +41,8 @@ def main() -> None:
     options = parser.parse_args()
     run, detector = Run.open(options.run), Detector.load(options.run / "detector")
     labels, videos = labels_of(run), run.dataset.testing[: options.videos]
-    print(
-        f"{'':24}{'macro-AUC':>10}{'frame by frame':>16}{'alarm seconds':>15}{'alike':>7}{'heard':>7}{'new':>5}{'far':>5}"
-    )
+    heads = f"{'':24}{'macro-AUC':>10}{'frame by frame':>16}{'alarm seconds':>15}{'alike':>7}{'heard':>7}"
+    print(f"{heads}{'new':>5}{'far':>5}", flush=True)
     good, first = True, 0.0
     original: dict[str, NDArray[np.bool_]] = {}
     with tempfile.TemporaryDirectory() as folder:
