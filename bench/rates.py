@@ -128,9 +128,12 @@ def encode(
 
 
 def auc(found: dict[str, VideoScores], labels: Any, shown: dict[str, NDArray[np.int64]]) -> float:
-    """Macro-AUC of the causal score."""
-    truth = {name: labels[name][shown[name]] for name in found}
-    return macro_auc({name: cold_start(scores.fused) for name, scores in found.items()}, truth)
+    """Macro-AUC of the causal score at the original's frames, each with the score of the last frame shown before it."""
+    lines = {}
+    for name, scores in found.items():
+        last = np.searchsorted(shown[name], np.arange(len(labels[name])), side="right") - 1
+        lines[name] = cold_start(scores.fused)[last]
+    return macro_auc(lines, {name: labels[name] for name in found})
 
 
 def loud(scores: VideoScores) -> NDArray[np.bool_]:
