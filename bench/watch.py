@@ -55,7 +55,7 @@ def main() -> None:
 def alike(detector: Detector, frames: int) -> bool:
     """Whether a watcher gives the scores of the whole file, to the bit."""
     with tempfile.TemporaryDirectory() as folder:
-        render_plaza(Path(folder) / "plaza", PlazaSettings(training_videos=0, testing_videos=1, frames=frames))
+        render_plaza(Path(folder) / "plaza", PlazaSettings(training_videos=1, testing_videos=1, frames=frames))
         source = open_source(Path(folder) / "plaza/testing/frames/01", rate=detector.rate)
         began = time.perf_counter()
         whole = detector.score(source).fused
