@@ -18,6 +18,8 @@ LEAP = 10
 """Usual steps that a clock may go on by at once; more is a clock that was set, or a stream joined to another."""
 LEAST = 0.001
 """Share of a usual step below which a clock stands still."""
+ABSURD = 1e10
+"""Seconds, 317 years: from there on a float no longer tells one frame from the next."""
 RECENT = 25
 """Steps whose median is the usual one."""
 SAME = 0.05
@@ -39,7 +41,7 @@ class Clock:
 
     def __init__(self, rate: float) -> None:
         self._steps = deque([1 / rate], maxlen=RECENT)
-        self._began, self._stamp, self._now = 0.0, 0.0, -1.0  # no frame yet
+        self._began, self._now = 0.0, -1.0  # no frame yet
         self.corrected = 0
 
     @property
@@ -49,24 +51,22 @@ class Clock:
 
     def read(self, stamp: float | None) -> float:
         """The next frame's time in seconds; the first frame's is 0."""
-        given = None if stamp is None or not np.isfinite(stamp) else float(stamp)
+        given = float(stamp) if stamp is not None and abs(stamp) < ABSURD else None  # NaN is not below either
         if self._now < 0:
-            self._began = self._stamp = given or 0.0
-            self._now = 0.0
+            self._began, self._now = given or 0.0, 0.0
             self.corrected += given is None
             return 0.0
         usual = self.step
-        step = 0.0 if given is None else given - self._stamp
+        step = 0.0 if given is None else given - self._began - self._now
         if step > LEAST * usual:
             self._steps.append(step)  # a leap too: where it comes again and again it is the rate
-        if LEAST * usual < step <= LEAP * usual:
-            self._stamp += step
-            self._now = self._stamp - self._began
+        if given is not None and LEAST * usual < step <= LEAP * usual:
+            self._now = given - self._began
             return self._now
         self.corrected += 1
         self._now += usual
-        self._stamp = self._stamp + usual if given is None else given
-        self._began = self._stamp - self._now
+        if given is not None:
+            self._began = given - self._now
         return self._now
 
 
