@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..scores.calibration import Scale
-from ..scores.causal import causal_timeline, fuse_causal
+from ..scores.causal import causal_frames
 from ..scores.stream import ScoreLog, Stream
 from .bundle import Bundle
 from .feed import Feed, Image
@@ -154,13 +154,9 @@ class Detector:
         the rest is as for `raw_scores`. Raises VideoError, which names the frame, where the video breaks.
         """
         raw = raw_scores(self.streams, self.rate, self.source(source), progress, keep)
-        lines = {
-            name: causal_timeline(raw.streams[name], stream.snippet, raw.count, self.scales[name])
-            for name, stream in self.streams.items()
-        }
-        fused = fuse_causal(lines, self.weights)
-        streams = {name: line[raw.ticks] for name, line in lines.items()}
-        return VideoScores(raw, streams, fused[raw.ticks], self.threshold)
+        snippets = {name: stream.snippet for name, stream in self.streams.items()}
+        streams, fused = causal_frames(raw.streams, snippets, self.scales, self.weights, raw.ticks)
+        return VideoScores(raw, streams, fused, self.threshold)
 
     def explain(self, source: "Path | str | FrameSource | Frames", frames: Iterable[int]) -> "Iterator[Explanation]":
         """Picture, heat and nearest normal event of these frames, by time; the source is read anew, once."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..detector.engines import TorchEncoder, TorchHasher, TorchPredictor
 from ..recovery.places import Places
 from ..recovery.selection import load_selection
-from ..recovery.stream import RecoveryStream
+from ..recovery.stream import Predictor, RecoveryStream
 from ..recovery.windows import AllWindows
 from ..retrieval.stream import Encoding, RetrievalStream
 from ..retrieval.tables import HashTables
@@ -24,12 +24,16 @@ def views(run: Run) -> Views:
     return Views(settings.size, tuple(Region(*region) for region in settings.regions))
 
 
-def all_windows(run: Run) -> AllWindows:
-    """Context recovery without a chosen score, with what is normal at each place where that was measured."""
+def all_windows(run: Run, predictor: Predictor | None = None) -> AllWindows:
+    """Context recovery without a chosen score, with what is normal at each place where that was measured.
+
+    The run's own trained net predicts, unless one that is loaded already is given.
+    """
     settings, size, path = run.recipe.recovery, run.recipe.view.size, run.path("recovery/places.safetensors")
     normal = Places.load(path).normal if settings.per_place is not False and path.exists() else None
     net = run.path("recovery/model.safetensors")
-    predictor = TorchPredictor.load(net, width=settings.width, size=size, residual=settings.residual)
+    if predictor is None:
+        predictor = TorchPredictor.load(net, width=settings.width, size=size, residual=settings.residual)
     return AllWindows(predictor, settings, views(run), normal)
 
 

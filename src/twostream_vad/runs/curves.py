@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..datasets.layouts import Dataset, Video
 from ..datasets.manifest import Prepared
 from ..detector.bundle import Bundle
-from ..scores.causal import causal_timeline, fuse_causal
+from ..scores.causal import causal_frames
 from ..scores.files import read_scores
 from ..scores.timeline import paper_timeline
 from ..video.ticks import ticks_of
@@ -84,12 +84,10 @@ class TestScores:
         described, rows = self.bundle.description, {"recovery": self.chosen, "retrieval": "retrieval"}
         curves: Curves = {row: {} for row in (*rows.values(), "fused")}
         for name, ticks in self.ticks.items():
-            lines = {}
+            raw, scales = {stream: self.raw[stream][name] for stream in rows}, described.calibration.scales
+            lines, curves["fused"][name] = causal_frames(raw, self.bundle.snippets, scales, described.weights, ticks)
             for stream, row in rows.items():
-                snippet, scale = self.bundle.snippets[stream], described.calibration.scales[stream]
-                lines[stream] = causal_timeline(self.raw[stream][name], snippet, self._count(name), scale)
-                curves[row][name] = lines[stream][ticks]
-            curves["fused"][name] = fuse_causal(lines, described.weights)[ticks]
+                curves[row][name] = lines[stream]
         return curves
 
     def _of(self, window: int) -> Scores:

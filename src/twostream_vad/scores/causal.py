@@ -95,6 +95,22 @@ def fuse_causal(scores: Mapping[str, Iterable[float]], weights: Weights) -> Scor
     return np.array([fuse_now(dict(zip(weights, values, strict=True)), weights) for values in lines])
 
 
+def causal_frames(
+    raw: Mapping[str, NDArray[Any]],
+    snippets: Mapping[str, Snippet],
+    scales: Mapping[str, Scale],
+    weights: Weights,
+    ticks: NDArray[np.int64],
+) -> tuple[dict[str, Scores], Scores]:
+    """Each stream's causal scores and their fusion, (frames,), of raw scores a snippet, by stream.
+
+    ``ticks``, (frames,), is the last tick before or at each frame. Errors as for `causal_timeline`.
+    """
+    count = int(ticks[-1]) + 1 if len(ticks) else 0
+    lines = {name: causal_timeline(raw[name], snippet, count, scales[name]) for name, snippet in snippets.items()}
+    return {name: line[ticks] for name, line in lines.items()}, fuse_causal(lines, weights)[ticks]
+
+
 def cold_start(fused: NDArray[Any]) -> Scores:
     """Fused causal scores (frames,) with 0, "ordinary" on the calibrated scale, where there is none yet.
 

@@ -15,7 +15,7 @@ from ...progress import Progress
 from ...recovery.pseudo import PseudoVideo, pseudo_videos
 from ...retrieval.stream import RetrievalStream
 from ...scores.calibration import Scale
-from ...scores.causal import causal_timeline, cold_start, fuse_causal
+from ...scores.causal import causal_frames, cold_start
 from ...scores.files import kept, read_scores, write_scores
 from ...scores.fusion import fuse
 from ...scores.stream import ScoreLog, Stream, clip_batches
@@ -82,13 +82,8 @@ def calibrate(run: Run, progress: Progress) -> None:
         done += len(video)
         progress(done, total, name)
     scales = {stream: Scale.of(np.concatenate([scores.streams[stream] for scores in raw.values()])) for stream in both}
-    fused = []
-    for scores in raw.values():
-        lines = {
-            name: causal_timeline(scores.streams[name], stream.snippet, scores.count, scales[name])
-            for name, stream in both.items()
-        }
-        fused.append(fuse_causal(lines, weights)[scores.ticks])
+    snippets = {name: stream.snippet for name, stream in both.items()}
+    fused = [causal_frames(s.streams, snippets, scales, weights, s.ticks)[1] for s in raw.values()]
     reached = np.nanquantile(np.concatenate(fused), run.recipe.calibration.quantile)
     threshold = float(np.nextafter(reached, np.inf))  # an alarm is at the threshold or above
     for stream in both:

@@ -49,8 +49,9 @@ def select(run: Run, progress: Progress) -> None:
 
 def score(run: Run, progress: Progress) -> None:
     """Stage 3: ``scores.npz``, (snippets, windows) a video, and the chosen window's errors by place in ``maps``."""
-    bundle, windows = Bundle(run.path("detector")), all_windows(run)
+    bundle = Bundle(run.path("detector"))
     stream, rate = recovery_stream(bundle), bundle.description.pictures.rate
+    windows = all_windows(run, stream.predictor)
     videos, ticks, folder, scores = run.dataset.testing, ticks_by_video(run, "testing", rate), run.path("recovery"), {}
     for done, video in enumerate(videos):
         progress(done, len(videos), video.name)
