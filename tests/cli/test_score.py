@@ -37,7 +37,7 @@ def write_video(path: Path, images: list[NDArray[np.uint8]], rate: float) -> Non
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=Fraction(rate))
         stream.height, stream.width = images[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt, stream.gop_size = "yuv420p", 12
         for image in images:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
@@ -199,3 +199,34 @@ def test_what_is_no_video_is_refused(refused: Refused, fitted: Path, tmp_path: P
 
 def test_what_is_no_detector_is_refused(refused: Refused, tmp_path: Path, clip: Path) -> None:
     assert "is no detector" in refused("score", tmp_path, clip)
+
+
+def test_damaged_frames_are_rows_without_a_score_and_are_said(
+    tsvad: Tsvad, fitted: Path, film: Callable[..., ImageFolder], tmp_path: Path
+) -> None:
+    source, path = film("cut", 60, height=128, width=160), tmp_path / "cut.mp4"
+    write_video(path, [source.read(index) for index in range(60)], rate=12.5)
+    with av.open(str(path)) as container:
+        packets = [(packet.pos or 0, packet.size, packet.pts) for packet in container.demux(video=0) if packet.size]
+    place, size, _ = max(packets[20:24], key=lambda packet: packet[1])
+    data = bytearray(path.read_bytes())
+    data[place + 8 : place + size] = b"\xff" * (size - 8)
+    path.write_bytes(data)
+    said = tsvad("score", fitted, path, "--out", tmp_path / "cut.csv")
+    rows = read_csv(tmp_path / "cut.csv")
+    assert [int(row["frame"]) for row in rows] == list(range(60))
+    lost = [index for index, row in enumerate(rows) if not any(row[name] for name in COLUMNS[2:])]
+    assert lost == list(range(lost[0], lost[-1] + 1))
+    assert 10 < lost[0] <= 23 <= lost[-1] < 36
+    assert said.stdout.startswith(f"frames {lost[0]}-{lost[-1]} are missing or damaged\n")
+    assert rows[59]["causal"]
+
+
+def test_a_stream_that_does_not_tell_its_rate_asks_for_it(
+    tsvad: Tsvad, refused: Refused, fitted: Path, film: Callable[..., ImageFolder], tmp_path: Path
+) -> None:
+    source, path = film("raw", 24, height=128, width=160), tmp_path / "raw.mjpeg"
+    path.write_bytes(b"".join(cv2.imencode(".jpg", source.read(index))[1].tobytes() for index in range(24)))
+    assert "give the rate it was recorded at: `tsvad score --rate`" in refused("score", fitted, path)
+    assert tsvad("score", fitted, path, "--rate", 12.5, "--out", tmp_path / "raw.csv").returncode == 0
+    assert float(read_csv(tmp_path / "raw.csv")[-1]["time"]) == pytest.approx(23 / 12.5, abs=1e-3)

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,7 +15,7 @@ from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.datasets.layouts import Dataset, Video, find_dataset
 from twostream_vad.datasets.manifest import Prepared, read_manifest
 from twostream_vad.datasets.prepare import PrepareError, prepare
-from twostream_vad.video.frames import read_image
+from twostream_vad.video.frames import VideoFile, read_image
 
 
 def pictures(count: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -216,3 +217,115 @@ def test_a_damaged_manifest_is_named(videos: Dataset, tmp_path: Path, text: str)
 def test_no_worker_is_refused_by_value(videos: Dataset, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="workers must be 1 or more, got 0"):
         prepare(videos, tmp_path / "out", workers=0)
+
+
+def record(path: Path, stamps: list[int], hole: float | None = None) -> None:
+    """H.264 with a key frame every ten frames, at stamps in milliseconds; zeros over 400 bytes from ``hole`` on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=1000, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = 48, 32, "yuv420p", Fraction(1, 1000)
+        stream.gop_size = 10
+        for stamp, image in zip(stamps, pictures(len(stamps)), strict=True):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = stamp, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    if hole is not None:
+        data = bytearray(path.read_bytes())
+        at = int(hole * len(data))
+        data[at : at + 400] = bytes(400)
+        path.write_bytes(data)
+
+
+def lost_of(path: Path) -> tuple[int, int]:
+    """The one stretch of frames that is lost."""
+    source = VideoFile(path)
+    list(source)
+    ((first, last),) = source.lost
+    return first, last
+
+
+def test_damaged_training_video_is_two_videos_and_the_gap_is_named(tmp_path: Path) -> None:
+    root, out = tmp_path / "set", tmp_path / "out"
+    record(root / "training" / "a.mp4", list(range(0, 4000, 100)), hole=0.5)
+    record(root / "training" / "b.mkv", list(range(0, 1000, 100)))
+    first, last = lost_of(root / "training" / "a.mp4")
+    known, dataset = prepared(find_dataset(root), out)
+    assert [(video.name, video.frames) for video in known] == [
+        ("a-part1", first), ("a-part2", 39 - last), ("b", 10),
+    ]  # fmt: skip
+    assert [video.name for video in dataset.training] == ["a-part1", "a-part2", "b"]
+    source = VideoFile(root / "training" / "a.mp4")
+    behind = [frame.image for frame in source if frame.index == last + 1]
+    taken = read_image(dataset.training[1].path / "000000.jpg")
+    assert np.abs(taken.astype(int) - behind[0]).mean() < 3
+    notes = [note for entry in read_manifest(out).entries.values() for note in entry.notes]
+    assert notes[0] == f"training video a: frames {first}-{last} are missing or damaged"
+    assert "taken as 2 videos, a-part1" in notes[1]
+    before = (out / "prepared.json").stat().st_mtime_ns, files(out / "training/frames")
+    prepare(find_dataset(root), out, workers=1)  # nothing to do
+    assert files(out / "training/frames") == before[1] == ["a-part1", "a-part2", "b"]
+
+
+def test_damaged_test_video_keeps_its_numbers_and_says_which_frames_are_lost(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    record(root / "testing" / "c.mp4", list(range(0, 4000, 100)), hole=0.5)
+    record(root / "training" / "b.mkv", list(range(0, 1000, 100)))
+    first, last = lost_of(root / "testing" / "c.mp4")
+    known, dataset = prepared(find_dataset(root), tmp_path / "out")
+    assert known[1] == Prepared("c", "testing", 40, 32, 48)
+    frames = list(dataset.testing[0].open())
+    assert [frame.index for frame in frames if frame.lost] == list(range(first, last + 1))
+
+
+def test_training_video_of_another_or_a_variable_rate_is_resampled(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for name in ("a", "b"):
+        record(root / "training" / f"{name}.mkv", list(range(0, 1000, 100)))
+    record(root / "training" / "fast.mkv", list(range(0, 1000, 50)))
+    record(root / "training" / "wild.mkv", [0, 50, 200, 300, 330, 360, 400, 500, 600, 750, 800, 900])
+    known, dataset = prepared(find_dataset(root), tmp_path / "out")
+    assert {video.name: video.frames for video in known} == {"a": 10, "b": 10, "fast": 10, "wild": 10}
+    assert {video.open().rate for video in dataset.training} == {10}
+    third = read_image(dataset.training[2].path / "000003.jpg")
+    assert np.abs(third.astype(int) - pictures(20)[6]).mean() < 4
+
+
+def test_a_test_videos_times_are_kept_where_they_do_not_follow_from_its_rate(tmp_path: Path) -> None:
+    root, stamps = tmp_path / "set", [0, 50, 200, 300, 330, 360, 400, 500, 600, 750, 800, 900]
+    record(root / "training" / "a.mkv", list(range(0, 1000, 100)))
+    record(root / "testing" / "even.mkv", list(range(0, 1000, 100)))
+    record(root / "testing" / "wild.mkv", stamps)
+    _, dataset = prepared(find_dataset(root), tmp_path / "out")
+    even, wild = dataset.testing
+    assert even.times is None
+    assert [frame.time for frame in wild.open()] == pytest.approx(np.array(stamps) / 1000)
+
+
+def test_a_video_that_is_still_being_written_is_refused_and_the_others_are_done(
+    videos: Dataset, tmp_path: Path
+) -> None:
+    with videos.training[1].path.open("ab"), pytest.raises(PrepareError, match=r"b\.avi is still being written; wait"):
+        prepare(videos, tmp_path / "out", workers=1)
+    assert files(tmp_path / "out/training/frames") == ["a"]
+    assert not read_manifest(tmp_path / "out").complete
+
+
+def test_what_a_stream_without_a_rate_needs_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "set/training/a.mjpeg"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"".join(cv2.imencode(".jpg", image)[1].tobytes() for image in pictures(6)))
+    with pytest.raises(PrepareError, match="does not say how many frames it has a second; give the rate"):
+        prepare(find_dataset(tmp_path / "set"), tmp_path / "out", workers=1)
+    prepare(find_dataset(tmp_path / "set").at_rate(10), tmp_path / "out", workers=1)
+    assert find_dataset(tmp_path / "out").training[0].open().rate == 10
+
+
+def test_what_lies_among_the_videos_and_is_none_is_named(videos: Dataset) -> None:
+    for name in ("a.xyz", "cover.jpg", "notes.txt", ".hidden.xyz"):
+        (videos.root / "training" / name).write_bytes(b"x")
+    assert [Path(line.partition(" is left out: ")[0]).name for line in find_dataset(videos.root).left_out] == [
+        "a.xyz",
+        "cover.jpg",
+    ]

@@ -161,7 +161,7 @@ def test_alarms_are_joined_and_name_peak_and_stream() -> None:
     fused = np.full(100, 0.0)
     fused[[20, 25]], fused[24], fused[80] = 3.0, np.nan, 2.0
     streams = {"recovery": np.where(fused > 2.5, 1.0, 2.0), "retrieval": np.full(100, 1.5)}
-    raw = RawScores(np.arange(100) / 10, np.arange(100), {})
+    raw = RawScores(np.arange(100) / 10, np.arange(100), {}, np.zeros(100, bool))
     found = VideoScores(raw, streams, fused, threshold=2.0).alarms()
     assert found == [Alarm(20, 25, 20, 3.0, "retrieval"), Alarm(80, 80, 80, 2.0, "recovery")]
 
@@ -191,3 +191,37 @@ def test_loading_changes_nothing_in_the_process(fitted: Path) -> None:
 def test_frames_that_are_no_images_are_refused(detector: Detector) -> None:
     with pytest.raises(TsvadError, match=r"uint8 array \(H, W, 3\), RGB, got float64 of shape \(4, 4, 3\)"):
         detector.score([np.zeros((4, 4, 3))])  # type: ignore[list-item]
+
+
+def test_no_snippet_spans_lost_frames_and_what_is_behind_them_scores_as_if_it_began_there(
+    detector: Detector, source: ImageFolder
+) -> None:
+    damaged = ImageFolder(source.path, rate=12.5)
+    damaged.place(None, ((9, 10),))
+    found, tail = detector.score(damaged), detector.score([source.read(index) for index in range(11, 30)])
+    assert np.flatnonzero(found.raw.lost).tolist() == [9, 10]
+    for name, stream in detector.streams.items():
+        line, span = found.streams[name], stream.snippet.span
+        np.testing.assert_array_equal(line[11:], tail.streams[name])
+        assert np.isnan(line[9 : 11 + span]).all()
+        assert np.isfinite(line[11 + span :]).all()
+
+
+def test_a_watcher_is_told_of_lost_frames_and_says_what_the_file_says(detector: Detector, source: ImageFolder) -> None:
+    damaged = ImageFolder(source.path, rate=12.5)
+    damaged.place(None, ((12, 12),))
+    watcher = detector.watch()
+    live = [watcher.push(frame.image, frame.time, lost=frame.lost).fused for frame in damaged]
+    np.testing.assert_array_equal(live, detector.score(damaged).fused)
+    assert np.isnan(live[12])
+
+
+def test_a_net_that_gives_no_number_is_a_bug_and_no_gap(detector: Detector, source: ImageFolder) -> None:
+    class Broken:
+        snippet, views = detector.streams["recovery"].snippet, detector.streams["recovery"].views
+
+        def score(self, clips: Tensor) -> NDArray[np.float64]:
+            return np.full(len(clips), np.nan)
+
+    with pytest.raises(ValueError, match="recovery scores nan: look for NaN in the weights"):
+        raw_scores({"recovery": Broken()}, 12.5, source)

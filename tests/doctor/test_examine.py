@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.datasets.layouts import find_dataset
 from twostream_vad.doctor.examine import Report, examine
-from twostream_vad.doctor.findings import Ranges, in_words, ranges
+from twostream_vad.video.ranges import Ranges, in_words, ranges
 
 FRAMES = 60
 Film = list[NDArray[np.uint8]]

@@ -1,9 +1,12 @@
 """The doctor on video files: encoding, headers, rates and the second decoder."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -93,7 +96,7 @@ def test_a_header_that_counts_other_frames_is_named(files: Path, monkeypatch: py
     def one_more(video: Video) -> ImageFolder | VideoFile:
         source = opened(video)
         assert isinstance(source, VideoFile)
-        source.declared += video.name == "2"
+        source.told = replace(source.told, declared=source.told.declared + (video.name == "2"))
         return source
 
     monkeypatch.setattr(Video, "open", one_more)
@@ -131,3 +134,48 @@ def test_labels_that_count_the_frame_a_layout_skips_are_too_many_at_the_start(fi
         "at the start",
         "remove the first 1 label",
     )
+
+
+def test_damage_in_a_file_is_named_with_its_frames(files: Path) -> None:
+    path = files / "training/1.mp4"
+    with av.open(str(path)) as container:
+        places = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for place, size in places[30:33]:
+        data[place : place + size] = bytes(size)
+    path.write_bytes(data)
+    (found,) = look(files).findings
+    assert (found.video, found.kind, found.severity) == ("training/1", "time-gap", "error")
+    assert found.frames[0][0] in (29, 30)
+    assert found.what.endswith("are missing or damaged")
+
+
+def test_a_stream_that_does_not_tell_its_rate_is_named_and_read(film: Films, files: Path) -> None:
+    jpegs = [cv2.imencode(".jpg", image)[1].tobytes() for image in film(5)]
+    (files / "training/4.mjpeg").write_bytes(b"".join(jpegs))
+    report = look(files)
+    assert kinds(report) == [("training/4", "no-rate")]
+    assert report.frames == 4 * FRAMES
+
+
+def test_a_file_left_out_is_named_with_the_reason(files: Path) -> None:
+    (files / "training/5.xyz").write_bytes(b"video?")
+    (found,) = look(files).findings
+    assert (found.kind, found.video) == ("left-out", "")
+    assert found.what.endswith("5.xyz is left out: no video by its ending '.xyz'")
+    assert found.remedy == "if it is one, rename it or convert it with ffmpeg"
+
+
+@pytest.mark.parametrize("kind", ["mixed-hdr", "mixed-pixels"])
+def test_a_file_of_other_brightness_or_pixels_than_most_is_named(film: Films, files: Path, kind: str) -> None:
+    with av.open(str(files / "training/2.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *film(1)[0].shape[:2], "yuv420p"
+        if kind == "mixed-hdr":
+            stream.codec_context.color_trc = 16
+        else:
+            stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        for image in film(1):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    assert kinds(look(files)) == [("training/2", kind)]

@@ -32,7 +32,9 @@ class Given:
             raise causal
         progress(len(causal))
         assert keep is None
-        raw = RawScores(100 + np.arange(len(causal)) / source.rate, np.arange(len(causal)), {})
+        raw = RawScores(
+            100 + np.arange(len(causal)) / source.rate, np.arange(len(causal)), {}, np.zeros(len(causal), bool)
+        )
         return VideoScores(raw, {"recovery": causal}, causal, 1.0)
 
 

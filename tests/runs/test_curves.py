@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad import Detector
+from twostream_vad.datasets.manifest import read_manifest
 from twostream_vad.detector.bundle import Bundle, Calibration
 from twostream_vad.detector.detector import raw_scores
 from twostream_vad.runs.curves import TestScores
@@ -124,3 +125,16 @@ def test_a_test_video_of_another_rate_is_scored_at_its_ticks_and_has_a_score_a_f
     causal = read_scores(run.path("results/causal.npz"))["01"]
     assert len(causal) == len(read_scores(run.path("results/fused.npz"))["01"]) == 30
     np.testing.assert_array_equal(causal[0::2], causal[1::2])
+
+
+def test_a_test_video_with_lost_frames_scores_as_the_detector_scores_it(copied: Path) -> None:
+    manifest = read_manifest(copied / "frames")
+    manifest.put(replace(manifest.entries["testing", "02"], lost=((9, 10),)))
+    manifest.write(copied / "frames")
+    run = Run.open(copied)
+    source = next(video for video in run.dataset.testing if video.name == "02").open()
+    expected = Detector.load(copied).score(source)
+    scores = TestScores.load(run, Bundle(copied / "detector"))
+    np.testing.assert_array_equal(scores.causal()["fused"]["02"], expected.fused)
+    assert np.isnan(expected.fused[9:12]).all()
+    assert np.isfinite(scores.paper()["retrieval"]["02"]).all()  # it has no word for "no score"

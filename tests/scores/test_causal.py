@@ -118,12 +118,23 @@ def test_a_wrong_number_of_scores_is_refused_with_both_numbers(count: int, frame
         causal_timeline(np.ones(count), RETRIEVAL, frames, SCALE)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_scores_that_are_not_numbers_are_refused_in_words(bad: float) -> None:
+def test_an_infinite_score_is_refused_in_words() -> None:
     scores = np.zeros(44)
-    scores[3] = bad
-    with pytest.raises(ValueError, match=r"a snippet scores (nan|inf): look for NaN"):
+    scores[3] = np.inf
+    with pytest.raises(ValueError, match="a snippet scores inf: look for NaN"):
         causal_timeline(scores, RETRIEVAL, 100, SCALE)
+
+
+def test_behind_snippets_without_a_score_everything_begins_anew() -> None:
+    scores = np.random.default_rng(0).random(44)
+    gapped = scores.copy()
+    gapped[10:20] = np.nan
+    line = causal_timeline(gapped, RETRIEVAL, 100, SCALE)
+    span = RETRIEVAL.span
+    assert np.isnan(line[span + 10 : span + 20]).all()
+    np.testing.assert_array_equal(line[: span + 10], causal_timeline(scores, RETRIEVAL, 100, SCALE)[: span + 10])
+    alone = causal_timeline(scores[20:], RETRIEVAL, 80, SCALE)
+    np.testing.assert_array_equal(line[span + 20 :], alone[span:])
 
 
 def test_scores_of_several_windows_are_refused() -> None:

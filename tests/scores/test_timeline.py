@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.scores.timeline import min_max, paper_timeline, smooth
+from twostream_vad.scores.timeline import min_max, paper_timeline, smooth, unscored
 from twostream_vad.video.snippets import Snippet
 
 RECOVERY = Snippet(length=9, interval=2, offset=16)
@@ -69,12 +69,27 @@ def test_a_wrong_number_of_scores_is_refused_with_both_numbers(count: int, frame
         paper_timeline(np.ones(count), RETRIEVAL, frames)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_scores_that_are_not_numbers_are_refused_by_place(bad: float) -> None:
+def test_an_infinite_score_is_refused_by_place() -> None:
     scores = np.zeros(44)
-    scores[3] = bad
+    scores[3] = np.inf
     with pytest.raises(ValueError, match="score 3 is"):
         paper_timeline(scores, RETRIEVAL, 100)
+
+
+def test_a_snippet_without_a_score_counts_as_the_one_before() -> None:
+    scores = np.random.default_rng(0).random(44)
+    gapped, held = scores.copy(), scores.copy()
+    gapped[10:20], held[10:20] = np.nan, scores[9]
+    np.testing.assert_array_equal(paper_timeline(gapped, RETRIEVAL, 100), paper_timeline(held, RETRIEVAL, 100))
+    assert not paper_timeline(np.full(44, np.nan), RETRIEVAL, 100).any()
+
+
+@pytest.mark.parametrize("snippet", [RETRIEVAL, RECOVERY, Snippet.predicting(3, 1)])
+def test_a_snippet_with_a_lost_tick_in_its_span_has_no_score(snippet: Snippet) -> None:
+    lost = np.zeros(100, bool)
+    lost[[0, 61, 62]] = True
+    spans = [range(start, start + snippet.span + 1) for start in range(snippet.count(100))]
+    assert unscored(lost, snippet).tolist() == [bool(lost[list(span)].any()) for span in spans]
 
 
 def test_scores_of_several_windows_are_refused() -> None:

@@ -188,22 +188,6 @@ def test_a_video_cut_between_two_frames_breaks_too(tmp_path: Path) -> None:
         list(VideoFile(file))
 
 
-def test_a_video_without_its_index_breaks_before_the_first_frame(tmp_path: Path) -> None:
-    file = cut(write_clip(tmp_path / "v.mp4", "libx264"), 0.7)
-    with pytest.raises(VideoError, match=r"v\.mp4 breaks before frame 0"):
-        VideoFile(file)
-
-
-def test_damage_in_the_middle_is_named_with_its_frame(tmp_path: Path) -> None:
-    file = write_clip(tmp_path / "v.avi", "mjpeg")
-    start, end = place_of_frame(file, 25)
-    data = bytearray(file.read_bytes())
-    data[start + 8 : end] = bytes(end - start - 8)  # all but the chunk's header
-    file.write_bytes(data)
-    with pytest.raises(VideoError, match=r"breaks at frame 25 of 40"):
-        list(VideoFile(file))
-
-
 def test_a_change_of_size_is_named_with_its_frame(tmp_path: Path) -> None:
     small = write_clip(tmp_path / "a.h264", "libx264", frames=6).read_bytes()
     large = write_clip(tmp_path / "b.h264", "libx264", frames=6, size=(80, 48)).read_bytes()

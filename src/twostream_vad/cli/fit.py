@@ -2,10 +2,14 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..storage import typed
 from .common import PLAIN, Bar, Data, Labels, Options, RecipeName, at_work, clock, is_dry, say, wanted_recipe
 from .process import set_up_process
+
+if TYPE_CHECKING:
+    from ..runs.run import Run
 
 
 def fit(
@@ -27,7 +31,7 @@ def fit(
     began = time.monotonic()
     with at_work(folder, "fit", options):
         set_up_process(wanted.threads)
-        fit_run(run, redo=options.redo, bar=Bar)
+        fit_run(run, redo=options.redo, bar=Bar, prepared=lambda: _say_notes(run))
     say(f"fitted in {clock(time.monotonic() - began)}: {folder}")
     say(f"the detector, which needs nothing else: {folder}/detector")
     say(f"next: tsvad evaluate {typed(folder)}   or   tsvad score {typed(folder)} VIDEO")
@@ -56,8 +60,15 @@ def prepare(
         return
     with at_work(out, "prepare", options), Bar("prepare") as bar:
         run_stage(run, "prepare", redo=options.redo, progress=bar, workers=workers)
+    _say_notes(run)
     for split, videos in run.prepared.items():
         print(f"{split}: {len(videos)} videos, {sum(video.frames for video in videos.values())} frames")
+
+
+def _say_notes(run: "Run") -> None:
+    """What was left out, and what was done to the videos that their owner should know."""
+    for line in run.notes():
+        say(line)
 
 
 def plaza(

@@ -26,7 +26,13 @@ LISTED = 20  # alarms printed, in order of time
 
 
 def score(
-    detector: DetectorFolder, video: Path, *, out: Path | None = None, html: Flag = False, paper: Flag = False
+    detector: DetectorFolder,
+    video: Path,
+    *,
+    out: Path | None = None,
+    rate: float | None = None,
+    html: Flag = False,
+    paper: Flag = False,
 ) -> None:
     """Score every frame of a new video: a CSV, a picture of the timeline, the alarms. Goes on where it was stopped.
 
@@ -38,6 +44,8 @@ def score(
     Args:
         video: A video file, or a folder of numbered images.
         out: The CSV to write; RUN/results/VIDEO.csv, or VIDEO.csv here, unless given. The picture lies beside it.
+        rate: Frames a second of the video, where it does not say: a folder of images (the detector's unless given), or
+            a stream without a container. It replaces what a file says.
         html: Write a page beside it too: each alarm with its picture, heat map and nearest normal event.
         paper: Draw the timeline under the paper's protocol instead.
     """
@@ -49,12 +57,12 @@ def score(
     folder = packed(detector)
     bundle = Bundle(folder)
     found = Detector.load(bundle)
-    source = open_source(video, rate=found.rate if video.is_dir() else None)
+    source = open_source(video, rate=found.rate if rate is None and video.is_dir() else rate)
     out = out or (detector / "results" if folder != detector else Path()) / f"{source.name}.csv"
     picture = out.with_suffix(".png")
     if out == picture:
         raise TsvadError(f"--out {out} is the CSV's name, the picture takes .png: give {out.with_suffix('.csv')}")
-    expected, keep = len(source) if isinstance(source, ImageFolder) else 0, _keep(out, bundle, video)
+    expected, keep = len(source) if isinstance(source, ImageFolder) else 0, _keep(out, bundle, video, source.rate)
     with Bar(f"score {source.name}") as bar:
         scores = found.score(source, lambda done: bar(done, expected), keep)
         if not expected:
@@ -84,6 +92,8 @@ def _write_csv(out: Path, detector: "Detector", scores: "VideoScores") -> "dict[
     columns = {name: line[raw.ticks] for name, line in lines.items()} | {"causal": scores.fused}
     for name, snippet in snippets.items():
         columns[f"{name}_raw"] = on_frames(raw.streams[name], snippet, raw.count)[raw.ticks]
+    for column in columns.values():
+        column[raw.lost] = np.nan
     write_frame_scores(out, scores.times, columns)
     return columns
 
@@ -106,7 +116,10 @@ def _draw(
 
 
 def _notes(bundle: "Bundle", source: "FrameSource", scores: "VideoScores") -> list[str]:
-    """What a reader of the scores must know of the video."""
+    """What a reader of the scores must know of the video, which has been read to its end."""
+    from ..video.frames import VideoFile
+    from ..video.remarks import remarks
+
     pictures, raw, notes = bundle.description.pictures, scores.raw, []
     if raw.resampled:
         own = (len(raw.times) - 1) / raw.times[-1]
@@ -114,8 +127,8 @@ def _notes(bundle: "Bundle", source: "FrameSource", scores: "VideoScores") -> li
             f"resampled by its time stamps from {own:.4g} to the detector's {pictures.rate:.4g} frames a second: "
             f"{len(raw.times)} frames, {raw.count} looked at; each frame has a score"
         )
-    if raw.corrected:
-        notes.append(f"{raw.corrected} time stamps were missing, went back or leapt: time goes on by the usual step")
+    if isinstance(source, VideoFile):
+        notes += [remark.what for remark in remarks(source)]
     image = next(iter(source)).image
     if pictures.gray and not (image == image[:, :, :1]).all():
         notes.append("the video is in colour, the detector has learned from gray pictures")
@@ -223,9 +236,9 @@ def _write_page(
     return path
 
 
-def _keep(out: Path, bundle: "Bundle", video: Path) -> Path:
-    """Keeps a video's scores while it is being scored: another file for another video, or for another detector."""
-    facts = [str(video.resolve()), bundle.identity]
+def _keep(out: Path, bundle: "Bundle", video: Path, rate: float) -> Path:
+    """Keeps a video's scores while it is being scored: another file for another video, rate or detector."""
+    facts = [str(video.resolve()), bundle.identity, str(rate)]
     if video.exists():
         facts += [str(video.stat().st_size), str(video.stat().st_mtime_ns)]
     digest = sha256(json.dumps(facts).encode()).hexdigest()[:16]

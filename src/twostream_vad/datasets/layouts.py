@@ -6,7 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
+from ..video.files import RAW_SUFFIXES
 from ..video.frames import VIDEO_SUFFIXES, ImageFolder, VideoFile, is_image, open_source
+from ..video.ranges import Ranges
 from .errors import DatasetError
 from .manifest import PREPARED, read_manifest
 
@@ -34,6 +38,9 @@ WRAPPERS = {
     "corridor": ("iitb-corridor", "iitb_corridor", "corridor"),
 }
 
+_BESIDE = "csv doc docx htm html json m mat md npy npz pdf py srt txt vtt xml yaml yml"
+BESIDE = frozenset(f".{kind}" for kind in _BESIDE.split())
+"""What lies beside videos as a rule: labels, and words about them."""
 SKIPPED = {"corridor": 1}  # first frames that are no picture: every Corridor video starts with a black one
 
 
@@ -44,11 +51,21 @@ class Video:
     name: str
     path: Path
     skip: int = 0  # first frames left out; frame 0 is the one after them
-    rate: float | None = None  # frames a second where the source does not say (a folder of images); None: its own
+    rate: float | None = None  # frames a second where the source does not say; None: its own
+    times: Path | None = None  # of a folder of images: each frame's seconds (.npy); None: by the rate
+    lost: Ranges = ()  # of a folder of images: frames in whose place a neighbour's picture lies
 
     def open(self) -> ImageFolder | VideoFile:
         """Its frames. Raises VideoError where it cannot be read."""
-        return open_source(self.path, rate=self.rate, skip=self.skip)
+        source = open_source(self.path, rate=self.rate, skip=self.skip)
+        if isinstance(source, ImageFolder) and (self.times or self.lost):
+            source.place(None if self.times is None else np.load(self.times, allow_pickle=False), self.lost)
+        return source
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it does not say how many frames it has a second: images, or a stream without a container."""
+        return self.path.is_dir() or self.path.suffix.lower() in RAW_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +76,7 @@ class Dataset:
     layout: str
     training: tuple[Video, ...]
     testing: tuple[Video, ...]
+    left_out: tuple[str, ...] = ()  # files beside the videos that are none by their names, each with the reason
 
     @property
     def videos(self) -> list[tuple[str, Video]]:
@@ -66,14 +84,14 @@ class Dataset:
         return [("training", video) for video in self.training] + [("testing", video) for video in self.testing]
 
     def at_rate(self, rate: float | None) -> "Dataset":
-        """The same with ``rate`` frames per second where folders of images have none; None changes nothing."""
+        """The same with ``rate`` frames a second for videos that do not say; None changes nothing."""
         if rate is None:
             return self
         training, testing = (
-            tuple(replace(video, rate=rate) if video.rate is None and video.path.is_dir() else video for video in split)
+            tuple(replace(video, rate=rate) if video.rate is None and video.is_silent else video for video in split)
             for split in (self.training, self.testing)
         )
-        return Dataset(self.root, self.layout, training, testing)
+        return replace(self, training=training, testing=testing)
 
 
 def find_dataset(root: Path, layout: str = "auto") -> Dataset:
@@ -103,7 +121,8 @@ def find_dataset(root: Path, layout: str = "auto") -> Dataset:
         if _holds_images(bare):
             hint = "it holds images itself: put each video's images into a folder of their own"
         raise DatasetError(f"{bare} holds no videos that layout {layout} knows: looked for {LAYOUTS[layout]}; {hint}")
-    return Dataset(root, layout, found.get("training", ()), found.get("testing", ()))
+    left_out = tuple(line for folder in folders.values() for line in _left_out(folder))
+    return Dataset(root, layout, found.get("training", ()), found.get("testing", ()), left_out)
 
 
 def read_prepared(root: Path) -> Dataset:
@@ -114,7 +133,8 @@ def read_prepared(root: Path) -> Dataset:
     found: dict[str, list[Video]] = {split: [] for split in SPLITS}
     for (split, name), entry in manifest.entries.items():
         # The folder is absolute for images that were only counted.
-        found[split].append(Video(name, root / entry.folder, entry.left, entry.rate))
+        times = None if entry.times is None else root / entry.times
+        found[split].append(Video(name, root / entry.folder, entry.left, entry.rate, times, entry.lost))
     home = manifest.root if manifest.root.is_dir() else root  # the source's, where labels and masks lie
     return Dataset(home, manifest.layout, tuple(found["training"]), tuple(found["testing"]))
 
@@ -200,15 +220,31 @@ def renamed(found: Mapping[str, T], dataset: Dataset) -> dict[str, T]:
 
 def _videos(folder: Path, layout: str) -> tuple[Video, ...]:
     """The videos of one split, from its ``frames/`` and ``videos/`` where it has them, else from itself."""
-    places = [p for p in children(folder) if p.name.lower() in {"frames", "videos"} and p.is_dir()] or [folder]
     found: dict[tuple[bool, str], Path] = {}
-    for path in (path for place in places for child in children(place) for path in _video_paths(child)):
+    for path in (path for place in _places(folder) for child in children(place) for path in _video_paths(child)):
         name = path.name if path.is_dir() else path.stem
         name = ucsd_name(name) if layout == "ped2" else name
         if (other := found.setdefault((path.is_dir(), name), path)) != path:
             raise DatasetError(f"{other} and {path} are both video {name!r}; remove or rename one")
     paths = {name: path for (_, name), path in sorted(found.items(), key=lambda item: item[0])}  # images come last
     return tuple(Video(name, paths[name], SKIPPED.get(layout, 0)) for name in sorted(paths, key=natural_key))
+
+
+def _left_out(folder: Path) -> Iterator[str]:
+    """A line for each file among a split's videos that is not taken, but for what lies beside videos as a rule."""
+    for place in _places(folder):
+        for file in children(place):
+            kind = file.suffix.lower()
+            if file.is_file() and kind not in VIDEO_SUFFIXES | BESIDE:
+                what, remedy = "a single image", "put a video's images into a folder of their own"
+                if not is_image(file):
+                    what = f"no video by its ending {kind!r}"
+                    remedy = "if it is one, rename it or convert it with ffmpeg"
+                yield f"{file} is left out: {what}; {remedy}"
+
+
+def _places(folder: Path) -> list[Path]:
+    return [p for p in children(folder) if p.name.lower() in {"frames", "videos"} and p.is_dir()] or [folder]
 
 
 def _video_paths(child: Path) -> Iterator[Path]:

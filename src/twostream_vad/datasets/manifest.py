@@ -3,8 +3,10 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..storage import write_text
+from ..video.ranges import Ranges
 from .errors import DatasetError
 
 PREPARED = "prepared.json"  # ``prepare`` leaves it in the folder it fills; it is read in preference to looking around
@@ -30,6 +32,7 @@ class Source:
     modified: int  # ns
     skip: int
     suffix: str | None  # None: a folder of images, left where it is
+    rate: float | None = None  # frames a second that it was resampled to
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,9 @@ class Entry:
     folder: str  # where its frames are; relative to the manifest where they were extracted
     rate: float
     left: int  # first frames of that folder still to be skipped
+    times: str | None = None  # each frame's seconds, .npy, where they do not follow from the rate
+    lost: Ranges = ()  # frames that were missing or damaged, in whose place a neighbour's picture lies
+    notes: tuple[str, ...] = ()  # what was done to the video that its owner should know
 
 
 @dataclass(slots=True)
@@ -81,7 +87,9 @@ def read_manifest(folder: Path) -> Manifest:
         value = json.loads(file.read_text(encoding="utf-8"))
         manifest = Manifest(Path(value["root"]), str(value["layout"]), complete=bool(value["complete"]))
         for line in value["videos"]:
-            parts = {"prepared": Prepared(**line["prepared"]), "source": Source(**line["source"])}
+            parts: dict[str, Any] = {"prepared": Prepared(**line["prepared"]), "source": Source(**line["source"])}
+            parts["lost"] = tuple((int(first), int(last)) for first, last in line.get("lost", ()))
+            parts["notes"] = tuple(line.get("notes", ()))
             manifest.put(Entry(**line | parts))
         return manifest
     except FileNotFoundError:

@@ -42,12 +42,13 @@ class RawScores:
 
     ``times`` are seconds of each frame, (frames,); ``ticks`` the last tick before or at each frame, (frames,), the
     frames' own numbers where nothing was resampled; ``streams`` have a score a snippet of ticks, (snippets,);
-    ``corrected`` time stamps were put right.
+    NaN where a frame in its span is lost, as ``lost``, (frames,), says; ``corrected`` time stamps were put right.
     """
 
     times: Floats
     ticks: NDArray[np.int64]
     streams: Mapping[str, Floats]
+    lost: NDArray[np.bool_]
     corrected: int = 0
 
     @property
@@ -77,7 +78,9 @@ class Alarm:
 
 @dataclass(frozen=True)
 class VideoScores:
-    """A whole video, scored causally: each stream and their fusion, a score a frame, (frames,), NaN before the first.
+    """A whole video, scored causally: each stream and their fusion, a score a frame, (frames,), NaN where none can be:
+
+    before the first snippet, where frames are lost, and until a snippet lies behind those.
 
     An alarm is at ``threshold`` and above it; ``raw`` has the streams' own scores, times and ticks.
     """
@@ -202,26 +205,26 @@ def raw_scores(
         logs[name].add(scores)
     counts = {name: len(scores) for name, scores in before.items()}
     feed = Feed(streams, rate, getattr(source, "rate", None), counts)
-    times, ticks = ScoreLog(), ScoreLog()
-    for index, (image, stamp) in enumerate(_frames(source)):
-        for told in feed.push(image, stamp):
+    frames = ScoreLog()  # time, tick and whether it is lost, of each
+    for index, (image, stamp, lost) in enumerate(_frames(source)):
+        for told in feed.push(image, stamp, lost=lost):
             for name, score in told.items():
                 logs[name].add(np.array([score]))
-        times.add(np.array([feed.time]))
-        ticks.add(np.array([feed.resampler.ticks - 1]))
+        frames.add(np.array([(feed.time, feed.resampler.ticks - 1, lost)]))
         if keep is not None and time.monotonic() - at > KEEP_SECONDS:
-            write_scores(keep, {name: log.array() for name, log in logs.items()})
+            write_scores(keep, {name: log.array() for name, log in logs.items()}, gaps=True)
             at = time.monotonic()
         progress(index + 1)
     corrected = feed.clock.corrected + getattr(source, "corrected", 0)
     found = {name: log.array() for name, log in logs.items()}
-    return RawScores(times.array(), ticks.array().astype(np.int64), found, corrected)
+    times, ticks, gone = frames.array().reshape(-1, 3).T
+    return RawScores(times, ticks.astype(np.int64), found, gone.astype(bool), corrected)
 
 
-def _frames(source: "FrameSource | Frames") -> Iterator[tuple[Image, float | None]]:
-    """Images and their time stamps, of sources and of plain images."""
+def _frames(source: "FrameSource | Frames") -> Iterator[tuple[Image, float | None, bool]]:
+    """Images, their time stamps and whether they are lost, of sources and of plain images."""
     for frame in source:
-        yield (frame, None) if isinstance(frame, np.ndarray) else (frame.image, frame.time)
+        yield (frame, None, False) if isinstance(frame, np.ndarray) else (frame.image, frame.time, frame.lost)
 
 
 def _kept(keep: Path | None, streams: Mapping[str, Stream]) -> dict[str, Floats]:
@@ -231,7 +234,7 @@ def _kept(keep: Path | None, streams: Mapping[str, Stream]) -> dict[str, Floats]
     if keep is None or not keep.exists():
         return {}
     try:
-        found = read_scores(keep)
+        found = read_scores(keep, gaps=True)
     except ScoreFileError:
         return {}
     return found if found.keys() == streams.keys() else {}

@@ -29,15 +29,15 @@ class Explanation:
 
 
 def explain(
-    detector: Parts, frames: Iterator[tuple[Image, float | None]], rate: float | None, wanted: Iterable[int]
+    detector: Parts, frames: Iterator[tuple[Image, float | None, bool]], rate: float | None, wanted: Iterable[int]
 ) -> Iterator[Explanation]:
     """Explains the wanted frames, in their order of time; nets look at the snippets that end there and at no others."""
     left = sorted(set(wanted))
     feed = Feed({name: _Unscored(stream) for name, stream in detector.streams.items()}, detector.rate, rate)
-    for index, (image, stamp) in enumerate(frames):
+    for index, (image, stamp, lost) in enumerate(frames):
         if not left:
             return
-        feed.push(image, stamp)
+        feed.push(image, stamp, lost=lost)
         if index == left[0]:
             left.pop(0)
             yield Explanation(index, image, heat(detector, feed.clips, image), nearest(detector, feed.clips))

@@ -1,5 +1,6 @@
 """The line that every frame goes along: clock → tick → view → clip → each stream's score. Files and cameras alike."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -29,36 +30,44 @@ class Feed:
         scored: Mapping[str, int] | None = None,
     ) -> None:
         self.streams, self.clock = streams, Clock(source_rate or rate)
-        self.resampler: Resampler[Image] = Resampler(rate)
+        self.resampler: Resampler[tuple[Image, bool]] = Resampler(rate)
         self.time = 0.0  # seconds of the last frame since the first, on the feed's own clock
         self.clips: dict[str, Tensor | None] = dict.fromkeys(streams)  # the last, (1, crops, 3, T, S, S) each
         self._buffers = {name: ClipBuffer(stream.snippet, batch=1) for name, stream in streams.items()}
         self._scored = dict(scored or {})
         self._shape: tuple[int, ...] | None = None
-        self._tick = 0
+        self._tick, self._lost = 0, -math.inf  # the last lost one
 
-    def push(self, image: Image, stamp: float | None) -> list[dict[str, float]]:
+    def push(self, image: Image, stamp: float | None, *, lost: bool = False) -> list[dict[str, float]]:
         """Takes a frame (H, W, 3), uint8 RGB, and its time in seconds from any origin, None where it is not known.
 
-        Gives for each tick that is decided now the raw score of every stream that has a new one. Raises TsvadError for
-        what is no such image, or not as large as the ones before.
+        Gives for each tick that is decided now the raw score of every stream that has a new one: NaN for a snippet in
+        whose span a frame is ``lost``, of which only the size is looked at. Raises TsvadError for what is no such
+        image, or not as large as the ones before.
         """
         self._check(image)
         self.time = self.clock.read(stamp)
-        return [self._tell(taken) for taken in self.resampler.push(self.time, image, self.clock.step)]
+        return [self._tell(*taken) for taken in self.resampler.push(self.time, (image, lost), self.clock.step)]
 
-    def _tell(self, image: Image) -> dict[str, float]:
+    def _tell(self, image: Image, lost: bool) -> dict[str, float]:
         seen: dict[Views, Tensor] = {}  # streams that look alike share a view
         found = {}
+        self._lost = self._tick if lost else self._lost
         for name, stream in self.streams.items():
             if self._tick < self._scored.get(name, 0):
                 continue  # a snippet that begins here is scored already
             if stream.views not in seen:
                 seen[stream.views] = stream.views.scored(image)
             clips = self._buffers[name].push(seen[stream.views])
-            if clips is not None:
-                self.clips[name] = clips
-                found[name] = float(stream.score(clips)[0])
+            if clips is None:
+                continue
+            if self._tick - self._lost <= stream.snippet.span:
+                self.clips[name], found[name] = None, math.nan
+                continue
+            self.clips[name] = clips
+            found[name] = float(stream.score(clips)[0])
+            if not math.isfinite(found[name]):
+                raise ValueError(f"{name} scores {found[name]}: look for NaN in the weights")
         self._tick += 1
         return found
 

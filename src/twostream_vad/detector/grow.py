@@ -15,7 +15,7 @@ from ..retrieval.tables import HashTables
 from ..scores.stream import clip_batches
 from ..storage import load_tensors
 from ..video.pictures import thumbnail
-from ..video.source import FrameSource
+from ..video.source import FrameSource, VideoError
 from ..video.ticks import at_ticks
 from .bundle import DESCRIPTION, ENCODER, EXEMPLARS, HASHNET, TABLES, Bundle, BundleError, write_bundle
 
@@ -43,7 +43,8 @@ class NormalVideo:
 def codes_of(stream: RetrievalStream, source: FrameSource, rate: float, progress: Callable[[int], None]) -> NormalVideo:
     """Codes of all snippets of a normal video, resampled to ``rate`` ticks a second.
 
-    Memory holds the codes, 1 kB a snippet and crop, and a picture of every few frames, 5 kB each.
+    Memory holds the codes, 1 kB a snippet and crop, and a picture of every few frames, 5 kB each. VideoError where the
+    video breaks or has a gap.
     """
     ticks, crops, every = 0, 1, max(1, stream.snippet.span // 3)
     codes: list[NDArray[np.float32]] = []
@@ -51,12 +52,14 @@ def codes_of(stream: RetrievalStream, source: FrameSource, rate: float, progress
 
     def look() -> Iterator[torch.Tensor]:
         nonlocal ticks
-        for image in at_ticks(source, rate):
+        for frame in at_ticks(source, rate):
+            if frame.lost:
+                raise VideoError(f"{source.path}: frame {frame.index} is missing or damaged; cut the video there")
             if ticks % every == 0:
-                pictures[ticks] = thumbnail(image)
+                pictures[ticks] = thumbnail(frame.image)
             ticks += 1
             progress(ticks)
-            yield stream.views.scored(image)
+            yield stream.views.scored(frame.image)
 
     for clips in clip_batches(look(), stream.snippet, batch=1):
         crops = clips.shape[1]

@@ -23,8 +23,9 @@ class FrameScore:
     """What a detector says of frame ``index``, ``time`` seconds after the first on the watcher's monotone clock.
 
     ``fused`` is the causal score on the scale of normal video (0 ordinary, 1 what 1 % of normal reaches, times the
-    weights), NaN until a stream has seen its first snippet; ``streams`` are each one's own; ``alarm`` says whether
-    ``fused`` is at the threshold or above; ``raw`` has each stream's new raw scores, one a tick that is decided now.
+    weights), NaN until a stream has seen its first snippet, and behind lost frames until it has seen another;
+    ``streams`` are each one's own; ``alarm`` says whether ``fused`` is at the threshold or above; ``raw`` has each
+    stream's new raw scores, one a tick that is decided now, NaN where frames are lost.
     """
 
     index: int
@@ -69,13 +70,14 @@ class Watcher:
         """Time stamps that were missing, went back or leapt, and were put right."""
         return self.feed.clock.corrected
 
-    def push(self, image: Image, time: float | None = None) -> FrameScore:
+    def push(self, image: Image, time: float | None = None, *, lost: bool = False) -> FrameScore:
         """The next frame's score; ``image`` is (H, W, 3) uint8 RGB, all of one size, else TsvadError.
 
         ``time`` is seconds from any origin, such as a stream's time stamps; None: a usual step after the one before.
+        A ``lost`` frame, missing or damaged, has no score, nor has any snippet in whose span it lies.
         """
         raw: dict[str, list[float]] = {name: [] for name in self._causal}
-        for told in self.feed.push(image, time):
+        for told in self.feed.push(image, time, lost=lost):
             for name, score in told.items():
                 self._causal[name].push(score)
                 raw[name].append(score)

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import groupby
 
 import numpy as np
 from scipy.ndimage import median_filter
 
+from ..video.ranges import in_words, ranges
 from ..video.snippets import RECOVERY, RETRIEVAL
-from .findings import Finding, counted, in_words, ranges
+from .findings import Finding, counted
 from .fingerprints import find_copies
 from .readings import Reading
 
@@ -24,9 +26,9 @@ RATE_TOLERANCE = 0.01
 
 def header_count(reading: Reading) -> Iterator[Finding]:
     """The container's header promises another number of frames than it holds."""
-    decoded = reading.frames + reading.video.skip
-    if reading.whole and reading.declared and reading.declared != decoded:
-        what = f"the header says {reading.declared} frames, {decoded} are decoded"
+    decoded, declared = reading.frames + reading.video.skip, reading.source.told.declared if reading.source else 0
+    if reading.whole and declared and declared != decoded:
+        what = f"the header says {declared} frames, {decoded} are decoded"
         remedy = "count frames by decoding; labels that were made from the header's count do not fit"
         yield Finding("header-count", "warning", reading.name, what, remedy)
 
@@ -65,7 +67,7 @@ def repeats(reading: Reading) -> Iterator[Finding]:
 
 
 def mixed(readings: Sequence[Reading]) -> Iterator[Finding]:
-    """Videos of another size or rate than most."""
+    """Videos of another size, rate, range of brightness or shape of pixels than most."""
     sizes = [reading.size for reading in readings if reading.size]
     rates = [reading.rate for reading in readings if reading.rate]
     usual_size = Counter(sizes).most_common(1)[0][0] if sizes else None
@@ -79,8 +81,22 @@ def mixed(readings: Sequence[Reading]) -> Iterator[Finding]:
         if reading.rate and abs(reading.rate / usual_rate - 1) > RATE_TOLERANCE:
             what = f"{reading.rate:.5g} frames a second, most videos {usual_rate:.5g}"
             file = reading.video.path.name
-            remedy = f"convert it (ffmpeg -i {file} -r {usual_rate:.5g} OUT): the nets learn speed by frame"
+            remedy = f"none needed: it is resampled; or convert it (ffmpeg -i {file} -r {usual_rate:.5g} OUT)"
             yield Finding("mixed-rate", "warning", reading.name, what, remedy)
+    files = [(reading, reading.source.told) for reading in readings if reading.source]
+    bright, pixels = Counter(told.hdr for _, told in files), Counter(told.pixel for _, told in files)
+    for reading, told in files:
+        if told.hdr != bright.most_common(1)[0][0]:
+            what = f"it is {'HDR' if told.hdr else 'SDR'}, most videos are not: the same scene has other colours in it"
+            yield Finding("mixed-hdr", "warning", reading.name, what, "convert it, or make it a dataset of its own")
+        if told.pixel != (usual := pixels.most_common(1)[0][0]):
+            what = f"its pixels are {_shape(told.pixel)}, most videos' {_shape(usual)}"
+            remedy = "scale it to most videos' shape of pixels (ffmpeg -vf scale), or make it a dataset of its own"
+            yield Finding("mixed-pixels", "warning", reading.name, what, remedy)
+
+
+def _shape(pixel: Fraction) -> str:
+    return f"{pixel.numerator}:{pixel.denominator} (width to height)"
 
 
 def copies(training: Sequence[Reading], testing: Sequence[Reading]) -> Iterator[Finding]:

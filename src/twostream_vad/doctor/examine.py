@@ -58,6 +58,7 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress = s
         said += reading.findings
         for check in (header_count, black_start, repeats, short):
             said += check(reading)
+    said += (Finding.of("left-out", "warning", "", line) for line in dataset.left_out)
     said += mixed(readings)
     said += copies(training, testing)
     if testing:

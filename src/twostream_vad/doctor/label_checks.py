@@ -11,7 +11,8 @@ from ..datasets.labels import LabelValueError, open_labels
 from ..datasets.layouts import Dataset, natural_key
 from ..datasets.masks import MaskSource, Size, find_masks
 from ..errors import TsvadError
-from .findings import Finding, counted, in_words, ranges
+from ..video.ranges import in_words, ranges
+from .findings import Finding, counted
 from .fingerprints import ends, jump
 from .readings import Reading, opencv_pictures
 

@@ -11,8 +11,20 @@ import numpy as np
 from ..datasets.layouts import Video
 from ..video.folders import digits_of
 from ..video.frames import VideoError, VideoFile, is_image, read_image
-from .findings import Finding, Ranges, Severity, counted, in_words, ranges
+from ..video.ranges import Ranges, in_words, ranges
+from ..video.remarks import remarks
+from .findings import Finding, Severity, counted
 from .fingerprints import HEIGHT, WIDTH, Fingerprints, Pictures, small
+
+SEVERITY: dict[str, Severity] = {
+    "time-gap": "error",
+    "clock-set": "warning",
+    "variable-rate": "warning",
+    "several-streams": "warning",
+    "interlaced": "note",
+    "unfinished": "warning",
+}
+"""Of what is remarked of a video file."""
 
 
 @dataclass(slots=True)
@@ -24,8 +36,8 @@ class Reading:
     findings: list[Finding] = field(default_factory=list)
     prints: Fingerprints = field(default_factory=Fingerprints)
     missing: int = 0  # frames that the numbering leaves out
-    rate: float | None = None  # frames a second by the video itself; None for images
-    declared: int = 0  # frames by the container's header; 0 where it does not say
+    rate: float | None = None  # frames a second by the video itself; None for images, and where it does not say
+    source: VideoFile | None = None  # of a file, read to its end
 
     def say(self, kind: str, what: str, remedy: str, frames: Ranges = (), severity: Severity = "error") -> None:
         """Adds a finding."""
@@ -76,9 +88,16 @@ def opencv_pictures(path: Path) -> Pictures:
 
 def _read_file(reading: Reading) -> None:
     source = reading.video.open()
-    reading.rate, reading.declared = source.rate, source.declared if isinstance(source, VideoFile) else 0
+    assert isinstance(source, VideoFile), "a file is no folder"
+    reading.source, reading.rate = source, source.known_rate
+    if source.known_rate is None:
+        what, remedy = "it does not say how many frames it has a second", "say so: `tsvad fit --set rate=`"
+        reading.say("no-rate", what, remedy)
     for frame in source:
-        reading.prints.add(frame.image)
+        reading.prints.add(None if frame.lost else frame.image)
+    for remark in remarks(source):
+        frames = source.lost if remark.kind == "time-gap" else ()
+        reading.say(remark.kind, remark.what, remark.remedy, frames, SEVERITY[remark.kind])
 
 
 def _read_folder(reading: Reading) -> None:

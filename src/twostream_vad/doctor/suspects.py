@@ -10,7 +10,8 @@ from ..detector.detector import JOIN_SECONDS, VideoScores
 from ..errors import TsvadError
 from ..progress import Progress, silent
 from ..video.frames import FrameSource, VideoError
-from .findings import Finding, counted, in_words
+from ..video.ranges import in_words
+from .findings import Finding, counted
 
 LEAST_SECONDS = 0.5  # a shorter segment is passed over
 SHOWN = 5  # segments named of a video, the highest scores first

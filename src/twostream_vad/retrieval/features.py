@@ -152,7 +152,7 @@ def _extract_video(
     video = features.videos[place]
     pending, first = 0, video.done
     # Batches restart at a multiple of the batch size, so that a resumed run computes the same batches.
-    crops = (encoding.views.scored(image) for tick, image in enumerate(at_ticks(source, rate)) if tick >= first)
+    crops = (encoding.views.scored(frame.image) for tick, frame in enumerate(at_ticks(source, rate)) if tick >= first)
     for clips in clip_batches(crops, encoding.snippet, batch):
         if video.done + clips.shape[0] > video.snippets or clips.shape[1] != video.crops:
             raise ChangedVideoError(source.path, f"does not give {video.snippets} snippets of {video.crops} crops")

@@ -1,5 +1,6 @@
 """Frame scores of a run's test videos under both protocols, from what its stages have left and its bundle."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +13,11 @@ from ..datasets.manifest import Prepared
 from ..detector.bundle import Bundle
 from ..scores.causal import causal_frames
 from ..scores.files import read_scores
-from ..scores.timeline import paper_timeline
-from ..video.ticks import ticks_of
+from ..scores.timeline import paper_timeline, unscored
+from ..video.snippets import Snippet
+from ..video.ticks import frames_of, ticks_of
 from .run import Run
+from .videos import image_folder
 
 Scores = dict[str, NDArray[np.float64]]  # by video, one a frame, or, of what stages leave, one a snippet
 Curves = dict[str, Scores]  # by row of a table
@@ -23,11 +26,20 @@ Curves = dict[str, Scores]  # by row of a table
 def ticks_by_video(run: Run, split: str, rate: float) -> dict[str, NDArray[np.int64]]:
     """Video → the last tick before or at each of its frames, at ``rate`` ticks a second."""
     videos = run.dataset.training if split == "training" else run.dataset.testing
-    found = {}
+    folders = {video.name: image_folder(video) for video in videos}
+    return {name: ticks_of(folder.times, folder.rate, rate) for name, folder in folders.items()}
+
+
+def without_lost(videos: Iterable[Video], raw: Scores, snippet: Snippet, rate: float) -> Scores:
+    """Scores a snippet with NaN where a frame in the snippet's span was missing or damaged."""
+    scores = dict(raw)
     for video in videos:
-        own = video.open().rate
-        found[video.name] = ticks_of(np.arange(run.prepared[split][video.name].frames) / own, own, rate)
-    return found
+        if video.lost:
+            folder = image_folder(video)
+            lost = folder.lost[frames_of(folder.times, folder.rate, rate)]
+            scores[video.name] = raw[video.name].copy()
+            scores[video.name][unscored(lost, snippet)] = np.nan
+    return scores
 
 
 @dataclass(frozen=True)
@@ -50,17 +62,22 @@ class TestScores:
     @classmethod
     def load(cls, run: Run, bundle: Bundle) -> "TestScores":
         """What the stages have left; ScoreFileError where test videos were not scored."""
+        videos, rate = run.dataset.testing, bundle.description.pictures.rate
+
+        def raw(stream: str, file: str) -> Scores:
+            return without_lost(videos, read_scores(run.path(f"{stream}/{file}.npz")), bundle.snippets[stream], rate)
+
         return cls(
             run.folder,
             run.source(),
-            {video.name: video for video in run.dataset.testing},
+            {video.name: video for video in videos},
             run.prepared["testing"],
             bundle,
             run.recipe.recovery.windows,
-            ticks_by_video(run, "testing", bundle.description.pictures.rate),
-            read_scores(run.path("recovery/scores.npz")),
-            read_scores(run.path("recovery/fle.npz")),
-            read_scores(run.path("retrieval/scores.npz")),
+            ticks_by_video(run, "testing", rate),
+            local=raw("recovery", "scores"),
+            whole=raw("recovery", "fle"),
+            distances=raw("retrieval", "scores"),
         )
 
     @property

@@ -111,6 +111,11 @@ class Run:
         """Frame count and size of every video, by split and name."""
         return read_manifest(self.path("frames")).by_split()
 
+    def notes(self) -> list[str]:
+        """What was left out of the data, and what was done to its videos that their owner should know; a line each."""
+        entries = read_manifest(self.path("frames")).entries.values()
+        return [*self.source().left_out, *(note for entry in entries for note in entry.notes)]
+
     @property
     def goes_on(self) -> str:
         """How a fit that was stopped goes on, for errors."""

@@ -51,29 +51,33 @@ class CausalSmoother:
 class CausalStream:
     """One stream's causal score, tick by tick: calibrated, smoothed, at each snippet's last frame.
 
-    ``score`` is the present one; NaN until the first snippet has been seen.
+    ``score`` is the present one; NaN until the first snippet has been seen, and again behind frames that are lost.
     """
 
     def __init__(self, snippet: Snippet, scale: Scale) -> None:
-        self._smoother, self._scale = CausalSmoother(causal_sigma(snippet)), scale
+        self._sigma, self._scale = causal_sigma(snippet), scale
+        self._smoother = CausalSmoother(self._sigma)
         self.score = math.nan
 
     def push(self, raw: float) -> float:
-        """The causal score that a snippet's raw score leads to."""
-        if not math.isfinite(raw):
+        """The causal score that a snippet's raw score leads to; NaN is no score: what comes next begins anew."""
+        if math.isinf(raw):
             raise ValueError(f"a snippet scores {raw}: look for NaN in the weights")
+        if math.isnan(raw):
+            self._smoother, self.score = CausalSmoother(self._sigma), math.nan
+            return self.score
         self.score = self._smoother.push(self._scale.apply(raw))
         return self.score
 
 
 def causal_timeline(raw: NDArray[Any], snippet: Snippet, ticks: int, scale: Scale) -> Scores:
-    """Causal scores (ticks,) of one stream and video; NaN, "no score yet", before the first.
+    """Causal scores (ticks,) of one stream and video; NaN, "no score", before the first and where ``raw`` has NaN.
 
-    ``raw`` has one score a snippet, (m,). A video too short for a snippet has none, or, as in the authors' files, one
-    a frame, which are left out.
+    ``raw`` has one score a snippet, (m,), NaN where frames are lost. A video too short for a snippet has none, or, as
+    in the authors' files, one a frame, which are left out.
 
     Raises:
-        ValueError: NaN among the scores, or another number of scores than the video has snippets.
+        ValueError: infinity among the scores, or another number of scores than the video has snippets.
     """
     values, snippets = np.asarray(raw, np.float64), snippet.count(ticks)
     if snippets == 0 and values.shape == (ticks,):

@@ -17,10 +17,11 @@ class ScoreFileError(TsvadError):
     """A score file that cannot be used, named, with what would do."""
 
 
-def read_scores(path: Path) -> dict[str, NDArray[np.float64]]:
+def read_scores(path: Path, *, gaps: bool = False) -> dict[str, NDArray[np.float64]]:
     """Video name -> (snippets,) for retrieval, (snippets, windows) for recovery. Nothing pickled is run.
 
-    ScoreFileError where the file is missing, cut short or pickled, or holds what is not finite numbers.
+    With ``gaps`` NaN is a score too, that of frames that are lost. ScoreFileError where the file is missing, cut short
+    or pickled, or holds what is not finite numbers.
     """
     try:
         # Opened here, since numpy leaves a file open that it cannot read.
@@ -28,7 +29,7 @@ def read_scores(path: Path) -> dict[str, NDArray[np.float64]]:
             file = np.load(raw, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise _unusable(path, "holds one array, not an array for each video")
-            return {name: _read(path, name, file) for name in file.files}
+            return {name: _read(path, name, file, gaps) for name in file.files}
     except FileNotFoundError:
         raise ScoreFileError(f"{path} is not there: score the videos first") from None
     except ScoreFileError:
@@ -37,10 +38,10 @@ def read_scores(path: Path) -> dict[str, NDArray[np.float64]]:
         raise _unusable(path, f"cannot be read as .npz ({error})") from None
 
 
-def write_scores(path: Path, scores: Mapping[str, NDArray[Any]]) -> None:
+def write_scores(path: Path, scores: Mapping[str, NDArray[Any]], *, gaps: bool = False) -> None:
     """Write what ``read_scores`` reads, whole or not at all; the same scores give the same bytes."""
     # np.savez takes names as keyword arguments, and so no video called "file"; hence the archive by hand.
-    checked = {name: _checked(path, name, np.asarray(array)) for name, array in scores.items()}
+    checked = {name: _checked(path, name, np.asarray(array), gaps) for name, array in scores.items()}
     with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in checked.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
@@ -69,19 +70,19 @@ def write_frame_scores(path: Path, times: NDArray[np.float64], columns: Mapping[
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _read(path: Path, name: str, file: Mapping[str, Any]) -> NDArray[np.float64]:
+def _read(path: Path, name: str, file: Mapping[str, Any], gaps: bool) -> NDArray[np.float64]:
     try:
         array = file[name]
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise _unusable(path, f"has a broken array for video {name} ({error})") from None
-    return _checked(path, name, array)
+    return _checked(path, name, array, gaps)
 
 
-def _checked(path: Path, name: str, array: Any) -> NDArray[np.float64]:
+def _checked(path: Path, name: str, array: Any, gaps: bool) -> NDArray[np.float64]:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim not in (1, 2):
         shape = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "no array"
         raise _unusable(path, f"must hold (snippets,) or (snippets, windows) numbers for video {name}, got {shape}")
-    if not np.isfinite(array).all():
+    if np.isinf(array).any() or (np.isnan(array).any() and not gaps):
         raise _unusable(path, f"has NaN or infinity among the scores of video {name}")
     return np.ascontiguousarray(array, np.float64)
 

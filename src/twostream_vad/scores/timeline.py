@@ -35,10 +35,10 @@ def paper_timeline(scores: NDArray[Any], snippet: Snippet, frames: int) -> Score
     """Frame scores (frames,) of one stream and video: min-max, placed, smoothed by interval * length / 2.
 
     ``scores`` has one raw score a snippet, (m,). A video too short for a snippet has none, or, as in the authors'
-    files, one a frame: 0, and 1e-5 for the last.
+    files, one a frame: 0, and 1e-5 for the last. NaN, where frames are lost, counts as the score before it.
 
     Raises:
-        ValueError: NaN among the scores, or another number of scores than the video has snippets.
+        ValueError: infinity among the scores, or another number of scores than the video has snippets.
     """
     values, snippets, offset = np.asarray(scores, np.float64), snippet.count(frames), snippet.offset
     if snippets == 0:
@@ -52,12 +52,31 @@ def paper_timeline(scores: NDArray[Any], snippet: Snippet, frames: int) -> Score
             f"{snippet.interval} apart, but scores of shape {values.shape} were given: "
             "score the video again, or check its frame count"
         )
+    values = _held(values)
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         raise ValueError(f"score {bad} is {values[bad]}: score the video again, and look for NaN in the weights")
     timeline = np.zeros(frames)
     timeline[offset : offset + len(values)] = min_max(values)
     return smooth(timeline, snippet.interval * snippet.length / 2)
+
+
+def _held(scores: Scores) -> Scores:
+    """NaN as the score before it; at the start, as the first that is one, or 0."""
+    known = np.flatnonzero(~np.isnan(scores))
+    if len(known) in (0, len(scores)):
+        return scores if len(known) else np.zeros_like(scores)
+    before = np.searchsorted(known, np.arange(len(scores)), side="right") - 1
+    held: Scores = scores[known[np.maximum(before, 0)]]
+    return held
+
+
+def unscored(lost: NDArray[np.bool_], snippet: Snippet) -> NDArray[np.bool_]:
+    """Which snippets have a lost tick in their span, (snippets,), of which ticks are lost, (ticks,)."""
+    before = np.concatenate([[0], np.cumsum(lost)])
+    count = snippet.count(len(lost))
+    spans: NDArray[np.bool_] = before[snippet.span + 1 :][:count] > before[:count]
+    return spans
 
 
 def on_frames(scores: NDArray[Any], snippet: Snippet, frames: int) -> Scores:

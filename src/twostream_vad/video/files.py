@@ -2,33 +2,49 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from .decoding import decoded
+from .interlaced import Deinterlacer
+from .probing import GAP, open_container, probe, video_streams
+from .ranges import Ranges
 from .source import DEFAULT_RATE, Frame, VideoError, check_rate, check_skip
-from .ticks import Clock
+from .ticks import LEAP, Clock
 
-_KINDS = "3gp asf avi flv h264 hevc m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv"
-VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _KINDS.split())
+RAW_SUFFIXES = frozenset({".264", ".265", ".h264", ".h265", ".hevc", ".mjpeg", ".mjpg"})
+"""Of streams without a container, and so without time stamps."""
+_KINDS = """3g2 3gp asf avi dav divx dv dvr-ms f4v flv insv ivf m1v m2t m2ts m2v m4v mkv mod mov mp4 mpeg mpg mts mxf
+nut ogm ogv qt rm rmvb tod trp ts vob webm wmv wtv xvid y4m"""
+VIDEO_SUFFIXES = RAW_SUFFIXES | {f".{kind}" for kind in _KINDS.split()}
 
-_THREADS = 2  # decode a 480p file faster than the nets can follow; each more holds another frame
-_SEGMENT_ID = b"\x18\x53\x80\x67"
+MOST_LOST = 100_000  # frames counted by time at one place: an hour; more is a clock that was set
+
+Image = NDArray[np.uint8]
+
+
+class _Placed(NamedTuple):
+    """A frame's place in the video; ``image`` None where it is lost."""
+
+    number: int
+    time: float
+    image: Image | None
 
 
 class VideoFile:
-    """Anything FFmpeg reads: the first video stream that can be decoded, turned upright by its metadata.
+    """Anything FFmpeg reads: its largest video stream, turned upright by its metadata, interlaced pictures made whole.
 
     Times come from the file's time stamps, put right by a `Clock`, of which ``corrected`` in the last reading were
     missing, went back or leapt, or follow from ``rate`` frames a second where that is given; each is later than the one
-    before. The frame after the first ``skip``, which are left out, has index 0. ``declared`` frames, often wrong, are
-    by the container's header; 0 where it does not say. Raises VideoError for no such file, an empty one, or no video.
+    before. The frame after the first ``skip``, which are left out, has index 0. Where the file is damaged, all frames
+    until the next key frame are lost: counted, by the container's index or by time, and given with a neighbour's
+    picture. ``interlaced`` says whether a picture was, ``grew`` whether the file did, both in the last reading;
+    ``told`` is what the file says of itself. Raises VideoError for no such file, an empty one, or no video.
     """
 
     def __init__(self, path: Path, *, skip: int = 0, rate: float | None = None) -> None:
@@ -36,116 +52,137 @@ class VideoFile:
         self.name = self.path.stem
         self.skip = check_skip(skip)
         self._given_rate = None if rate is None else check_rate(float(rate))
-        with self._open() as container:
-            stream = self._stream(container)
-            self.rate = self._given_rate or float(stream.average_rate or DEFAULT_RATE)
-            self.declared = stream.frames
-        self.corrected = 0
+        with open_container(self.path) as container:
+            self.told = probe(self.path, container)
+        self.corrected, self.interlaced, self.grew = 0, False, False
+        self._lost: list[tuple[int, int]] = []
+
+    @property
+    def known_rate(self) -> float | None:
+        """As `rate`; None where it is not known."""
+        return self._given_rate or self.told.rate
+
+    @property
+    def rate(self) -> float:
+        """Frames a second; VideoError where the file does not say and none was given."""
+        if (rate := self.known_rate) is None:
+            raise VideoError(
+                f"{self.path} does not say how many frames it has a second; give the rate it was recorded at: "
+                "`tsvad score --rate`, `tsvad fit --set rate=`"
+            )
+        return rate
+
+    @property
+    def lost(self) -> Ranges:
+        """Frames that were missing or damaged in the last reading."""
+        return tuple(self._lost)
 
     def __iter__(self) -> Iterator[Frame]:
         """Opens the file anew; it is closed at the end, at an error, and when the iterator is dropped.
 
-        Raises VideoError where the file breaks off, its frames change size, or it has none after ``skip``.
+        Raises VideoError where the file breaks off, its frames change size, or none after ``skip`` is whole.
         """
-        with self._open() as container:
-            stream = self._stream(container)
-            stream.thread_type = "AUTO"
-            stream.thread_count = _THREADS
-            reformatter = VideoReformatter()
-            number, shape, clock, self.corrected = -1, None, Clock(self.rate), 0
-            for number, frame in enumerate(self._decode(container, stream)):
-                if number == 0:
-                    shape = frame.height, frame.width
-                if (frame.height, frame.width) != shape:
-                    raise VideoError(
-                        f"{self.path} changes size at frame {number} (counted from 0), to {frame.width} x "
-                        f"{frame.height} pixels; split it there, or convert it to one size with ffmpeg"
-                    )
-                seconds = clock.read(number / self.rate if self._given_rate is not None else frame.time)
-                self.corrected = clock.corrected
-                if number >= self.skip:
-                    image = _upright(reformatter.reformat(frame, format="rgb24"), frame.rotation)
-                    yield Frame(number - self.skip, seconds, image)
-        if number < self.skip:
-            has = f"{number + 1} frames, none after the first {self.skip}" if self.skip else "no frames"
+        size, count, image, early = self.path.stat().st_size, 0, None, list[_Placed]()
+        self._lost = []
+        with open_container(self.path) as container:
+            for placed in self._placed(container):
+                count, image = placed.number + 1, image if placed.image is None else placed.image
+                early.append(placed)  # what is lost at the start comes with the first picture
+                if image is not None:
+                    yield from (self._frame(one, image) for one in early if one.number >= self.skip)
+                    early.clear()
+        self.grew = self.path.stat().st_size != size
+        if image is None or count <= self.skip:
+            has = f"{count} frames, none after the first {self.skip}" if self.skip else "no frames that can be decoded"
             raise VideoError(f"{self.path} has {has}; record or copy it again, or leave it out")
 
-    def _open(self) -> InputContainer:
-        if not self.path.exists():
-            raise VideoError(f"{self.path} does not exist; check the path")
-        if not self.path.is_file():
-            raise VideoError(f"{self.path} is not a file; a folder of frames is read as images")
-        if self.path.stat().st_size == 0:
-            raise VideoError(f"{self.path} is empty; copy or download it again")
-        try:
-            # FFmpeg would take "12:00.avi" for a protocol; an absolute path begins with a slash.
-            return av.open(str(self.path.absolute()), metadata_errors="ignore")
-        except av.FFmpegError as error:
+    def _frame(self, placed: _Placed, near: Image) -> Frame:
+        index = placed.number - self.skip
+        if placed.image is not None:
+            return Frame(index, placed.time, placed.image)
+        goes_on = bool(self._lost) and self._lost[-1][1] == index - 1
+        self._lost.append((self._lost.pop()[0] if goes_on else index, index))
+        return Frame(index, placed.time, near, lost=True)
+
+    def _placed(self, container: InputContainer) -> Iterator[_Placed]:
+        """Every frame at its place: decoded, timed, counted where it is missing."""
+        rate = self.known_rate or DEFAULT_RATE
+        clock, pictures, timed = Clock(rate), _Pictures(), self.told.stamped and self._given_rate is None
+        number, lost, smeared, damaged, shape = 0, 0, False, False, None
+        for frame in decoded(self.path, container, video_streams(self.path, container)[0]):
+            # FFmpeg says so of a frame that is damaged itself, not of those that are predicted from it.
+            whole = frame is not None and not frame.is_corrupt
+            gap = whole and not smeared and timed and self._is_gap(clock, frame)
+            smeared = (smeared or gap or not whole) and not (whole and frame is not None and frame.key_frame)
+            stamp = frame.time if timed and frame is not None else (number + lost) / rate
+            damaged |= smeared or gap
+            if smeared or frame is None:
+                if number == lost == 0:  # the clock begins here all the same
+                    yield _Placed(0, clock.read(stamp), None)
+                    number = 1
+                else:
+                    lost += 1
+                continue
+            shape = shape or (frame.height, frame.width)
+            self._check_size(frame, shape, number + lost)
+            if damaged:
+                yield from pictures.flush()
+                for time in clock.lose(self._missing(clock, stamp, lost) if timed else lost, stamp):
+                    yield _Placed(number, time, None)
+                    number += 1
+                lost, damaged = 0, False
+            yield from pictures.push(frame, number, clock.read(stamp))
+            number += 1
+            self.corrected, self.interlaced = clock.corrected, pictures.interlaced
+        yield from pictures.flush()
+        for time in clock.lose(self._missing_at_end(container, number, lost), None):
+            yield _Placed(number, time, None)
+            number += 1
+
+    def _is_gap(self, clock: Clock, frame: VideoFrame | None) -> bool:
+        """Whether a transport stream has passed over packets before this frame, without a word."""
+        steps = 0.0 if frame is None else clock.ahead(frame.time) / clock.step
+        return self.told.lossy and self.told.steady and GAP < steps <= LEAP
+
+    def _missing(self, clock: Clock, stamp: float | None, lost: int) -> int:
+        """Frames missing before the one with this stamp: ``lost`` of them came, and could not be taken."""
+        by_time = round(clock.ahead(stamp) / clock.step) - 1
+        return lost if self.told.variable or by_time > MOST_LOST else max(lost, by_time)
+
+    def _missing_at_end(self, container: InputContainer, number: int, lost: int) -> int:
+        """As `_missing`, by what the header promises; none where the last frame is whole."""
+        promised = self.told.declared or round((container.duration or 0) / 1e6 * (self.told.rate or 0))
+        return lost if not lost or promised - number > MOST_LOST else max(lost, promised - number)
+
+    def _check_size(self, frame: VideoFrame, shape: tuple[int, int], number: int) -> None:
+        if (frame.height, frame.width) != shape:
             raise VideoError(
-                f"{self.path} breaks before frame 0: not a video, or cut off ({error.strerror}); "
-                f"copy it again, or convert it with ffmpeg"
-            ) from error
-
-    def _stream(self, container: InputContainer) -> VideoStream:
-        for stream in container.streams.video:
-            is_cover = stream.disposition & Disposition.attached_pic
-            if stream.codec_context is not None and not is_cover:  # None: this FFmpeg has no decoder
-                return stream
-        raise VideoError(f"{self.path} has no video stream that FFmpeg decodes; convert it to H.264")
-
-    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-        """Every frame that can be decoded, then VideoError if the file ought to have had more."""
-        # Frames are stored out of order: of the last few before the break, one may already be missing.
-        count, cut = 0, False
-        try:
-            for packet in container.demux(stream):
-                # Formats that count their frames flag a packet only where the file ends inside it. Streams
-                # made for broadcast flag any disturbance: their decoder goes on, and so do we.
-                cut = packet.is_corrupt and stream.frames > 0
-                for frame in stream.decode(None if cut else packet):
-                    yield frame
-                    count += 1
-                if cut:
-                    break
-            cut = cut or _ends_early(self.path, container, stream, count)
-        except av.FFmpegError as error:
-            raise self._broken(count, stream, error.strerror or str(error)) from error
-        if cut:
-            raise self._broken(count, stream, "the file ends too early")
-
-    def _broken(self, number: int, stream: VideoStream, reason: str) -> VideoError:
-        of = f" of {stream.frames}" if stream.frames else ""
-        save = f", or save the frames before it: ffmpeg -i {self.path.name} -frames:v {number} whole.mp4"
-        return VideoError(
-            f"{self.path} breaks at frame {number}{of} (counted from 0): {reason}; "
-            f"copy it again{save if number else ''}"
-        )
+                f"{self.path} changes size at frame {number} (counted from 0), to {frame.width} x "
+                f"{frame.height} pixels; split it there, or convert it to one size with ffmpeg"
+            )
 
 
-def _upright(frame: VideoFrame, rotation: int) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB, turned counterclockwise by the quarter turns nearest to ``rotation`` degrees."""
-    image: NDArray[np.uint8] = frame.to_ndarray()  # type: ignore[assignment]  # rgb24 is uint8
-    turns = round(rotation / 90)
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+class _Pictures:
+    """Decoded frames to upright RGB pictures without a comb, at their places."""
 
+    def __init__(self) -> None:
+        self._comb: Deinterlacer[tuple[int, float, int]] = Deinterlacer()
+        self._converter = VideoReformatter()
 
-def _ends_early(path: Path, container: InputContainer, stream: VideoStream, count: int) -> bool:
-    """Whether the container promises bytes past the file's end. FFmpeg passes over some of these in silence."""
-    size = path.stat().st_size
-    if "matroska" in container.format.name:
-        return _matroska_end(path) > size
-    # Promised frames alone prove nothing: a trimmed MP4 counts the frames that it hides.
-    return count < stream.frames and any(entry.pos + entry.size > size for entry in stream.index_entries)
+    @property
+    def interlaced(self) -> bool:
+        """Whether any was so far."""
+        return self._comb.used
 
+    def push(self, frame: VideoFrame, number: int, time: float) -> Iterator[_Placed]:
+        return self._upright(self._comb.push(frame, (number, time, frame.rotation)))
 
-def _matroska_end(path: Path) -> int:
-    """Where a Matroska file's one segment ends by its header; 0 where that was never written."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    at = head.find(_SEGMENT_ID) + len(_SEGMENT_ID)
-    if at < len(_SEGMENT_ID) or at == len(head) or head[at] == 0:
-        return 0
-    width = 9 - head[at].bit_length()  # leading zeros of the first byte give the number's length
-    unknown = (1 << 7 * width) - 1
-    length = int.from_bytes(head[at : at + width], "big") & unknown
-    return 0 if length == unknown else at + width + length
+    def flush(self) -> Iterator[_Placed]:
+        return self._upright(self._comb.flush())
+
+    def _upright(self, frames: Iterator[tuple[VideoFrame, tuple[int, float, int]]]) -> Iterator[_Placed]:
+        """Turned counterclockwise by the quarter turns nearest to each one's rotation in degrees."""
+        for frame, (number, time, rotation) in frames:
+            image: Image = self._converter.reformat(frame, format="rgb24").to_ndarray()  # type: ignore[assignment]
+            turns = round(rotation / 90)
+            yield _Placed(number, time, np.ascontiguousarray(np.rot90(image, turns)) if turns else image)

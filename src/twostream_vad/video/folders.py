@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .images import IMAGE_SUFFIXES, is_image, read_image
+from .ranges import Ranges
 from .source import DEFAULT_RATE, Frame, VideoError, check_rate, check_skip
 
 _NUMBER = re.compile(r"([0-9]+)[^0-9]*$")
@@ -31,6 +32,26 @@ class ImageFolder:
         if skip >= len(files):
             raise VideoError(f"{path} has {len(files)} frames, none after the first {skip}; lower skip")
         self.files = tuple(files[skip:])
+        self._times: NDArray[np.float64] | None = None
+        self._lost: frozenset[int] = frozenset()
+
+    def place(self, times: NDArray[np.float64] | None, lost: Ranges) -> None:
+        """Sets the seconds of each frame, (frames,), None by the rate, and which frames are lost."""
+        if times is not None and times.shape != (len(self),):
+            raise VideoError(f"{self.path} has {len(self)} frames and {len(times)} times; run `tsvad prepare` again")
+        self._times = times
+        self._lost = frozenset(frame for first, last in lost for frame in range(first, last + 1))
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Seconds of each frame, (frames,)."""
+        return (np.arange(len(self)) + self.skip) / self.rate if self._times is None else self._times
+
+    @property
+    def lost(self) -> NDArray[np.bool_]:
+        """Which frames are lost, (frames,)."""
+        lost: NDArray[np.bool_] = np.isin(np.arange(len(self)), list(self._lost))
+        return lost
 
     def __len__(self) -> int:
         return len(self.files)
@@ -56,7 +77,8 @@ class ImageFolder:
                     f"the frames before it {shape[1]} x {shape[0]}; "
                     f"put each size into a folder of its own, or resize"
                 )
-            yield Frame(index, (index + self.skip) / self.rate, image)
+            time = (index + self.skip) / self.rate if self._times is None else float(self._times[index])
+            yield Frame(index, time, image, index in self._lost)
 
 
 def _numbered_images(folder: Path) -> list[Path]:

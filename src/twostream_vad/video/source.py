@@ -32,6 +32,7 @@ class Frame:
     index: int  # 0 for the first frame that the source gives
     time: float  # seconds since the video began; frames that were skipped count
     image: NDArray[np.uint8]  # (H, W, 3) RGB
+    lost: bool = False  # missing or damaged; the picture is a neighbour's, and nothing may follow from it
 
 
 class FrameSource(Protocol):

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .source import FrameSource
+from .source import Frame, FrameSource
 
 LEAP = 10
 """Usual steps that a clock may go on by at once; more is a clock that was set, or a stream joined to another."""
@@ -20,6 +20,8 @@ LEAST = 0.001
 """Share of a usual step below which a clock stands still."""
 ABSURD = 1e10
 """Seconds, 317 years: from there on a float no longer tells one frame from the next."""
+LONGEST = 3600.0
+"""Seconds that may lie in a stretch where frames are known to be missing; a longer one is a clock that was set."""
 RECENT = 25
 """Steps whose median is the usual one."""
 SAME = 0.05
@@ -29,7 +31,6 @@ ROUNDING = 1e-6
 """Of a step: sums of float seconds."""
 
 T = TypeVar("T")
-Image = NDArray[np.uint8]
 
 
 class Clock:
@@ -49,9 +50,25 @@ class Clock:
         """The usual step in seconds: the median of the last ones."""
         return median_low(self._steps)
 
+    def ahead(self, stamp: float | None) -> float:
+        """Seconds from the last frame to one with this stamp; a usual step where that cannot be."""
+        given = _given(stamp)
+        ahead = 0.0 if given is None or self._now < 0 else given - self._began - self._now
+        return ahead if LEAST * self.step < ahead <= LONGEST else self.step
+
+    def lose(self, frames: int, stamp: float | None) -> list[float]:
+        """Times of ``frames`` frames, known to be missing, before the one with this stamp: evenly between the two."""
+        ahead, step, given = self.ahead(stamp), self.step, _given(stamp)
+        if self._now < 0:  # before the first that can be seen
+            before, self._began = -step, 0.0 if given is None else given - frames * step
+        else:
+            before, step = self._now, ahead / (frames + 1) if ahead > step else step
+        self._now = before + frames * step
+        return [before + (place + 1) * step for place in range(frames)]
+
     def read(self, stamp: float | None) -> float:
         """The next frame's time in seconds; the first frame's is 0."""
-        given = float(stamp) if stamp is not None and abs(stamp) < ABSURD else None  # NaN is not below either
+        given = _given(stamp)
         if self._now < 0:
             self._began, self._now = given or 0.0, 0.0
             self.corrected += given is None
@@ -68,6 +85,10 @@ class Clock:
         if given is not None:
             self._began = given - self._now
         return self._now
+
+
+def _given(stamp: float | None) -> float | None:
+    return float(stamp) if stamp is not None and abs(stamp) < ABSURD else None  # NaN is not below either
 
 
 class Resampler(Generic[T]):
@@ -125,10 +146,20 @@ def ticks_of(times: Iterable[float], source_rate: float, rate: float) -> NDArray
     return np.array(found, np.int64)
 
 
-def at_ticks(source: FrameSource, rate: float) -> Iterator[Image]:
-    """The images of a source at ``rate`` ticks a second; all of its frames where that is its own rate."""
-    resampler: Resampler[Image] = Resampler(rate)
+def frames_of(times: Iterable[float], source_rate: float, rate: float) -> NDArray[np.int64]:
+    """The frame that stands at each tick, (ticks,); arguments as for `ticks_of`."""
+    resampler: Resampler[int] = Resampler(rate)
+    clock, found = Clock(source_rate), []
+    for index, time in enumerate(times):
+        now = clock.read(time)
+        found += resampler.push(now, index, clock.step)
+    return np.array(found, np.int64)
+
+
+def at_ticks(source: FrameSource, rate: float) -> Iterator[Frame]:
+    """The frames of a source at ``rate`` ticks a second; all of them where that is its own rate."""
+    resampler: Resampler[Frame] = Resampler(rate)
     clock = Clock(source.rate)
     for frame in source:
         now = clock.read(frame.time)
-        yield from resampler.push(now, frame.image, clock.step)
+        yield from resampler.push(now, frame, clock.step)

@@ -69,7 +69,7 @@ def _score(
     """Scores of one video, (snippets, windows + 1); before them lie its ``maps``, (snippets, crops, P, P) float16."""
     snippets, done, written = stream.snippet.count(ticks), 0, None
     scores = np.zeros((snippets, len(windows.settings.windows) + 1))
-    crops = (stream.views.scored(image) for image in at_ticks(video.open(), rate))
+    crops = (stream.views.scored(frame.image) for frame in at_ticks(video.open(), rate))
     with whole_file(maps) as temporary:
         for clips in clip_batches(crops, stream.snippet, batch=1):  # one by one, as a detector sees them
             if done == snippets:
