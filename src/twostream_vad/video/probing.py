@@ -99,7 +99,8 @@ def probe(path: Path, container: InputContainer) -> Told:
     context = stream.codec_context
     # AVI gives every packet a number, in the order of decoding, and calls it a time.
     numbered = container.format.name == "avi"
-    bare = bool(container.format.flags & _NO_STAMPS)  # then the reader makes them up, 25 a second
+    # Then the reader makes them up, 25 a second.
+    bare = bool(container.format.flags & _NO_STAMPS) or container.format.name.endswith("_pipe")
     steps = [] if numbered or bare else sorted_steps(_stamps(container, stream))
     header = stream.average_rate if numbered or steps else context.framerate
     usual = median_low(steps) if steps else 0.0
