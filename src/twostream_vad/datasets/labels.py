@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..video.frames import count_frames
+from ..video.frames import count_frames, is_image
 from .arrays import npz_names, read_mat, read_npy, read_npz
 from .errors import DatasetError
 from .label_text import TEXT_SUFFIXES, open_text, video_name
@@ -117,9 +117,12 @@ def _open(path: Path, counts: Counts | None) -> tuple[Path, Readers]:
 
 
 def _label_files(folder: Path) -> list[Path]:
-    """Its .npy files, or its text files where it has none: a README lies beside arrays."""
-    arrays = [child for child in children(folder) if child.suffix.lower() == ".npy"]
-    return arrays or [child for child in children(folder) if child.suffix.lower() in TEXT_SUFFIXES]
+    """Its .npy files, or its text files where it has neither arrays nor images: a README lies beside those."""
+    found = children(folder)
+    if any(map(is_image, found)):
+        return []
+    arrays = [child for child in found if child.suffix.lower() == ".npy"]
+    return arrays or [child for child in found if child.suffix.lower() in TEXT_SUFFIXES]
 
 
 def _from_masks(masks: MaskSource) -> tuple[Path, Readers]:

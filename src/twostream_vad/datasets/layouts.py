@@ -15,8 +15,8 @@ T = TypeVar("T")
 LISTS = {"training": ("normal_training",), "testing": ("normal_test", "abnormal_test")}  # UBnormal's, _video_names.txt
 
 SPLITS = {
-    "training": frozenset({"training", "train", "training_videos", "train_iitb-corridor"}),
-    "testing": frozenset({"testing", "test", "testing_videos", "test_iitb-corridor"}),
+    "training": frozenset({"training", "train", "training_videos", "train_videos", "train_iitb-corridor"}),
+    "testing": frozenset({"testing", "test", "testing_videos", "test_videos", "test_iitb-corridor"}),
 }
 
 # Layout -> what to look for, in words. The words stand in the error of who finds nothing.
