@@ -88,7 +88,7 @@ def _usual(dataset: Dataset, counts: Counts) -> tuple[Path, Readers] | None:
         if dataset.layout == "corridor" and (nested := _nested_npys(place, dataset)):
             return place, _files(nested, counts)
     if dataset.layout == "ubnormal" and scene_folders(places[-1]):
-        return places[-1], label_readers(dataset, counts)
+        return places[-1] / "*_tracks.txt", label_readers(dataset, counts)
     if (masks := find_masks(dataset)) is not None:
         return _from_masks(masks)
     for place in places:
@@ -119,10 +119,9 @@ def _open(path: Path, counts: Counts | None) -> tuple[Path, Readers]:
 def _label_files(folder: Path) -> list[Path]:
     """Its .npy files, or its text files where it has neither arrays nor images: a README lies beside those."""
     found = children(folder)
-    if any(map(is_image, found)):
-        return []
-    arrays = [child for child in found if child.suffix.lower() == ".npy"]
-    return arrays or [child for child in found if child.suffix.lower() in TEXT_SUFFIXES]
+    if arrays := [child for child in found if child.suffix.lower() == ".npy"]:
+        return arrays
+    return [] if any(map(is_image, found)) else [child for child in found if child.suffix.lower() in TEXT_SUFFIXES]
 
 
 def _from_masks(masks: MaskSource) -> tuple[Path, Readers]:
