@@ -61,6 +61,7 @@ def test_a_label_a_line_is_one_video_of_the_files_name(tmp_path: Path, file: str
         "0\t0\n1\t0\n2\t1\n3\t1\n4\t0\n",
         "Label,Score,Frame\n0,9,1\n0,9,2\n1,9,3\n1,9,4\n0,9,5\n",
         "t,is it,more\n0,0,9\n1,0,9\n2,1,9\n3,1,9\n4,0,9\n",  # no known name: the first two
+        "is it,frame\n0,0\n0,1\n1,2\n1,3\n0,4\n",
         '"frame","label"\n"4","0"\n"2","1"\n"3","1"\n"0","0"\n"1","0"\n',  # in any order
     ],
 )

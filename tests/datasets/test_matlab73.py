@@ -171,6 +171,14 @@ def test_what_leads_elsewhere_or_is_absurd_is_refused_by_name(
         read_labels(tmp_path / "gt.mat", lambda: COUNTS)
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (3, 2), (2, 2, 1)])
+def test_a_cell_of_another_shape_is_no_intervals(shape: tuple[int, ...], tmp_path: Path) -> None:
+    with matlab(tmp_path / "gt.mat") as file:
+        store_cells(file, "gt", [np.ones(shape), *INTERVALS[1:]])
+    with pytest.raises(DatasetError, match="video 01: intervals must be 2 x k numbers"):
+        read_labels(tmp_path / "gt.mat", lambda: COUNTS)
+
+
 def test_arrays_that_are_too_much_together_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twostream_vad.datasets.matlab73.MAX_BYTES", 100)
     with matlab(tmp_path / "gt.mat") as file:

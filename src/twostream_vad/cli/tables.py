@@ -77,5 +77,5 @@ def print_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]],
     table = Table(*map(escape, heads), title=title, caption=caption or None)
     for row in rows:
         table.add_row(*map(escape, row), style="bold" if row[0] == "fused" else "")
-    out = Console() if Console().is_terminal else Console(width=160)
+    out = Console() if Console().is_terminal else Console(width=240)
     out.print(table)

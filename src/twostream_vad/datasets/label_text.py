@@ -15,7 +15,7 @@ from .label_values import Counts, Readers, Size, from_intervals, zero_one
 from .layouts import match_names
 
 TEXT_SUFFIXES = frozenset({".txt", ".csv"})
-MAX_TEXT, MAX_LINE = 2**26, 2**12  # bytes; a million frames with a video's name each take 20 MB
+MAX_TEXT, MAX_LINE = 2**26, 2**12  # bytes, characters; a million frames with a video's name each take 20 MB
 COLUMNS = {
     "frame": frozenset({"frame", "frames", "frame_id", "frame_index", "frame_number", "frame_no", "index"}),
     "label": frozenset({"label", "labels", "gt", "ground_truth", "anomaly", "anomalous", "is_anomaly", "abnormal"}),
@@ -81,7 +81,7 @@ def _columns(path: Path, first: list[str]) -> dict[str, int]:
     """Where ``frame``, ``label`` and ``video`` stand, by the first line: a header's names, else the order."""
     if not first:
         raise DatasetError(f"{path} has no labels; it must have {FORMS}")
-    if _number(first[-1]) is not None or (len(first) == 1 and _number(first[0]) is not None):
+    if _number(first[-1]) is not None:  # no header
         order = {1: ("label",), 2: ("frame", "label"), 3: ("video", "frame", "label")}.get(len(first))
         if order is None:
             raise DatasetError(f"{path}, line 1: {len(first)} fields are no labels; it must have {FORMS}")
@@ -90,10 +90,12 @@ def _columns(path: Path, first: list[str]) -> dict[str, int]:
     found = {name: next((i for i, h in enumerate(heads) if h in known), -1) for name, known in COLUMNS.items()}
     found = {name: place for name, place in found.items() if place >= 0}
     if "label" not in found:  # by the order, then
-        free = [place for place in range(len(heads)) if place != found.get("video")][:2]
-        found |= {"frame": free[0], "label": free[1]} if len(free) == 2 else {"label": free[0]} if free else {}
-    if "label" not in found:
-        raise DatasetError(f"{path} has no column of labels; name it label in the first line")
+        free = [place for place in range(len(heads)) if place not in found.values()]
+        if "frame" not in found and len(free) > 1:
+            found["frame"] = free.pop(0)
+        if not free:
+            raise DatasetError(f"{path} has no column of labels; name it label in the first line")
+        found["label"] = free[0]
     return found
 
 

@@ -50,7 +50,7 @@ def from_intervals(intervals: NDArray[Any], frames: int, what: str, first_frame:
     if intervals.size == 0:
         return labels
     pairs = intervals.reshape(2, -1) if intervals.size == 2 else intervals  # a single one is often saved as a row
-    if intervals.dtype.kind not in "biuf" or len(pairs) != 2:
+    if intervals.dtype.kind not in "biuf" or pairs.ndim != 2 or len(pairs) != 2:
         raise DatasetError(
             f"{what}: intervals must be 2 x k numbers, first frames above last ones,"
             f" got {intervals.dtype} {intervals.shape}"
