@@ -204,7 +204,7 @@ class Recipe(Section):
     name: str = Field(description="of the recipe")
     about: str = key("", "what the recipe is for, and where its values come from")
     seed: int = key(2021, "of every draw", ge=0)
-    layout: Literal["auto", "ped2", "avenue", "shanghaitech", "corridor", "folder"] = key(
+    layout: Literal["auto", "ped2", "avenue", "shanghaitech", "corridor", "nwpu", "ubnormal", "folder"] = key(
         "auto", "how the dataset lies on the disk"
     )
     rate: Rate | None = key(None, "frames a second of videos that are folders of images, which do not say; none: 25")

@@ -34,7 +34,7 @@ def test_several_runs_stand_side_by_side(tsvad: Tsvad, copied: Path, tmp_path: P
     said = tsvad("evaluate", copied, other, "--no-page")
     assert said.returncode == 0
     (fused,) = [line for line in said.stdout.splitlines() if line.startswith("│ fused")]
-    assert fused.count("± 0.00") == 2
+    assert fused.count("± 0.00") == 3
     assert not list(tmp_path.rglob("report.html"))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from twostream_vad.cli.tables import print_aucs, print_selection, print_weights, spread
+from twostream_vad.runs.record import Aucs
 from twostream_vad.settings import Resolved
 
 
@@ -44,19 +45,22 @@ def test_a_fixed_weight_shows_no_auc(capsys: pytest.CaptureFixture[str]) -> None
     assert "0.0" not in row
 
 
-def test_one_run_has_one_pair_of_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    print_aucs("paper's protocol", [("runs/a", "MLE 64", {"MLE 64": (0.91, 0.8), "fused": (0.95, 0.925)})], [])
+def test_one_run_has_its_own_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    print_aucs(
+        "paper's protocol", [("runs/a", "MLE 64", {"MLE 64": (0.91, 0.8, 0.75), "fused": (0.95, 0.925, None)})], []
+    )
     said = capsys.readouterr().out
     (chosen,), (fused,) = lines_with(said, "MLE 64"), lines_with(said, "fused")
     assert "91.00 *" in chosen
+    assert "75.00" in chosen
     assert "92.50" in fused
     assert "*" not in fused
     assert "±" not in said
 
 
-TWO: list[tuple[str, str, Mapping[str, tuple[float, float]]]] = [
-    ("a", "", {"fused": (0.9, 0.8)}),
-    ("b", "", {"fused": (0.94, 0.8), "MLE 8": (0.5, 0.51)}),
+TWO: list[tuple[str, str, Mapping[str, Aucs]]] = [
+    ("a", "", {"fused": (0.9, 0.8, 0.6)}),
+    ("b", "", {"fused": (0.94, 0.8, None), "MLE 8": (0.5, 0.51, 0.52)}),
 ]
 
 
@@ -66,6 +70,12 @@ def test_several_runs_stand_side_by_side_with_mean_and_deviation(capsys: pytest.
     (fused,) = lines_with(said, "fused")
     for text in ("90.00", "94.00", f"92.00 ± {statistics.stdev([90, 94]):.2f}", "80.00 ± 0.00"):
         assert text in fused
+    assert fused.count("60.00") == 2  # an AUC that one run lacks has no deviation
+
+
+def test_videos_of_one_class_are_told_once_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    print_aucs("paper's protocol", TWO, [], ["3 of 12 test videos are of one class"] * 2)
+    assert capsys.readouterr().out.count("3 of 12 test videos are of one class") == 1
 
 
 def test_a_row_that_one_run_lacks_stays_in_its_own_column(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +86,7 @@ def test_a_row_that_one_run_lacks_stays_in_its_own_column(capsys: pytest.Capture
 
 
 def test_runs_named_with_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    print_aucs("paper's protocol", [("runs/[b]", "", {"MLE [8]": (0.5, 0.5)})], [])
+    print_aucs("paper's protocol", [("runs/[b]", "", {"MLE [8]": (0.5, 0.5, 0.5)})], [])
     said = capsys.readouterr().out
     assert "runs/[b]" in said
     assert "MLE [8]" in said

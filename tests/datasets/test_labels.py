@@ -208,6 +208,17 @@ def test_masks_serve_where_there_are_no_frame_labels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels["01"], LABELS)
 
 
+@pytest.mark.parametrize("above", [True, False])
+def test_nwpu_campus_labels_lie_beside_its_videos(tmp_path: Path, above: bool) -> None:
+    root = tmp_path / "NWPUCampusDataset"
+    (root / "videos/Test").mkdir(parents=True)
+    (root / "groundtruth").mkdir()
+    save_npz(root / "groundtruth/NWPU_Campus_gt.npz", {"D001_03": LABELS})
+    labels = find_labels(dataset(tmp_path if above else root, "D001_03", layout="nwpu"))
+    assert labels is not None
+    np.testing.assert_array_equal(labels["D001_03"], LABELS)
+
+
 def test_intervals_are_found_and_their_videos_counted(tmp_path: Path) -> None:
     (tmp_path / "01").mkdir()
     for index in range(5):

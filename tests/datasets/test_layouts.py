@@ -28,6 +28,7 @@ SHANGHAITECH = (
     "testing/frames/01_0014/000.jpg",
     "testing/test_frame_mask/01_0014.npy",
 )
+NWPU = ("videos/Train/D001_01.avi", "videos/Train/D012_110.avi", "videos/Test/D001_03.avi", "groundtruth/x.txt")
 CORRIDOR = ("Train/000001/000001.avi", "Train/000002/000002.avi", "Test/000209/000209.avi")
 
 
@@ -38,6 +39,9 @@ CORRIDOR = ("Train/000001/000001.avi", "Train/000002/000002.avi", "Test/000209/0
         ("avenue", AVENUE, ["01", "02"], ["01"]),
         ("shanghaitech", SHANGHAITECH, ["01_001", "01_002"], ["01_0014"]),
         ("corridor", CORRIDOR, ["000001", "000002"], ["000209"]),
+        ("nwpu", NWPU, ["D001_01", "D012_110"], ["D001_03"]),
+        ("nwpu", ("Train/D001_01.avi", "test_videos/D001_03.avi"), ["D001_01"], ["D001_03"]),
+        ("nwpu", ("training/frames/D001_01/0.jpg", "testing/frames/D001_03/0.jpg"), ["D001_01"], ["D001_03"]),
         ("folder", ("Train/a.mp4", "Train/b/0.png", "TEST/c.mkv"), ["a", "b"], ["c"]),
     ],
 )
@@ -49,7 +53,7 @@ def test_each_layout_is_found_by_name_and_by_itself(
     assert (dataset.layout, names(dataset.training), names(dataset.testing)) == (layout, training, testing)
 
 
-@pytest.mark.parametrize("layout", ["ped2", "avenue", "shanghaitech", "corridor", "folder"])
+@pytest.mark.parametrize("layout", ["ped2", "avenue", "shanghaitech", "corridor", "nwpu", "ubnormal", "folder"])
 def test_the_frames_layout_serves_every_dataset(tmp_path: Path, layout: str) -> None:
     make(tmp_path, "training/frames/01/000.jpg", "testing/frames/02/000.jpg")
     dataset = find_dataset(tmp_path, layout)
@@ -62,6 +66,7 @@ def test_the_frames_layout_serves_every_dataset(tmp_path: Path, layout: str) -> 
         ("UCSDped2", UCSD, "ped2"),
         ("Avenue Dataset", AVENUE, "avenue"),
         ("ShanghaiTech", SHANGHAITECH, "shanghaitech"),
+        ("NWPUCampusDataset", NWPU, "nwpu"),
     ],
 )
 def test_the_folder_an_archive_unpacks_to_may_be_given_from_above(

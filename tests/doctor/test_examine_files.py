@@ -128,7 +128,7 @@ def test_labels_that_count_the_frame_a_layout_skips_are_too_many_at_the_start(fi
     for split, name in (("Train", "000001"), ("Test", "000209")):
         write_video(tmp_path / f"{split}/{name}/{name}.avi", film(int(name), 30))
     np.save(tmp_path / "Test/000209/000209.npy", labels(30))
-    found = look(tmp_path).findings
+    found = [finding for finding in look(tmp_path).findings if finding.kind != "frame-total"]  # Corridor has more
     assert [f.kind for f in found] == ["label-count"]
     assert (found[0].what.partition("; ")[2][:12], found[0].remedy) == (
         "at the start",

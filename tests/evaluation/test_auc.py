@@ -10,10 +10,12 @@ from sklearn import metrics
 from twostream_vad.evaluation.auc import (
     EvaluationError,
     NoMetricError,
+    ano_auc,
     average_precision,
     equal_error_rate,
     macro_auc,
     micro_auc,
+    one_class,
     per_scene_auc,
     precision_recall,
     roc_auc,
@@ -128,6 +130,31 @@ def test_macro_auc_flips_the_first_label_of_a_video_of_one_class(label: int, exp
     assert (labels["01"] == label).all()
 
 
+def test_ano_auc_is_scikit_learns_on_videos_with_an_anomaly() -> None:
+    scores, labels = videos()
+    kept = list(labels)
+    scores |= {"normal": np.arange(9.0), "anomalous": np.arange(7.0)}
+    labels |= {"normal": np.zeros(9, np.int64), "anomalous": np.ones(7, np.int64)}
+    kept.append("anomalous")
+    together = np.concatenate([labels[n] for n in kept]), np.concatenate([scores[n] for n in kept])
+    assert ano_auc(scores, labels) == pytest.approx(metrics.roc_auc_score(*together), abs=1e-12)
+
+
+def test_ano_auc_is_micro_auc_where_every_video_has_an_anomaly() -> None:
+    scores, labels = videos()
+    assert ano_auc(scores, labels) == micro_auc(scores, labels)
+
+
+@pytest.mark.parametrize(("label", "what"), [(0, "none of 1 videos has an anomalous frame"), (1, "all 3 labels are")])
+def test_ano_auc_needs_an_anomalous_video_with_normal_frames(label: int, what: str) -> None:
+    with pytest.raises(NoMetricError, match=what):
+        ano_auc({"01": np.arange(3.0)}, {"01": np.full(3, label)})
+
+
+def test_videos_of_one_class_are_counted() -> None:
+    assert one_class({"a": np.array([0, 1]), "b": np.zeros(3), "c": np.ones(1), "d": np.array([1, 1, 0])}) == 2
+
+
 def test_micro_auc_flips_nothing() -> None:
     scores, labels = videos()
     both = micro_auc(scores | {"normal": np.ones(9)}, labels | {"normal": np.zeros(9, np.int64)})
@@ -145,7 +172,7 @@ def test_a_scene_is_the_name_before_the_underscore() -> None:
     assert areas["02"] is None
 
 
-@pytest.mark.parametrize("metric", [micro_auc, macro_auc, per_scene_auc])
+@pytest.mark.parametrize("metric", [micro_auc, macro_auc, ano_auc, per_scene_auc])
 def test_videos_must_be_the_same_on_both_sides(metric: Callable[[object, object], object]) -> None:
     scores, labels = videos()
     with pytest.raises(EvaluationError, match=r"no scores for 1 videos \(extra\)"):
@@ -156,7 +183,7 @@ def test_videos_must_be_the_same_on_both_sides(metric: Callable[[object, object]
         metric({}, {})
 
 
-@pytest.mark.parametrize("metric", [micro_auc, macro_auc, per_scene_auc])
+@pytest.mark.parametrize("metric", [micro_auc, macro_auc, ano_auc, per_scene_auc])
 def test_errors_name_the_video(metric: Callable[[object, object], object]) -> None:
     scores, labels = videos()
     with pytest.raises(EvaluationError, match="video 01_3: 53 scores but 52 labels"):

@@ -64,7 +64,7 @@ def test_a_table_says_which_window_is_chosen_and_how_far_apart_the_protocols_are
     assert texts.count(f"{result.chosen} (chosen)") == 2
     gap = texts.index("fused − causal fused")
     assert texts[gap + 1] == f"{100 * result.rows['gap: fused − causal fused'][0]:.2f}"
-    assert texts[gap + 3 : gap + 6] == ["", "", ""]
+    assert texts[gap + 4 : gap + 7] == ["", "", ""]
     fused = texts.index("fused")
     assert "emphasised" in cells[fused][0]
     assert texts[fused + 1] == f"{100 * result.record.protocols['paper'].rows['fused'].micro_auc:.2f}"

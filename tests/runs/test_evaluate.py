@@ -27,7 +27,30 @@ def test_micro_and_macro_auc_are_scikit_learns(copied: Path, plaza: Path) -> Non
     with np.load(plaza / "labels.npz") as labels:
         aucs = [roc_auc_score(labels[name], fused[name]) for name in fused]
         micro = roc_auc_score(np.concatenate([labels[name] for name in fused]), np.concatenate([*fused.values()]))
-    np.testing.assert_allclose(result.rows["fused"], (micro, np.mean(aucs)))
+    np.testing.assert_allclose(result.rows["fused"][:2], (micro, np.mean(aucs)))
+
+
+def test_ano_auc_leaves_normal_videos_out_and_they_are_counted(copied: Path, tmp_path: Path) -> None:
+    labels = {"01": np.arange(30) % 2, "02": np.zeros(30)}
+    np.savez(tmp_path / "gt.npz", **labels)  # type: ignore[arg-type]
+    result = evaluate(Run.open(copied), tmp_path / "gt.npz")
+    fused = read_scores(copied / "results/fused.npz")["01"]
+    assert result.rows["fused"][2] == pytest.approx(roc_auc_score(labels["01"], fused))
+    assert result.record.classes == "1 of 2 test videos are of one class"
+
+
+def test_without_a_normal_frame_in_anomalous_videos_there_is_no_ano_auc(copied: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "gt.npz", **{"01": np.ones(30), "02": np.zeros(30)})  # type: ignore[arg-type]
+    result = evaluate(Run.open(copied), tmp_path / "gt.npz")
+    assert result.rows["fused"][2] is result.rows["gap: fused − causal fused"][2] is None
+    assert json.loads((copied / "results/evaluation.json").read_text())["one_class"] == 2
+
+
+def test_intervals_given_by_hand_take_the_frames_that_were_counted(copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "ucf.txt").write_text("01.mp4 Fighting 1 2 30 30\n02.mp4 Normal -1 -1 -1 -1\n")
+    labels = labels_of(Run.open(copied), tmp_path / "ucf.txt")
+    assert labels["01"].tolist() == [1, 1, *[0] * 27, 1]
+    assert labels["02"].tolist() == [0] * 30
 
 
 def test_every_window_is_a_row_and_the_chosen_one_is_told(copied: Path) -> None:
@@ -43,7 +66,7 @@ def test_the_file_says_what_was_measured_and_how(copied: Path) -> None:
     result = evaluate(Run.open(copied))
     facts = json.loads((copied / "results/evaluation.json").read_text())
     fused = facts["protocols"]["paper"]["rows"]["fused"]
-    assert (fused["micro_auc"], fused["macro_auc"]) == result.rows["fused"]
+    assert (fused["micro_auc"], fused["macro_auc"], fused["ano_auc"]) == result.rows["fused"]
     assert facts["protocols"]["causal"]["rows"]["fused"]["micro_auc"] == result.rows["causal fused"][0]
     assert (facts["chosen"], facts["seed"]) == (result.chosen, 1)
     assert set(facts["hashes"]["weights"]) == {f"{name}.safetensors" for name in TRAINED}

@@ -105,14 +105,14 @@ def _print_protocol(found: "Comparison", protocol: str) -> None:
     runs, lines, gains = [], [], found.differences.get(protocol, (None,) * len(found.runs))
     for name, record, gain in zip(found.runs, found.records, gains, strict=True):
         rows = record.rows(protocol)
-        runs.append((name, record.chosen, {row: (each.micro_auc, each.macro_auc) for row, each in rows.items()}))
+        runs.append((name, record.chosen, {row: each.aucs for row, each in rows.items()}))
         fused = rows.get("fused")
-        rest = (_percent(fused, key) for key in ("macro_auc", "average_precision", "equal_error_rate"))
+        rest = (_percent(fused, key) for key in ("macro_auc", "ano_auc", "average_precision", "equal_error_rate"))
         against = (_percent(gain, "micro_auc", "+"), _interval(gain, "+"))
         lines.append((name, _percent(fused, "micro_auc"), _interval(fused), *against, *rest))
     groups = [(f"{len(group)} seeds", [found.runs.index(name) for name in group]) for group in found.seeds]
-    print_aucs(called, runs, groups)
-    heads = ("run", "micro-AUC", "95 %", "against the first", "95 %", "macro-AUC", "AP", "EER")
+    print_aucs(called, runs, groups, [record.classes for record in found.records])
+    heads = ("run", "micro-AUC", "95 %", "against the first", "95 %", "macro-AUC", "Ano-AUC", "AP", "EER")
     print_table(f"fused, %, {called}; intervals by a bootstrap over videos, of differences paired", heads, lines)
 
 

@@ -33,7 +33,7 @@ def doctor(
     Exit code 0 if there is nothing to say, 1 if there is, 2 if nothing can be read.
 
     Args:
-        layout: How it lies on disk: auto, ped2, avenue, shanghaitech, corridor or folder.
+        layout: How it lies on disk: auto, ped2, avenue, shanghaitech, corridor, nwpu, ubnormal or folder.
         run: A fitted run or a detector, which need not be of this dataset: it scores the training videos, and segments
             that would raise its alarm are named. It takes as long as scoring does.
         as_json: Print one JSON object with findings and notes.

@@ -7,7 +7,7 @@ from .process import set_up_process
 
 
 def evaluate(run: Path, /, *runs: Path, labels: Labels = None, page: bool = True, figures: bool = False) -> None:
-    """Print micro- and macro-AUC of every window, both streams and their fusion under both protocols; write a page.
+    """Print micro-, macro- and Ano-AUC of every window, both streams and their fusion, both protocols; write a page.
 
     The results lie in RUN/results: evaluation.json (every metric, versions, hashes), report.html, regions.csv.
 
@@ -29,7 +29,9 @@ def evaluate(run: Path, /, *runs: Path, labels: Labels = None, page: bool = True
         with Bar("evaluate") as bar:
             results[str(folder)] = evaluate_run(opened, labels, bar)
     rows = [(name, result.chosen, result.rows) for name, result in results.items()]
-    print_aucs("paper's protocol unless causal", rows, [("all", range(len(rows)))] if len(rows) > 1 else [])
+    classes = [result.record.classes for result in results.values()]
+    groups = [("all", range(len(rows)))] if len(rows) > 1 else []
+    print_aucs("paper's protocol unless causal", rows, groups, classes)
     for wanted, title, write in ((page, "page", write_report), (figures, "figures", write_figures)):
         for result in results.values() if wanted else ():
             with Bar(title) as bar:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from ..runs.record import Aucs
     from ..settings import Resolved
 
 
@@ -36,29 +37,33 @@ def print_weights(weights: Sequence[tuple[float, float | None]]) -> None:
 
 def print_aucs(
     protocol: str,
-    runs: Sequence[tuple[str, str, Mapping[str, tuple[float, float]]]],
+    runs: Sequence[tuple[str, str, Mapping[str, "Aucs"]]],
     groups: Sequence[tuple[str, Sequence[int]]],
+    classes: Iterable[str] = (),
 ) -> None:
-    """Micro- and macro-AUC of every row: a pair of columns a run, then mean and deviation of each group of runs.
+    """AUCs of every row: three columns a run, then mean and deviation of each group of runs.
 
-    ``runs`` are name, chosen row, and row → (micro, macro); ``groups`` name → places of its runs.
+    ``runs`` are name, chosen row, and row → (micro, macro, Ano); ``groups`` name → places of its runs; ``classes`` say
+    below the table how many videos are of one class.
     """
     heads = [
         head
         for name in (*(run[0] for run in runs), *(group[0] for group in groups))
-        for head in (f"{name}\nmicro", "\nmacro")
+        for head in (f"{name}\nmicro", "\nmacro", "\nAno")
     ]
     rows = []
     for row in dict.fromkeys(row for _, _, values in runs for row in values):
         cells = [row]
         for _, chosen, values in runs:
-            micro, macro = (f"{100 * value:.2f}" for value in values[row]) if row in values else ("", "")
-            cells += [f"{micro} *" if micro and row == chosen else micro, macro]
+            found = values.get(row, (None, None, None))
+            micro, *rest = ("" if value is None else f"{100 * value:.2f}" for value in found)
+            cells += [f"{micro} *" if micro and row == chosen else micro, *rest]
         for _, places in groups:
-            pairs = [runs[place][2][row] for place in places if row in runs[place][2]]
-            cells += [spread([pair[column] for pair in pairs]) for column in (0, 1)]
+            own = [runs[place][2][row] for place in places if row in runs[place][2]]
+            cells += [spread([value for aucs in own if (value := aucs[column]) is not None]) for column in range(3)]
         rows.append(cells)
-    print_table(f"AUC, %, {protocol}; * the window chosen by pseudo-anomalies", ["score", *heads], rows)
+    title = f"AUC, %, {protocol}; * the window chosen by pseudo-anomalies"
+    print_table(title, ["score", *heads], rows, "; ".join(dict.fromkeys(filter(None, classes))))
 
 
 def spread(values: Sequence[float]) -> str:
@@ -67,10 +72,10 @@ def spread(values: Sequence[float]) -> str:
     return f"{100 * statistics.mean(values):.2f}{deviation}" if values else ""
 
 
-def print_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> None:
     """On standard output, the row ``fused`` in bold; wide enough when it is no terminal."""
-    table = Table(*map(escape, heads), title=title)
+    table = Table(*map(escape, heads), title=title, caption=caption or None)
     for row in rows:
         table.add_row(*map(escape, row), style="bold" if row[0] == "fused" else "")
-    out = Console() if Console().is_terminal else Console(width=160)
+    out = Console() if Console().is_terminal else Console(width=240)
     out.print(table)

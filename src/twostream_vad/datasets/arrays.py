@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DatasetError
+from .matlab73 import read_mat73
 
 MAX_FRAMES = 50_000_000  # 23 days at 25 frames a second: a longer axis is a damaged or a hostile file
 MAX_BYTES = 2**34
@@ -40,15 +41,15 @@ def read_npy(path: Path) -> NDArray[Any]:
         return array
 
 
-def read_mat(path: Path) -> dict[str, NDArray[Any]]:
-    """MATLAB's variables. Cell arrays are object arrays of arrays, as scipy parses them."""
+def read_mat(path: Path, wanted: tuple[str, ...] = ("volLabel", "gt")) -> dict[str, NDArray[Any]]:
+    """MATLAB's variables. Cell arrays are object arrays of arrays; of a 7.3 file only those ``wanted`` are filled."""
     from scipy.io import loadmat  # slow to import, and few label files are MATLAB's
 
     with _reading(path):
         try:
             variables = loadmat(str(path), appendmat=False)
-        except NotImplementedError:
-            raise DatasetError(f"{path} is a MATLAB 7.3 file; save it again in MATLAB with save(..., '-v7')") from None
+        except NotImplementedError:  # MATLAB 7.3
+            variables = read_mat73(path, wanted)
     return {name: value for name, value in variables.items() if not name.startswith("__")}
 
 

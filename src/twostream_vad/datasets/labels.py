@@ -1,7 +1,7 @@
 """Frame labels: every format that the datasets come with becomes video name -> 0/1 per frame."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,25 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..video.frames import count_frames
+from ..video.frames import count_frames, is_image
 from .arrays import npz_names, read_mat, read_npy, read_npz
 from .errors import DatasetError
-from .layouts import Dataset, children, find_split, homes, match_names, natural_key, renamed
-from .masks import MaskSource, Size, find_masks, open_masks
+from .label_text import TEXT_SUFFIXES, open_text, video_name
+from .label_values import Counts, Labels, Readers, Size, from_intervals, zero_one
+from .layouts import Dataset, children, find_split, homes, match_names, natural_key, renamed, scene_folders
+from .masks import MaskSource, find_masks, open_masks
+from .ubnormal import label_readers
 
-Labels = dict[str, NDArray[np.uint8]]  # video name -> (frames,) of 0 (normal) and 1 (anomalous)
-# Video name -> what reads its labels, given the size of its frames where that is known: masks are checked by it.
-Readers = dict[str, Callable[[Size | None], NDArray[np.uint8]]]
-Counts = Callable[[], Mapping[str, int]]  # test videos' frames by name, counted when asked for: few files need them
-
-
-class LabelValueError(DatasetError):
-    """Labels that are neither 0 nor 1: of ``length`` frames those ``wrong``; ``what`` says it without the place."""
-
-    def __init__(self, path: Path, name: str, values: NDArray[Any], wrong: NDArray[np.intp]) -> None:
-        self.path, self.length, self.wrong = path, len(values), wrong
-        self.what = f"label {values[wrong[0]]} is neither 0 (normal) nor 1 (anomalous)"
-        super().__init__(f"{path}, video {name}, frame {wrong[0]}: {self.what}")
+__all__ = ["Counts", "Labels", "Readers", "check_lengths", "find_labels", "open_labels", "read_labels"]
+FORMS = "an .npz, .npy, .mat, .txt or .csv, or a folder of labels or masks"
 
 
 def read_labels(path: Path, counts: Counts | None = None) -> Labels:
@@ -35,25 +27,29 @@ def read_labels(path: Path, counts: Counts | None = None) -> Labels:
 
     - ``.npz``: video -> (frames,) of 0/1 in any number type (the authors'), or masks as in ``open_masks``.
     - ``.npy``, or a folder of them: (frames,) of 0/1, or masks (frames, H, W); the video is the file's name.
+    - ``.txt``, ``.csv``, or a folder of them: 0/1 a line; or columns of frame and label, and of the video where the
+      file has several; or UCF-Crime's NAME.mp4 CLASS FIRST LAST, counted from 1, both included, -1 for none.
     - ``.mat``: ``volLabel``, one video's masks (Avenue); or ``gt``, a cell a video in natural order, each
-      2 x k first and last anomalous frames, counted from 1, both included.
+      2 x k first and last anomalous frames, counted from 1, both included. MATLAB 7.3 takes h5py.
     - a folder of masks that ``open_masks`` reads.
 
-    ``counts`` gives the frames of each test video; it is called for the intervals of ``gt`` alone. DatasetError where
-    the file is unreadable, holds Python objects, or a value that is not 0 or 1.
+    0/255 is taken as 0/1. ``counts`` gives the frames of each test video; it is called for intervals alone.
+    DatasetError where the file is unreadable, holds Python objects, or a value that is not 0 or 1.
     """
     return {name: read(None) for name, read in _open(Path(path), counts)[1].items()}
 
 
-def find_labels(dataset: Dataset, given: Path | None = None) -> Labels | None:
+def find_labels(dataset: Dataset, given: Path | None = None, counts: Counts | None = None) -> Labels | None:
     """The labels in ``given`` or the dataset's usual places, under its test videos' names; None where there are none.
 
     Frame labels are taken before pixel masks, which say the same at a greater cost. Labels that fit no test video keep
-    their names, for ``check_lengths``. DatasetError where two files could be the labels, or those found are damaged.
+    their names, for ``check_lengths``. ``counts`` None counts frames by decoding, where the labels are intervals.
+    DatasetError where two files could be the labels, or those found are damaged.
     """
     if not dataset.testing:
         return None
-    found = open_labels(dataset, given, lambda: {video.name: count_frames(video.open()) for video in dataset.testing})
+    decoded = counts or (lambda: {video.name: count_frames(video.open()) for video in dataset.testing})
+    found = open_labels(dataset, given, decoded)
     return None if found is None else {name: read(None) for name, read in found[1].items()}
 
 
@@ -90,7 +86,9 @@ def _usual(dataset: Dataset, counts: Counts) -> tuple[Path, Readers] | None:
         if (path := _frame_labels_in(place)) is not None:
             return _open(path, counts)
         if dataset.layout == "corridor" and (nested := _nested_npys(place, dataset)):
-            return place, _npys(nested)
+            return place, _files(nested, counts)
+    if dataset.layout == "ubnormal" and scene_folders(places[-1]):
+        return places[-1] / "*_tracks.txt", label_readers(dataset, counts)
     if (masks := find_masks(dataset)) is not None:
         return _from_masks(masks)
     for place in places:
@@ -100,33 +98,50 @@ def _usual(dataset: Dataset, counts: Counts) -> tuple[Path, Readers] | None:
 
 
 def _open(path: Path, counts: Counts | None) -> tuple[Path, Readers]:
-    arrays = [child for child in children(path) if child.suffix.lower() == ".npy"] if path.is_dir() else []
-    if path.is_dir() and not arrays:
-        return _from_masks(open_masks(path))
+    if path.is_dir():
+        files = _label_files(path)
+        return (path, _files(files, counts)) if files else _from_masks(open_masks(path))
     if not path.exists():
-        raise DatasetError(f"label file {path} does not exist; give an .npz, .npy, .mat or a folder of masks")
-    if arrays or path.suffix.lower() == ".npy":
-        return path, _npys(arrays or [path])
-    if path.suffix.lower() == ".mat":
+        raise DatasetError(f"label file {path} does not exist; give {FORMS}")
+    kind = path.suffix.lower()
+    if kind == ".npy" or kind in TEXT_SUFFIXES:
+        return path, _files([path], counts)
+    if kind == ".mat":
         return _from_mat(path, counts)
-    if path.suffix.lower() != ".npz":
-        raise DatasetError(f"{path} is no label file: give an .npz, .npy, .mat or a folder of masks")
+    if kind != ".npz":
+        raise DatasetError(f"{path} is no label file: give {FORMS}")
     names = npz_names(path)
     if not names:
         raise DatasetError(f"{path} holds no labels; it must have an array for each test video")
     return path, {name: partial(_frame_labels, partial(read_npz, path, name), path, name) for name in names}
 
 
+def _label_files(folder: Path) -> list[Path]:
+    """Its .npy files, or its text files where it has neither arrays nor images: a README lies beside those."""
+    found = children(folder)
+    if arrays := [child for child in found if child.suffix.lower() == ".npy"]:
+        return arrays
+    return [] if any(map(is_image, found)) else [child for child in found if child.suffix.lower() in TEXT_SUFFIXES]
+
+
 def _from_masks(masks: MaskSource) -> tuple[Path, Readers]:
     return masks.path, {name: partial(masks.frame_labels, name) for name in masks.names}
 
 
-def _npys(paths: Iterable[Path]) -> Readers:
-    files: dict[str, Path] = {}
+def _files(paths: list[Path], counts: Counts | None) -> Readers:
+    """Labels of one or of several videos a file."""
+    readers, files = Readers(), dict[str, Path]()
     for path in paths:
-        if (other := files.setdefault(path.stem, path)) != path:
-            raise DatasetError(f"{other} and {path} are both labels of video {path.stem}; remove one")
-    return {name: partial(_frame_labels, partial(read_npy, path), path, name) for name, path in files.items()}
+        if path.suffix.lower() == ".npy":
+            name = video_name(path.stem)
+            found: Readers = {name: partial(_frame_labels, partial(read_npy, path), path, name)}
+        else:
+            found = open_text(path, counts)
+        for name in found:
+            if (other := files.setdefault(name, path)) != path:
+                raise DatasetError(f"{other} and {path} are both labels of video {name}; remove one")
+        readers |= found
+    return readers
 
 
 def _frame_labels(read: Callable[[], NDArray[Any]], path: Path, name: str, _: Size | None) -> NDArray[np.uint8]:
@@ -138,14 +153,9 @@ def _frame_labels(read: Callable[[], NDArray[Any]], path: Path, name: str, _: Si
         raise DatasetError(
             f"{what}: labels must be 0/1 of shape (frames,) or masks (frames, H, W), got {values.dtype} {values.shape}"
         )
-    if len(values) == 0:
-        raise DatasetError(f"{what}: has no labels; every frame needs one")
-    if values.ndim == 3:  # packed bits too: their padding is 0
+    if values.ndim == 3 and len(values):  # packed bits too: their padding is 0
         return np.fromiter((frame.any() for frame in values), dtype=np.uint8, count=len(values))
-    wrong = np.flatnonzero(~((values == 0) | (values == 1)))  # NaN is neither
-    if len(wrong):
-        raise LabelValueError(path, name, values, wrong)
-    return np.asarray(values, dtype=np.uint8)
+    return zero_one(values.reshape(-1), path, name)
 
 
 def _from_mat(path: Path, counts: Counts | None) -> tuple[Path, Readers]:
@@ -163,40 +173,28 @@ def _from_mat(path: Path, counts: Counts | None) -> tuple[Path, Readers]:
     if cells.size != len(names):
         raise DatasetError(f"{path} has intervals of {cells.size} videos but there are {len(names)} test videos")
     return path, {
-        name: partial(_from_intervals, np.asarray(cell), frames[name], f"{path}, video {name}")
+        name: partial(_from_cell, np.asarray(cell), frames[name], f"{path}, video {name}")
         for name, cell in zip(names, cells.ravel(), strict=True)
     }
 
 
-def _from_intervals(intervals: NDArray[Any], frames: int, what: str, _: Size | None) -> NDArray[np.uint8]:
-    """(2, k) first and last frames, counted from 1, both included; empty where all is normal."""
-    labels = np.zeros(frames, dtype=np.uint8)
-    if intervals.size == 0:
-        return labels
-    pairs = intervals.reshape(2, -1) if intervals.size == 2 else intervals  # a single one is often saved as a row
-    if intervals.dtype.kind not in "biuf" or len(pairs) != 2:
-        raise DatasetError(
-            f"{what}: intervals must be 2 x k numbers, first frames above last ones,"
-            f" got {intervals.dtype} {intervals.shape}"
-        )
-    for first, last in pairs.T:
-        if not (1 <= first <= last <= frames) or first != int(first) or last != int(last):
-            raise DatasetError(f"{what}: interval {first}-{last} does not lie within the frames 1-{frames}")
-        labels[int(first) - 1 : int(last)] = 1
-    return labels
+def _from_cell(intervals: NDArray[Any], frames: int, what: str, _: Size | None) -> NDArray[np.uint8]:
+    return from_intervals(intervals, frames, what)
 
 
 def _frame_labels_in(place: Path) -> Path | None:
     """The file or folder of frame labels right in ``place`` or in its testing split."""
     found = children(place)
     archives = [path for path in found if path.suffix.lower() == ".npz"]
-    named = re.compile(r"^labels$|(?<![a-z])gt(?![a-z])")
-    if (file := _only([path for path in archives if named.search(path.stem.lower())])) is not None:
-        return file
+    texts = [path for path in found if path.suffix.lower() in TEXT_SUFFIXES]
+    # Of texts only names that nothing else has: a gt.txt may be boxes or notes.
+    for files, named in ((archives, r"^labels$|(?<![a-z])gt(?![a-z])"), (texts, r"^labels$|^temporal_anomaly_annot")):
+        if (file := _only([path for path in files if re.search(named, path.stem.lower())])) is not None:
+            return file
     folders = [path for path in found if path.name.lower() == "labels"]
     if (test := find_split(place, "testing")) is not None:
         folders.append(test / "test_frame_mask")
-    return next((folder for folder in folders if folder.is_dir() and any(folder.glob("*.npy"))), None)
+    return next((folder for folder in folders if folder.is_dir() and _label_files(folder)), None)
 
 
 def _nested_npys(place: Path, dataset: Dataset) -> list[Path]:

@@ -16,9 +16,11 @@ from .manifest import PREPARED, read_manifest
 
 T = TypeVar("T")
 
+LISTS = {"training": ("normal_training",), "testing": ("normal_test", "abnormal_test")}  # UBnormal's, _video_names.txt
+
 SPLITS = {
-    "training": frozenset({"training", "train", "training_videos", "train_iitb-corridor"}),
-    "testing": frozenset({"testing", "test", "testing_videos", "test_iitb-corridor"}),
+    "training": frozenset({"training", "train", "training_videos", "train_videos", "train_iitb-corridor"}),
+    "testing": frozenset({"testing", "test", "testing_videos", "test_videos", "test_iitb-corridor"}),
 }
 
 # Layout -> what to look for, in words. The words stand in the error of who finds nothing.
@@ -27,6 +29,8 @@ LAYOUTS = {
     "avenue": "training_videos/01.avi and testing_videos/01.avi, or training/frames/01/000.jpg",
     "shanghaitech": "training/videos/01_001.avi or training/frames/01_001/, testing/frames/01_0014/000.jpg",
     "corridor": "Train/000001/000001.avi and Test/000209/000209.avi, or training/frames/000001/000.jpg",
+    "nwpu": "videos/Train/D001_01.avi and videos/Test/D001_03.avi, or training/frames/D001_01/000.jpg",
+    "ubnormal": "Scene1/normal_scene_1_scenario1_1.mp4 and so on, with the authors' lists of videos beside the scenes",
     "folder": "training/ and testing/ with a video file or a folder of images for each video,"
     " or video files with no split, which are all taken for training",
 }
@@ -36,6 +40,8 @@ WRAPPERS = {
     "avenue": ("avenue dataset", "avenue_dataset", "avenue"),
     "shanghaitech": ("shanghaitech",),
     "corridor": ("iitb-corridor", "iitb_corridor", "corridor"),
+    "nwpu": ("nwpucampusdataset", "nwpu_campus", "nwpu campus"),
+    "ubnormal": ("ubnormal",),
 }
 
 _BESIDE = "csv doc docx htm html json m mat md npy npz pdf py srt txt vtt xml yaml yml"
@@ -111,6 +117,9 @@ def find_dataset(root: Path, layout: str = "auto") -> Dataset:
         return read_prepared(root)
     layout = _guess_layout(root) if layout == "auto" else layout
     home = find_home(root, layout)
+    if layout == "ubnormal" and (scenes := scene_folders(home)):
+        listed = _listed_videos(home, scenes)
+        return Dataset(root, layout, listed["training"], listed["testing"])
     folders = {split: folder for split in SPLITS if (folder := find_split(home, split)) is not None}
     if not folders and layout == "folder":
         folders = {"training": home}
@@ -155,19 +164,41 @@ def _guess_layout(root: Path) -> str:
         return "avenue"
     if any(re.fullmatch(r"\d{6}", path.name) and _nested(path) for path in inside("corridor")):
         return "corridor"
-    names = [video.name for folder in folders("shanghaitech") for video in _videos(folder, "shanghaitech")]
-    return "shanghaitech" if names and all(re.fullmatch(r"\d{2}_\d{3,4}", name) for name in names) else "folder"
+    if any(
+        path.stem.startswith("normal_scene_")
+        for s in scene_folders(find_home(root, "ubnormal"))
+        for path in children(s)
+    ):
+        return "ubnormal"
+    for layout, named in (("shanghaitech", r"\d{2}_\d{3,4}"), ("nwpu", r"D\d{3}_\d{2,3}")):
+        names = [video.name for folder in folders(layout) for video in _videos(folder, layout)]
+        if names and all(re.fullmatch(named, name) for name in names):
+            return layout
+    return "folder"
 
 
 def find_home(root: Path, layout: str) -> Path:
     """``root``, or the folder in it that the archive unpacks to, if only that one has the splits."""
     inside = [child for name in WRAPPERS.get(layout, ()) for child in children(root) if child.name.lower() == name]
-    return next((home for home in (root, *inside) if any(find_split(home, split) for split in SPLITS)), root)
+    places = [root, *(child for child in inside if child.is_dir())]
+    if layout == "ubnormal":
+        return next(filter(scene_folders, places), root)
+    if layout == "nwpu":  # the splits lie in its videos/
+        places += [place / "videos" for place in places if (place / "videos").is_dir()]
+    return next((home for home in places if any(find_split(home, split) for split in SPLITS)), root)
 
 
 def homes(dataset: Dataset) -> list[Path]:
-    """Where labels and masks are looked for: the folder given, and the one that its archive unpacks to."""
-    return list(dict.fromkeys((dataset.root, find_home(dataset.root, dataset.layout))))
+    """Where labels and masks are looked for: the folder given, and the one that its archive unpacks to, last."""
+    home = find_home(dataset.root, dataset.layout)
+    beside = home.parent / "groundtruth"  # NWPU Campus has videos/ and groundtruth/
+    others = [beside] if dataset.layout == "nwpu" and home != dataset.root and beside.is_dir() else []
+    return list(dict.fromkeys((dataset.root, *others, home)))
+
+
+def scene_folders(home: Path) -> list[Path]:
+    """UBnormal's Scene1, Scene2 …; none where ``home`` is another set."""
+    return [child for child in children(home) if re.fullmatch(r"scene\d+", child.name.lower()) and child.is_dir()]
 
 
 def find_split(home: Path, split: str) -> Path | None:
@@ -245,6 +276,29 @@ def _left_out(folder: Path) -> Iterator[str]:
 
 def _places(folder: Path) -> list[Path]:
     return [p for p in children(folder) if p.name.lower() in {"frames", "videos"} and p.is_dir()] or [folder]
+
+
+def _listed_videos(home: Path, scenes: list[Path]) -> dict[str, tuple[Video, ...]]:
+    """UBnormal's splits: normal training videos, and all test videos, of those that are there. Validation is left out.
+
+    The lists come with the authors' scripts, not with the videos.
+    """
+    inside = [child for scene in scenes for child in children(scene) if not child.name.endswith("_annotations")]
+    paths = {path.stem if path.is_file() else path.name: path for child in inside for path in _video_paths(child)}
+    places = [place for place in (home, home / "scripts") if place.is_dir()]
+    lists = {path.name.lower(): path for place in places for path in children(place) if path.is_file()}
+    found: dict[str, tuple[Video, ...]] = {}
+    for split, parts in LISTS.items():
+        names: list[str] = []
+        for file in (f"{part}_video_names.txt" for part in parts):
+            if file not in lists:
+                raise DatasetError(f"{home} has no {file}; put it there, it is in the authors' repository, in scripts/")
+            names += lists[file].read_text("utf-8", "replace").split()
+        there = sorted({name.removesuffix(".mp4") for name in names} & paths.keys(), key=natural_key)
+        found[split] = tuple(Video(name, paths[name]) for name in there)
+        if not there:
+            raise DatasetError(f"{home} has none of the {split} videos of {file}; unpack the set again")
+    return found
 
 
 def _video_paths(child: Path) -> Iterator[Path]:

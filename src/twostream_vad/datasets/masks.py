@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from ..video.frames import ImageFolder, is_image
 from .arrays import npz_names, read_mat, read_npy, read_npz
 from .errors import DatasetError
-from .layouts import Dataset, children, find_split, homes, renamed, ucsd_name
+from .label_values import Size
+from .layouts import Dataset, children, find_split, homes, renamed, scene_folders, ucsd_name
+from .ubnormal import OBJECT_MASK, object_masks
 
 Mask = NDArray[np.bool_]
-Size = tuple[int, int]  # height and width
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,14 @@ def open_masks(path: Path) -> MaskSource:
     names: dict[str, Path] = {}
     for child in [child for child in found if child.name.endswith("_gt") and child.is_dir()] or found:
         kind = child.suffix.lower()
+        image = next(filter(is_image, child.iterdir()), None) if child.is_dir() else child
+        if image is not None and OBJECT_MASK.fullmatch(image.name):
+            raise DatasetError(
+                f"{image} is one of UBnormal's masks, which number every object, normal people too; give the folder"
+                " that holds the Scene folders as the dataset: its track files say which are anomalous"
+            )
         if child.is_dir():
-            if any(map(is_image, child.iterdir())):
+            if image is not None:
                 names[ucsd_name(child.name.removesuffix("_gt"))] = child
         elif kind == ".npy":
             names[child.stem] = child
@@ -82,6 +89,9 @@ def open_masks(path: Path) -> MaskSource:
 
 def find_masks(dataset: Dataset) -> MaskSource | None:
     """The masks in the dataset's usual places, under its test videos' names; None where there are none."""
+    if dataset.layout == "ubnormal":
+        place = homes(dataset)[-1]
+        return MaskSource(place, object_masks(dataset)) if scene_folders(place) else None
     for place in homes(dataset):
         looked = [place / "masks.npz", place / "ground_truth_demo" / "testing_label_mask"]
         if (test := find_split(place, "testing")) is not None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from scipy.ndimage import median_filter
 
+from ..datasets.published import nearest
 from ..video.ranges import in_words, ranges
 from ..video.snippets import RECOVERY, RETRIEVAL
 from .findings import Finding, Severity, counted
@@ -126,6 +127,24 @@ def copies(training: Sequence[Reading], testing: Sequence[Reading]) -> Iterator[
         what = f"{in_words(here)}: the same as {in_words(there)} of {testing[theirs].name} (correlation {least:.3f})"
         remedy = "remove them from training; scores of that test video mean nothing until it is fitted anew"
         yield Finding("test-in-training", "error", training[ours].name, what, remedy, here)
+
+
+def frame_total(layout: str, split: str, readings: Sequence[Reading]) -> Iterator[Finding]:
+    """A known set's split has other numbers of videos and frames than were published."""
+    videos, frames = len(readings), sum(reading.frames for reading in readings)
+    known = nearest(layout, split, videos, frames) if videos else None
+    if known is None or known.fits(split, videos, frames):
+        return
+    expected = known.splits[split]
+    has = f"{expected.videos}" if expected.frames is None else f"{expected.videos} and {expected.frames}"
+    what = f"{split} has {counted(videos, 'video')} and {counted(frames, 'frame')}, {known.name} as published {has}"
+    if videos < expected.videos:
+        remedy = "download or unpack the set again, or say with every number that it is of a part"
+    elif videos > expected.videos:
+        remedy = "take out the videos that are not of the set, or name another layout"
+    else:
+        remedy = "another decoder extracted these frames, or some are lost: extract the videos again"
+    yield Finding("frame-total", "warning", "", what, remedy)
 
 
 def short(reading: Reading) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import Any
 from ..datasets.errors import DatasetError
 from ..datasets.layouts import Dataset
 from ..progress import Progress, silent
-from .checks import black_start, copies, header_count, mixed, repeats, short
+from .checks import black_start, copies, frame_total, header_count, mixed, repeats, short
 from .findings import Finding
 from .label_checks import check_labels
 from .readings import Reading, read_video
@@ -59,6 +59,8 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress = s
         for check in (header_count, black_start, repeats, short):
             said += check(reading)
     said += (Finding.of("left-out", "warning", "", line) for line in dataset.left_out)
+    for split, read in (("training", training), ("testing", testing)):
+        said += frame_total(dataset.layout, split, read)
     said += mixed(readings)
     said += copies(training, testing)
     if testing:

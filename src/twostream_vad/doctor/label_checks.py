@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.errors import DatasetError
-from ..datasets.labels import LabelValueError, open_labels
+from ..datasets.label_values import LabelValueError, Size
+from ..datasets.labels import open_labels
 from ..datasets.layouts import Dataset, natural_key
-from ..datasets.masks import MaskSource, Size, find_masks
+from ..datasets.masks import MaskSource, find_masks
 from ..errors import TsvadError
 from ..video.ranges import in_words, ranges
 from .findings import Finding, counted

@@ -1,4 +1,4 @@
-"""Frame-level metrics: micro-, macro- and per-scene AUC, ROC and precision-recall curves, AP and EER."""
+"""Frame-level metrics: micro-, macro-, Ano- and per-scene AUC, ROC and precision-recall curves, AP and EER."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -71,6 +71,22 @@ def macro_auc(scores: ByVideo, labels: ByVideo) -> float:
             positive = np.append(~positive[:1], positive[1:])
         areas.append(roc_auc(values, positive))
     return float(np.mean(areas))
+
+
+def ano_auc(scores: ByVideo, labels: ByVideo) -> float:
+    """``micro_auc`` of the videos that have an anomalous frame: normal videos, often easy, raise it for nothing.
+
+    Errors as ``micro_auc``; NoMetricError too where no frame of these videos is normal, or no video has an anomaly.
+    """
+    names = [name for name in same_videos(scores, labels) if np.asarray(labels[name]).any()]
+    if not names:
+        raise NoMetricError(f"none of {len(labels)} videos has an anomalous frame: there is no AUC of anomalous videos")
+    return roc_auc(*pooled(scores, labels, names))
+
+
+def one_class(labels: ByVideo) -> int:
+    """How many videos (frames,) have labels of one class only, and so no AUC of their own."""
+    return sum(len(np.unique(marks)) < 2 for marks in labels.values())
 
 
 def per_scene_auc(scores: ByVideo, labels: ByVideo) -> dict[str, float | None]:

@@ -22,7 +22,7 @@ from ..scores.files import read_scores
 from ..storage import load_tensors, typed, write_text
 from .curves import Curves, TestScores
 from .localise import localise
-from .record import FORMAT, Hashes, Metrics, Record, Rows
+from .record import FORMAT, Aucs, Hashes, Metrics, Record, Rows
 from .run import Run, RunError
 
 TRAINED = ("recovery/model", "retrieval/encoder/model", "retrieval/model", "retrieval/tables")
@@ -44,13 +44,14 @@ class Result:
         return self.record.chosen
 
     @property
-    def rows(self) -> dict[str, tuple[float, float]]:
-        """Row → (micro-AUC, macro-AUC): the paper's protocol, the causal one, and the gap between their fusions."""
+    def rows(self) -> dict[str, Aucs]:
+        """Row → its AUCs: the paper's protocol, the causal one, and the gap between their fusions."""
         paper, causal = (self.record.protocols[name].rows for name in ("paper", "causal"))
-        rows = {row: (metrics.micro_auc, metrics.macro_auc) for row, metrics in paper.items()}
-        rows |= {f"causal {row}": (metrics.micro_auc, metrics.macro_auc) for row, metrics in causal.items()}
-        (micro, macro), (causal_micro, causal_macro) = rows["fused"], rows["causal fused"]
-        return rows | {"gap: fused − causal fused": (micro - causal_micro, macro - causal_macro)}
+        rows = {row: metrics.aucs for row, metrics in paper.items()}
+        rows |= {f"causal {row}": metrics.aucs for row, metrics in causal.items()}
+        (micro, macro, ano), (causal_micro, causal_macro, causal_ano) = rows["fused"], rows["causal fused"]
+        gap = None if ano is None or causal_ano is None else ano - causal_ano
+        return rows | {"gap: fused − causal fused": (micro - causal_micro, macro - causal_macro, gap)}
 
 
 def labels_of(run: Run, given: Path | None = None) -> Labels:
@@ -61,10 +62,10 @@ def labels_of(run: Run, given: Path | None = None) -> Labels:
         RunError: there are none.
     """
     given = given or run.labels
-    labels = find_labels(run.source(), given)
+    counts = {name: video.frames for name, video in run.prepared["testing"].items()}
+    labels = find_labels(run.source(), given, lambda: counts)
     if labels is None:
         raise RunError(f"{run.data} has no labels of its test videos; give them with --labels FILE")
-    counts = {name: video.frames for name, video in run.prepared["testing"].items()}
     check_lengths(labels, counts, given or run.data)
     return labels
 
@@ -106,6 +107,8 @@ def evaluate(run: Run, labels: Path | None = None, progress: Progress = silent) 
             "false_alarms": events.false_alarms,
             "false_alarms_per_hour": events.false_alarms_per_hour,
         },
+        test_videos=len(truth),
+        one_class=auc.one_class(truth),
         chosen=chosen,
         recipe=run.recipe.model_dump(mode="json"),
         seed=run.recipe.seed,
@@ -134,9 +137,13 @@ def _rows(curves: Curves, truth: Labels, chosen: str) -> Rows:
         if row in (chosen, "retrieval", "fused") and len(truth) > 1:
             with contextlib.suppress(auc.NoMetricError):  # nearly every draw of videos has one class only
                 interval = bootstrap(micro_auc_of(scores, truth), list(truth))
+        ano = None
+        with contextlib.suppress(auc.NoMetricError):
+            ano = auc.ano_auc(scores, truth)
         rows[row] = Metrics(
             micro_auc=auc.micro_auc(scores, truth),
             macro_auc=auc.macro_auc(scores, truth),
+            ano_auc=ano,
             average_precision=auc.average_precision(values, positive),
             equal_error_rate=auc.equal_error_rate(values, positive),
             scenes=auc.per_scene_auc(scores, truth) if any("_" in name for name in truth) else {},

@@ -12,6 +12,7 @@ from ..settings import explained
 from ..storage import typed
 
 FORMAT = 2
+Aucs = tuple[float, float, float | None]  # micro, macro, Ano
 
 
 class RecordError(TsvadError):
@@ -29,10 +30,16 @@ class Metrics(Part):
 
     micro_auc: float
     macro_auc: float
+    ano_auc: float | None = None  # of videos with an anomalous frame; None where all frames of these are anomalous
     average_precision: float | None = None
     equal_error_rate: float | None = None
     scenes: dict[str, float | None] = {}
     interval: tuple[float, float] | None = None  # of micro-AUC, by a bootstrap over videos
+
+    @property
+    def aucs(self) -> Aucs:
+        """Micro-, macro- and Ano-AUC."""
+        return self.micro_auc, self.macro_auc, self.ano_auc
 
 
 class Rows(Part):
@@ -55,6 +62,8 @@ class Record(Part):
     protocols: dict[str, Rows]  # paper and causal
     localisation: dict[str, Any] | None = None
     events: dict[str, Any] | None = None
+    test_videos: int | None = None
+    one_class: int | None = None  # test videos that are normal or anomalous throughout
     chosen: str
     recipe: dict[str, Any]  # as written: a later version of the program may know other keys
     seed: int
@@ -65,6 +74,11 @@ class Record(Part):
     machine: dict[str, Any] = {}
     seconds: dict[str, Any] = {}
     time: str = ""
+
+    @property
+    def classes(self) -> str:
+        """How many videos are of one class, in words; empty where an older version did not count them."""
+        return "" if self.one_class is None else f"{self.one_class} of {self.test_videos} test videos are of one class"
 
     def rows(self, protocol: str) -> dict[str, Metrics]:
         """The protocol's rows; none where it was not evaluated."""
