@@ -244,9 +244,10 @@ def test_damage_anywhere_gives_a_picture_or_one_line(tmp_path: Path, suffix: str
     file = tmp_path / f"0{suffix}"
     file.write_bytes(data)
     try:
-        assert read_image(file).ndim == 3
+        said = str(read_image(file).shape[2])
     except VideoError as error:
-        assert "\n" not in str(error)
+        said = str(error)
+    assert said == "3" or (said.startswith(f"{file} ") and "\n" not in said)
 
 
 def png(width: int, height: int) -> bytes:

@@ -45,10 +45,11 @@ class Video:
     path: Path
     skip: int = 0  # first frames left out; frame 0 is the one after them
     rate: float | None = None  # frames a second where the source does not say (a folder of images); None: its own
+    depth: int | None = None  # bits in use of a value in a folder of images; None: to be found
 
     def open(self) -> ImageFolder | VideoFile:
         """Its frames. Raises VideoError where it cannot be read."""
-        return open_source(self.path, rate=self.rate, skip=self.skip)
+        return open_source(self.path, rate=self.rate, skip=self.skip, depth=self.depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def read_prepared(root: Path) -> Dataset:
     found: dict[str, list[Video]] = {split: [] for split in SPLITS}
     for (split, name), entry in manifest.entries.items():
         # The folder is absolute for images that were only counted.
-        found[split].append(Video(name, root / entry.folder, entry.left, entry.rate))
+        found[split].append(Video(name, root / entry.folder, entry.left, entry.rate, entry.depth))
     home = manifest.root if manifest.root.is_dir() else root  # the source's, where labels and masks lie
     return Dataset(home, manifest.layout, tuple(found["training"]), tuple(found["testing"]))
 

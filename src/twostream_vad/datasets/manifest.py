@@ -41,6 +41,7 @@ class Entry:
     folder: str  # where its frames are; relative to the manifest where they were extracted
     rate: float
     left: int  # first frames of that folder still to be skipped
+    depth: int | None = None  # bits in use of a value in images that were left where they are
 
 
 @dataclass(slots=True)

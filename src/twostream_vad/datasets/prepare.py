@@ -17,7 +17,7 @@ from typing import NamedTuple
 import cv2
 
 from ..progress import Progress, silent
-from ..video.frames import VideoError
+from ..video.frames import ImageFolder, VideoError
 from ..video.images import encode_jpeg
 from .errors import DatasetError
 from .layouts import Dataset, Video
@@ -184,7 +184,9 @@ def _work(job: _Job) -> Entry | str:
             raise OSError(error.errno, error.strerror) from None
         return str(error)  # since not every exception survives pickling
     prepared = Prepared(job.video.name, job.split, count, height, width)
-    return Entry(prepared, job.source, job.folder, source.rate, job.video.skip if job.target is None else 0)
+    skip = job.video.skip if job.target is None else 0
+    depth = source.depth if isinstance(source, ImageFolder) else None
+    return Entry(prepared, job.source, job.folder, source.rate, skip, depth)
 
 
 def _cpus() -> int:

@@ -39,8 +39,8 @@ def read_image(path: Path, depth: int = 16) -> NDArray[np.uint8]:
                 f"{path} has values up to {largest}, the images beside it up to {(1 << depth) - 1}; "
                 f"put what was recorded otherwise into a folder of its own, or convert all to 8 bits"
             )
-        image = image >> (depth - 8)
-    rgb: NDArray[np.uint8] = cv2.cvtColor(image.astype(np.uint8, copy=False), cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
+        image = (image >> (depth - 8)).astype(np.uint8)
+    rgb: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
     return rgb
 
 
