@@ -234,6 +234,15 @@ def test_a_jpeg_with_more_scans_than_any_encoder_makes_is_refused(tmp_path: Path
         read_image(file)
 
 
+def test_a_jpeg_of_nothing_but_segments_is_given_up(tmp_path: Path) -> None:
+    data, file = encoded(".jpg", picture()), tmp_path / "0.jpg"
+    file.write_bytes(data[:2] + b"\xff\xfe\x00\x02" * 1000 + data[2:])
+    assert read_image(file).shape == (40, 60, 3)
+    file.write_bytes(data[:2] + b"\xff\xfe\x00\x02" * 10_000 + data[2:])
+    with pytest.raises(VideoError, match="damaged"):
+        read_image(file)
+
+
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".bmp"])
 def test_damage_anywhere_gives_a_picture_or_one_line(tmp_path: Path, suffix: str, seed: int) -> None:
