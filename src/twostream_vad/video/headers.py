@@ -38,7 +38,7 @@ def read_header(data: bytes) -> Header | None:
     they are larger: the decoder makes room for one.
     """
     try:
-        if data.startswith(_PNG):
+        if data.startswith(_PNG) and data[12:16] == b"IHDR":
             return _png(data)
         if data.startswith(_JPEG):
             return _jpeg(data)

@@ -14,7 +14,7 @@ from .headers import Header, read_header
 from .source import VideoError
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
-MOST_PIXELS = 1 << 26  # 67 million; as 16-bit colour 400 MB
+MOST_PIXELS = 1 << 26  # 67 million; decoding as many of 16-bit colour takes 1 GB
 _MOST_BYTES = 8 * MOST_PIXELS  # more than that many pixels take in any of the kinds
 
 _AGAIN = "extract or copy this frame again"
