@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -223,6 +224,19 @@ def test_a_chunk_that_claims_more_than_the_file_holds_is_refused_before_room_is_
         read_image(file)
 
 
+def test_of_an_animated_png_the_still_picture_is_read_and_nothing_else_reaches_the_decoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still, file = encoded(".png", picture()), tmp_path / "0.png"
+    control = struct.pack(">IIIIIHHBB", 0, 60, 40, 0, 0, 1, 1, 0, 0)
+    before = chunk(b"acTL", struct.pack(">II", 2, 0)) + chunk(b"fcTL", control)
+    file.write_bytes(still[:33] + before + still[33:-12] + chunk(b"fdAT", bytes(50)) + still[-12:])
+    decode = Mock(side_effect=cv2.imdecode)
+    monkeypatch.setattr(cv2, "imdecode", decode)
+    np.testing.assert_array_equal(read_image(file), picture())
+    assert decode.call_args.args[0].tobytes() == still
+
+
 def test_a_jpeg_with_more_scans_than_any_encoder_makes_is_refused(tmp_path: Path) -> None:
     done, array = cv2.imencode(".jpg", picture(), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
     assert done
@@ -261,10 +275,13 @@ def test_damage_anywhere_gives_a_picture_or_one_line(tmp_path: Path, suffix: str
 
 def png(width: int, height: int) -> bytes:
     """A gray PNG that says this size; of pixels it has none."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = (header, b"IDAT" + zlib.compress(b""), b"IEND")
-    parts = (struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """One of a PNG's."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def resized_jpeg(width: int, height: int) -> bytes:

@@ -6,6 +6,7 @@ Microsoft's BITMAPCOREHEADER and BITMAPINFOHEADER.
 
 import re
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -51,14 +52,32 @@ def read_header(data: bytes) -> Header | None:
         return None
 
 
+def without_extras(data: bytes) -> bytes:
+    """Of a PNG nothing but size, palette and pixels; other bytes as they are.
+
+    Chunks with a small first letter may be left out. OpenCV 5.0 crashes on damaged animations (fcTL, fdAT).
+    """
+    if not data.startswith(_PNG):
+        return data
+    return _PNG + b"".join(data[start:end] for kind, start, end in _chunks(data) if kind[:1].isupper())
+
+
 def _png(data: bytes) -> Header:
     """Chunk by chunk: the decoder makes room for what a chunk claims to be long, up to 2 GB, before it reads it."""
     width, height, bits = struct.unpack_from(">IIB", data, 16)
-    at, kind = len(_PNG), b""
+    last, end = b"", 0
+    for last, _, end in _chunks(data):
+        pass
+    return Header(width, height, bits, last == b"IEND" and end <= len(data))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """A PNG's chunks up to its end: the kind, where it begins and where the next does."""
+    kind, at = b"", len(_PNG)
     while kind != b"IEND" and at < len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
+        yield kind, at, at + 12 + length
         at += 12 + length
-    return Header(width, height, bits, kind == b"IEND" and at <= len(data))
 
 
 def _jpeg(data: bytes) -> Header | None:

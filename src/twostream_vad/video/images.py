@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .headers import Header, read_header
+from .headers import Header, read_header, without_extras
 from .source import VideoError
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
@@ -70,7 +70,7 @@ def _decode(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     data, _ = _checked(path)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        bgr = cv2.imdecode(np.frombuffer(without_extras(data), np.uint8), flags)
     except cv2.error as error:
         raise VideoError(f"{path} cannot be decoded: {error.err}; {_AGAIN}") from error
     if bgr is None or bgr.dtype not in (np.uint8, np.uint16):
