@@ -6,6 +6,7 @@ Microsoft's BITMAPCOREHEADER and BITMAPINFOHEADER.
 
 import re
 import struct
+from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -65,9 +66,7 @@ def without_extras(data: bytes) -> bytes:
 def _png(data: bytes) -> Header:
     """Chunk by chunk: the decoder makes room for what a chunk claims to be long, up to 2 GB, before it reads it."""
     width, height, bits = struct.unpack_from(">IIB", data, 16)
-    last, end = b"", 0
-    for last, _, end in _chunks(data):
-        pass
+    ((last, _, end),) = deque(_chunks(data), maxlen=1)
     return Header(width, height, bits, last == b"IEND" and end <= len(data))
 
 
