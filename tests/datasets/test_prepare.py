@@ -106,6 +106,16 @@ def test_videos_that_are_images_are_counted_where_they_are(tmp_path: Path) -> No
     assert files(tmp_path / "out") == ["prepared.json"]
 
 
+def test_the_depth_of_images_is_found_when_they_are_counted_and_then_known(tmp_path: Path) -> None:
+    folder = tmp_path / "set" / "training" / "01"
+    folder.mkdir(parents=True)
+    for index, largest in enumerate((70, 1000, 400)):
+        cv2.imwrite(str(folder / f"{index:03d}.png"), np.full((32, 48), largest, np.uint16))
+    _, dataset = prepared(find_dataset(tmp_path / "set"), tmp_path / "out")
+    assert dataset.training[0].depth == 10
+    assert [int(frame.image.max()) for frame in dataset.training[0].open()] == [70 >> 2, 1000 >> 2, 400 >> 2]
+
+
 def test_what_is_done_is_not_done_again(videos: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     prepare(videos, out, workers=1)

@@ -176,6 +176,31 @@ def masks_of_another_size(root: Path) -> None:
     save(root / "masks.npz", **{"3": np.zeros((FRAMES, 24, 9), dtype=np.uint8)})
 
 
+def copied(root: Path) -> None:
+    shutil.copyfile(root / "training/frames/1/050.png", root / "training/frames/1/050 (1).png")
+
+
+def two_numbers(root: Path) -> None:
+    for file in (root / "training/frames/1").iterdir():
+        n = int(file.stem)
+        file.rename(file.with_stem(f"part{n // 25}_{n % 25:03d}"))
+
+
+def gap_among_two_numbers(root: Path) -> None:
+    gap(root)
+    for file in (root / "testing/frames/4").iterdir():
+        file.rename(file.with_stem(f"{file.stem}_cam2"))
+
+
+def rescaled(folder: Path, change: Callable[[Film], Film]) -> None:
+    for file, image in zip(sorted(folder.iterdir()), change(images(folder)), strict=True):
+        write_image(file, image)
+
+
+def darkened(root: Path) -> None:
+    rescaled(root / "training/frames/1", lambda film: [image // 11 for image in film])
+
+
 FAULTS: dict[str, tuple[Callable[[Path], None], str, str, Ranges]] = {
     "label-count": (drop_and_renumber, "testing/3", "1 label too many", ()),
     "label-count, too few": (label_too_few, "testing/4", "1 label too few", ()),
@@ -186,6 +211,10 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, str, Ranges]] = {
     "empty-frame": (empty_image, "training/1", "010.png is empty", ((10, 10),)),
     "black-start": (black, "training/2", "frame 0 at the start: black", ((0, 0),)),
     "frame-size": (other_size, "training/1", "72 x 40 pixels, the others 72 x 48", ((0, 0),)),
+    "frame-number, copy": (copied, "training/1", r"050 \(1\)\.png is a copy, .* of 050\.png", ()),
+    "numbering-name": (two_numbers, "training/1", "several numbers .* part0_000.png to part2_009.png", ()),
+    "frame-gap, number": (gap_among_two_numbers, "testing/4", r"missing \(number 1 of 2 in each name\)", ((32, 33),)),
+    "dark": (darkened, "training/1", r"95% of them are nowhere above level (1\d|2[0-4]) of 255", ()),
     "frame-gap": (gap, "testing/4", "1 between 032.png and 034.png", ((32, 33),)),
     "label-value": (bad_label, "testing/3", "frames 5-6: label nan", ((5, 6),)),
     "label-missing": (no_label, "testing/4", "no labels", ()),
@@ -233,6 +262,58 @@ def test_labels_that_count_missing_frames_are_not_held_against_a_gap(root: Path)
     assert kinds(look(root)) == [("testing/4", "frame-gap")]
     save(root / "labels.npz", **{"3": labels(), "4": labels(FRAMES - 2)})
     assert kinds(look(root)) == [("testing/4", "frame-gap"), ("testing/4", "label-count")]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        (lambda n: f"{5 * n:06d}", "numbering-step", "rise by 5, 000000.png to 000295.png"),
+        (
+            lambda n: f"20261125_08{n // 25:02d}{n % 25:02d}",
+            "numbering-name",
+            "names are times .* 20261125_080000.png to",
+        ),
+    ],
+)
+def test_what_gives_the_order_is_a_note(root: Path, name: Callable[[int], str], kind: str, says: str) -> None:
+    for number, file in enumerate(sorted((root / "training/frames/1").iterdir())):
+        file.rename(file.with_stem(name(number)))
+    report = look(root)
+    assert (report.findings, [(note.video, note.kind) for note in report.notes]) == ((), [("training/1", kind)])
+    assert re.search(says, report.notes[0].what)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_deep_images_are_scaled_and_a_note(root: Path, bits: int) -> None:
+    for file in (root / "training/frames/1").iterdir():
+        image = np.asarray(cv2.imread(str(file)), dtype=np.uint16) << (bits - 8)
+        file.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    report = look(root)
+    assert (report.findings, [note.what for note in report.notes]) == (
+        (),
+        [f"values of {bits} bits in 16-bit files: scaled to 8"],
+    )
+
+
+def test_a_few_bright_frames_do_not_hide_that_a_video_is_dark(root: Path) -> None:
+    rescaled(root / "training/frames/1", lambda film: [film[0], *(image // 11 for image in film[1:])])
+    assert kinds(look(root)) == [("training/1", "dark")]
+
+
+def test_a_dark_picture_with_one_light_in_it_is_not_dark(root: Path) -> None:
+    def at_night(film: Film) -> Film:
+        dark = [image // 11 for image in film]
+        for image in dark:
+            image[10:14, 20:24] = 200
+        return dark
+
+    rescaled(root / "training/frames/1", at_night)
+    assert kinds(look(root)) == []
+
+
+def test_a_video_that_is_black_all_through_is_not_dark_too(root: Path) -> None:
+    rescaled(root / "training/frames/1", lambda film: [image // 60 for image in film])
+    assert [kind for kind in kinds(look(root)) if kind[1] in ("dark", "black-start")] == [("training/1", "black-start")]
 
 
 def test_videos_of_one_class_and_too_short_ones_are_notes(root: Path, film: Films) -> None:

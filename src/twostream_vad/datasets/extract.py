@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..video.frames import FrameSource, VideoError, VideoFile
+from ..video.frames import FrameSource, ImageFolder, VideoError, VideoFile
 from ..video.images import encode_jpeg
 from ..video.probing import still_written
 from ..video.remarks import remarks
@@ -58,7 +58,8 @@ def _counted(job: Job, source: FrameSource) -> list[Entry]:
         count += 1
         height, width = frame.image.shape[:2]
     prepared = Prepared(job.video.name, job.split, count, height, width)
-    return [Entry(prepared, job.source, job.source.path, source.rate, job.video.skip)]
+    depth = source.depth if isinstance(source, ImageFolder) else None
+    return [Entry(prepared, job.source, job.source.path, source.rate, job.video.skip, depth=depth)]
 
 
 def _extracted(job: Job, source: FrameSource) -> list[Entry]:

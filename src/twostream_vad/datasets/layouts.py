@@ -59,11 +59,12 @@ class Video:
     skip: int = 0  # first frames left out; frame 0 is the one after them
     rate: float | None = None  # frames a second where the source does not say; None: its own
     times: Path | None = None  # of a folder of images: each frame's seconds (.npy); None: by the rate
+    depth: int | None = None  # bits in use of a value in a folder of images; None: to be found
     lost: Ranges = ()  # of a folder of images: frames in whose place a neighbour's picture lies
 
     def open(self) -> ImageFolder | VideoFile:
         """Its frames. Raises VideoError where it cannot be read."""
-        source = open_source(self.path, rate=self.rate, skip=self.skip)
+        source = open_source(self.path, rate=self.rate, skip=self.skip, depth=self.depth)
         if isinstance(source, ImageFolder) and (self.times or self.lost):
             source.place(None if self.times is None else np.load(self.times, allow_pickle=False), self.lost)
         return source
@@ -143,7 +144,7 @@ def read_prepared(root: Path) -> Dataset:
     for (split, name), entry in manifest.entries.items():
         # The folder is absolute for images that were only counted.
         times = None if entry.times is None else root / entry.times
-        found[split].append(Video(name, root / entry.folder, entry.left, entry.rate, times, entry.lost))
+        found[split].append(Video(name, root / entry.folder, entry.left, entry.rate, times, entry.depth, entry.lost))
     home = manifest.root if manifest.root.is_dir() else root  # the source's, where labels and masks lie
     return Dataset(home, manifest.layout, tuple(found["training"]), tuple(found["testing"]))
 

@@ -47,6 +47,7 @@ class Entry:
     times: str | None = None  # each frame's seconds, .npy, where they do not follow from the rate
     lost: Ranges = ()  # frames that were missing or damaged, in whose place a neighbour's picture lies
     notes: tuple[str, ...] = ()  # what was done to the video that its owner should know
+    depth: int | None = None  # bits in use of a value in images that were left where they are
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from .readings import Reading
 T = TypeVar("T")
 
 BLACK = 4.0  # mean gray level, of 255, below which a frame is black
+DARK, DARK_SHARE = 25.5, 0.95  # level, a tenth of all, that the brightest cell of this share of frames stays below
 FROZEN = 5  # identical frames in a row, the first included, that make a picture that stands still; fewer are repeats
 ALIKE = 0.1
 """A frame repeats the one before if it changes by less than this share of the median around it. H.264 of good
@@ -49,6 +50,20 @@ def black_start(reading: Reading) -> Iterator[Finding]:
         what = f"{share} black (mean level below {BLACK:g} of 255)"
         remedy = "leave them out, and their labels with them; the net would learn a flash as normal"
         yield Finding("black-start", "warning", reading.name, what, remedy, frames)
+
+
+def dark(reading: Reading) -> Iterator[Finding]:
+    """Frames use under a tenth of the range: 10 or 12 bits that were taken for 16, or a lens cap.
+
+    Judged by each frame's brightest of the cells that are kept of it; black frames do not count, and a few bright
+    ones (a flash, a broken file) change nothing.
+    """
+    pictures = reading.prints.pictures
+    brightest = pictures.max(axis=(1, 2))[pictures.mean(axis=(1, 2)) >= BLACK]
+    if len(brightest) and (level := float(np.quantile(brightest, DARK_SHARE))) < DARK:
+        what = f"frames are dark: {DARK_SHARE:.0%} of them are nowhere above level {level:.0f} of 255"
+        remedy = "look whether levels were lost when frames were extracted or converted; with so few, little is seen"
+        yield Finding("dark", "warning", reading.name, what, remedy)
 
 
 def repeats(reading: Reading) -> Iterator[Finding]:

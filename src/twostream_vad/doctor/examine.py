@@ -9,7 +9,7 @@ from typing import Any
 from ..datasets.errors import DatasetError
 from ..datasets.layouts import Dataset
 from ..progress import Progress, silent
-from .checks import black_start, copies, frame_total, header_count, mixed, repeats, short
+from .checks import black_start, copies, dark, frame_total, header_count, mixed, repeats, short
 from .findings import Finding
 from .label_checks import check_labels
 from .readings import Reading, read_video
@@ -56,7 +56,7 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress = s
     said: list[Finding] = []
     for reading in readings:
         said += reading.findings
-        for check in (header_count, black_start, repeats, short):
+        for check in (header_count, black_start, dark, repeats, short):
             said += check(reading)
     said += (Finding.of("left-out", "warning", "", line) for line in dataset.left_out)
     for split, read in (("training", training), ("testing", testing)):

@@ -1,16 +1,17 @@
 """One pass over a video for the doctor: fingerprints of its frames, and whatever keeps it from being read."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..datasets.layouts import Video
-from ..video.folders import digits_of
+from ..video.folders import A_COPY, find_depth
 from ..video.frames import VideoError, VideoFile, is_image, read_image
+from ..video.numbering import Numbering, number_images
 from ..video.ranges import Ranges, in_words, ranges
 from ..video.remarks import remarks
 from .findings import Finding, Severity, counted
@@ -106,11 +107,15 @@ def _read_folder(reading: Reading) -> None:
     if not files:
         reading.video.open()  # says what is wrong
         raise VideoError(f"{reading.video.path} holds no numbered images; name frames by number (000.jpg)")
+    depth = reading.video.depth or find_depth(files)
+    if depth > 8:
+        what = f"values of {depth} bits in 16-bit files: scaled to 8"
+        reading.say("depth", what, "that is no fault; frames of one folder are all scaled alike", severity="note")
     broken: dict[str, list[tuple[int, str]]] = {"empty-frame": [], "unreadable-frame": []}
     for index, file in enumerate(files):
         image = None
         try:
-            image = read_image(file)
+            image = read_image(file, depth)
         except VideoError as error:
             empty = file.is_file() and file.stat().st_size == 0
             broken["empty-frame" if empty else "unreadable-frame"].append((index, str(error)))
@@ -132,41 +137,61 @@ def _read_folder(reading: Reading) -> None:
         reading.say("frame-size", what, remedy, frames)
 
 
-def _images(reading: Reading) -> list[Path]:
+def _images(reading: Reading) -> tuple[Path, ...]:
     """The folder's numbered images in order; faults of names and numbering become findings."""
     inside = sorted(path for path in reading.video.path.iterdir() if not path.name.startswith("."))
-    images = [path for path in inside if is_image(path) and path.is_file()]
-    digits = {path: number for path in images if (number := digits_of(path))}
-    files = sorted(digits, key=lambda path: (int(digits[path]), path))
+    images = {path for path in inside if is_image(path) and path.is_file()}
+    found = number_images(images)
     if strays := [path for path in inside if path not in images]:
         what = f"{_listed(strays)} {'is no image' if len(strays) == 1 else 'are no images'}, and passed over"
         reading.say("stray-file", what, "move it elsewhere, or convert it where it is a frame", severity="warning")
-    if unnumbered := [path for path in images if path not in digits]:
-        what = f"{_listed(unnumbered)} {'has' if len(unnumbered) == 1 else 'have'} no number in the name"
+    if found.unnumbered:
+        what = f"{_listed(found.unnumbered)} {'has' if len(found.unnumbered) == 1 else 'have'} no number in the name"
         reading.say("frame-number", what, "name frames by number (000.jpg), or remove what is no frame")
-    if files:
-        _say_numbering(reading, files, [int(digits[path]) for path in files])
-        _say_padding(reading, {path: digits[path] for path in files})
-    return files
+    if found.copies:
+        copy, original = found.copies[0]
+        more = f", and there are {len(found.copies) - 1} more" if len(found.copies) > 1 else ""
+        reading.say("frame-number", f"{copy.name} is {A_COPY} of {original.name}{more}", "remove it")
+    if found.files:
+        _say_numbering(reading, found)
+        _say_order(reading, found)
+    if found.files and not found.named:
+        _say_padding(reading, dict(zip(found.files, found.digits, strict=True)))
+    return found.files
 
 
-def _say_numbering(reading: Reading, files: list[Path], numbers: list[int]) -> None:
-    steps = list(enumerate(pairwise(numbers)))
-    twice = [index for index, (a, b) in steps if a == b]
-    gaps = [(index, b - a - 1) for index, (a, b) in steps if b > a + 1]
-    reading.missing = numbers[-1] - numbers[0] + 1 - len(files)
+def _say_numbering(reading: Reading, found: Numbering) -> None:
+    files, twice, gaps = found.files, found.doubled, found.gaps
+    number = f" ({found.number})" if found.number else ""
+    reading.missing = (found.numbers[-1] - found.numbers[0]) // found.step + 1 - len(files)
     if twice:
         first, second = files[twice[0]].name, files[twice[0] + 1].name
         more = f", and {len(twice) - 1} more such pairs" if len(twice) > 1 else ""
-        what = f"{first} and {second} are both frame {numbers[twice[0]]}{more}"
+        what = f"{first} and {second} are both frame {found.numbers[twice[0]]}{number}{more}"
         reading.say("frame-number", what, "remove one, or give each video a folder of its own")
     if gaps:
-        places = [f"{count} between {files[index].name} and {files[index + 1].name}" for index, count in gaps[:5]]
+        places = [f"{count} between {files[place].name} and {files[place + 1].name}" for place, count in gaps[:5]]
         more = f", and so at {len(gaps) - 5} more places" if len(gaps) > 5 else ""
-        what = f"{counted(sum(count for _, count in gaps), 'frame')} missing: {', '.join(places)}{more}"
+        what = f"{counted(sum(count for _, count in gaps), 'frame')} missing{number}: {', '.join(places)}{more}"
         skip = reading.video.skip
-        frames = tuple((max(index - skip, 0), max(index + 1 - skip, 0)) for index, _ in gaps)
+        frames = tuple((max(place - skip, 0), max(place + 1 - skip, 0)) for place, _ in gaps)
         reading.say("frame-gap", what, "extract the video again, or renumber the frames if none was lost", frames)
+
+
+def _say_order(reading: Reading, found: Numbering) -> None:
+    """What was taken for the order, where it is not plain."""
+    between = f"{found.files[0].name} to {found.files[-1].name}"
+    if found.step > 1:
+        what = f"numbers rise by {found.step}{f' ({found.number})' if found.number else ''}, {between}"
+        remedy = "no frame is missing; set `rate` to the images a second that are left"
+        reading.say("numbering-step", what, remedy, severity="note")
+    if found.stamped:
+        what, remedy = f"names are times and give the order, {between}", "whether one is missing cannot be told"
+        reading.say("numbering-name", what, remedy, severity="note")
+    elif found.named:
+        what = f"several numbers in the names differ, so that names give the order: {between}"
+        remedy = "if these are several videos or cameras, give each a folder of its own; else number the frames"
+        reading.say("numbering-name", what, remedy, severity="warning")
 
 
 def _say_padding(reading: Reading, digits: dict[Path, str]) -> None:
@@ -180,6 +205,6 @@ def _say_padding(reading: Reading, digits: dict[Path, str]) -> None:
         reading.say("mixed-padding", what, remedy, severity="warning")
 
 
-def _listed(paths: list[Path]) -> str:
+def _listed(paths: Sequence[Path]) -> str:
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return ", ".join(path.name for path in paths[:3]) + more

@@ -1,29 +1,31 @@
 """A folder of numbered images as a source of frames."""
 
-import re
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .images import IMAGE_SUFFIXES, is_image, read_image
+from .images import IMAGE_SUFFIXES, is_image, read_image, significant_bits, stored_bits
+from .numbering import number_images
 from .ranges import Ranges
 from .source import DEFAULT_RATE, Frame, VideoError, check_rate, check_skip
 
-_NUMBER = re.compile(r"([0-9]+)[^0-9]*$")
+A_COPY = "a copy, which a file manager or browser left,"
 
 
 class ImageFolder:
-    """Images in the order of the last number in their names, whatever its padding and whatever it starts at.
+    """Images in the order of the number in their names (`number_images`), whatever its padding, start and step.
 
     Hidden files, other files and folders inside are passed over; the frame after the first ``skip`` has index 0.
-    ``rate`` is frames a second. ``read`` keeps nothing between calls, so threads may share one folder. Raises
-    VideoError for no folder, no images, a name without a number, a number missing or there twice.
+    ``rate`` is frames a second, ``depth`` the bits of a value that are in use; it is found unless given. Threads may
+    share one folder. Raises VideoError for no folder, no images, a name without a number, a number missing or there
+    twice, a copy.
     """
 
-    def __init__(self, path: Path, *, rate: float = DEFAULT_RATE, skip: int = 0) -> None:
+    def __init__(self, path: Path, *, rate: float = DEFAULT_RATE, skip: int = 0, depth: int | None = None) -> None:
         self.path = Path(path)
         self.name = self.path.absolute().name
         self.rate = check_rate(float(rate))
@@ -31,7 +33,8 @@ class ImageFolder:
         files = _numbered_images(self.path)
         if skip >= len(files):
             raise VideoError(f"{path} has {len(files)} frames, none after the first {skip}; lower skip")
-        self.files = tuple(files[skip:])
+        self.files = files[skip:]
+        self._depth, self._finding = depth, Lock()
         self._times: NDArray[np.float64] | None = None
         self._lost: frozenset[int] = frozenset()
 
@@ -56,12 +59,20 @@ class ImageFolder:
     def __len__(self) -> int:
         return len(self.files)
 
+    @property
+    def depth(self) -> int:
+        """Bits in use in values, 8 to 16: all frames are scaled from these to 8. See `find_depth` for what it costs."""
+        with self._finding:  # one of several threads looks
+            if self._depth is None:
+                self._depth = find_depth(self.files)
+            return self._depth
+
     def read(self, index: int) -> NDArray[np.uint8]:
         """The image of frame ``index``, (H, W, 3) uint8 RGB; VideoError where it cannot be read."""
         if not 0 <= index < len(self.files):
             raise VideoError(f"{self.path} has frames 0 to {len(self.files) - 1}, frame {index} was asked for")
         try:
-            return read_image(self.files[index])
+            return read_image(self.files[index], self.depth)
         except VideoError as error:
             raise VideoError(f"frame {index}: {error}") from error
 
@@ -81,41 +92,52 @@ class ImageFolder:
             yield Frame(index, time, image, index in self._lost)
 
 
-def _numbered_images(folder: Path) -> list[Path]:
-    """The folder's images by number; VideoError where the numbering has a fault."""
+def find_depth(files: Iterable[Path]) -> int:
+    """Bits in use in these images' values, 8 to 16: what the largest value of all takes.
+
+    Where the first image has 8 bits a value, it is 8, and nothing is decoded. Else all are, until one is found that
+    uses 16: a sample might miss the brightest, and frames that were given out cannot be scaled anew. Files that cannot
+    be read are passed over.
+    """
+    depth = 0
+    for file in files:
+        with suppress(VideoError):
+            if not depth and stored_bits(file) <= 8:
+                return 8
+            depth = max(depth, significant_bits(file))
+        if depth == 16:
+            break
+    return max(depth, 8)
+
+
+def _numbered_images(folder: Path) -> tuple[Path, ...]:
+    """The folder's images in order; VideoError where the numbering has a fault."""
     if not folder.exists():
         raise VideoError(f"{folder} does not exist; check the path")
     if not folder.is_dir():
         raise VideoError(f"{folder} is not a folder; give the folder that holds the frames")
-    numbered = []
-    for file in folder.iterdir():
-        if is_image(file) and file.is_file():
-            if not (digits := digits_of(file)):
-                raise VideoError(
-                    f"{file} has no number in its name; name frames by number (000.jpg) or remove the file"
-                )
-            numbered.append((int(digits), file))
-    if not numbered:
+    found = number_images(file for file in folder.iterdir() if is_image(file) and file.is_file())
+    if found.unnumbered:
+        file = found.unnumbered[0]
+        raise VideoError(f"{file} has no number in its name; name frames by number (000.jpg) or remove the file")
+    if not found.files:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
         raise VideoError(f"{folder} holds no images ({kinds}); give the folder that holds one video's frames")
-    numbered.sort()
-    for (number, file), (next_number, next_file) in pairwise(numbered):
-        if next_number == number:
-            raise VideoError(
-                f"{folder}: {file.name} and {next_file.name} are both frame {number}; "
-                f"remove one, or give each video a folder of its own"
-            )
-        missing = next_number - number - 1
-        if missing:
-            name = f"{number + 1:0{len(digits_of(file))}d}"  # written as its neighbours are
-            raise VideoError(
-                f"{folder}: frame {name}{f' and {missing - 1} more are' if missing > 1 else ' is'} missing between "
-                f"{file.name} and {next_file.name}; extract the video again, or renumber the frames"
-            )
-    return [file for _, file in numbered]
-
-
-def digits_of(file: Path) -> str:
-    """The last number in the name as it stands there, padding and all; empty without one."""
-    match = _NUMBER.search(file.stem)
-    return match[1] if match else ""
+    if found.copies:
+        copy, original = found.copies[0]
+        raise VideoError(f"{folder}: {copy.name} is {A_COPY} of {original.name}; remove it")
+    number = f" ({found.number})" if found.number else ""
+    for place in found.doubled:
+        raise VideoError(
+            f"{folder}: {found.files[place].name} and {found.files[place + 1].name} are both frame "
+            f"{found.numbers[place]}{number}; remove one, or give each video a folder of its own"
+        )
+    for place, missing in found.gaps:
+        # Written as its neighbours are.
+        name = f"{found.numbers[place] + found.step:0{len(found.digits[place])}d}"
+        raise VideoError(
+            f"{folder}: frame {name}{number}{f' and {missing - 1} more are' if missing > 1 else ' is'} missing between "
+            f"{found.files[place].name} and {found.files[place + 1].name}; "
+            f"extract the video again, or renumber the frames"
+        )
+    return found.files
