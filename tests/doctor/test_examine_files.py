@@ -90,18 +90,22 @@ def test_a_file_of_another_rate_is_named(film: Films, files: Path) -> None:
     assert found[0].what == "30 frames a second, most videos 25"
 
 
-def test_a_header_that_counts_other_frames_is_named(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("video", "severity"), [("training/2", "note"), ("testing/3", "warning")])
+def test_a_header_that_counts_other_frames_is_named_for_its_labels(
+    files: Path, monkeypatch: pytest.MonkeyPatch, video: str, severity: str
+) -> None:
     opened = Video.open
 
-    def one_more(video: Video) -> ImageFolder | VideoFile:
-        source = opened(video)
+    def one_more(opening: Video) -> ImageFolder | VideoFile:
+        source = opened(opening)
         assert isinstance(source, VideoFile)
-        source.told = replace(source.told, declared=source.told.declared + (video.name == "2"))
+        source.told = replace(source.told, declared=source.told.declared + (opening.name == video[-1]))
         return source
 
     monkeypatch.setattr(Video, "open", one_more)
-    found = look(files).findings
-    assert [(f.video, f.kind) for f in found] == [("training/2", "header-count")]
+    report = look(files)
+    found = [*report.findings, *report.notes]
+    assert [(f.video, f.kind, f.severity) for f in found] == [(video, "header-count", severity)]
     assert found[0].what == "the header says 61 frames, 60 are decoded"
 
 

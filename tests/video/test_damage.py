@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
-from twostream_vad.video.decoding import decoded
+from twostream_vad.video import decoding
 from twostream_vad.video.files import VideoFile
 from twostream_vad.video.frames import Frame
 
@@ -68,26 +70,15 @@ def test_a_hole_at_the_start_is_lost_too_and_shows_the_first_whole_picture(tmp_p
     assert frames[25].time == pytest.approx(1.0, abs=2e-3)
 
 
-def test_a_frame_that_ffmpeg_calls_corrupt_is_lost_until_the_next_key_frame(
-    tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Flagged:
-        """A frame as FFmpeg gives it, said to be corrupt."""
-
-        is_corrupt = True
-
-        def __init__(self, frame: av.VideoFrame) -> None:
-            self.time, self.key_frame = frame.time, frame.key_frame
-
-    def flagged(*given: object) -> object:
-        for number, frame in enumerate(decoded(*given)):  # type: ignore[arg-type]
-            assert frame is not None
-            yield Flagged(frame) if number in (10, 11) else frame
-
-    monkeypatch.setattr("twostream_vad.video.files.decoded", flagged)
-    source, frames = read(record(tmp_path / "v.mp4", frames=60))
-    assert source.lost == ((10, 24),)
-    assert len(frames) == 60
+@pytest.mark.parametrize(("kept", "whole"), [(0, "11110000111"), (2, "11000000111")])
+def test_frames_from_a_corrupt_one_on_are_not_whole_until_a_key_frame_behind_it(kept: int, whole: str) -> None:
+    damage, found = decoding._Damage(), list[decoding.Decoded]()
+    for packet in range(11):
+        frame: Any = SimpleNamespace(opaque=packet, is_corrupt=packet in (4, 5), key_frame=packet in (0, 5, 8))
+        found += damage.push(frame, kept)
+    found += damage.let_go(0)
+    assert [one.packet for one in found] == list(range(11))
+    assert [one.whole for one in found] == [letter == "1" for letter in whole]
 
 
 def test_packets_that_a_transport_stream_loses_without_a_word_are_counted_by_time(

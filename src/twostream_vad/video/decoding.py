@@ -2,9 +2,10 @@
 
 import re
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import repeat
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 from av.container import InputContainer
@@ -16,40 +17,101 @@ from av.video.stream import VideoStream
 from .probing import matroska_end
 from .source import VideoError
 
+HELD = 4  # frames that are shown before one from which they are predicted, as encoders are set
+UNREAD = 0.05  # of a Matroska file, behind its last frame: more than an index takes
 THREADS = 2  # decode a 480p file faster than the nets can follow; each more holds another frame
 _HOLE = re.compile(rb"(?<!\0)\0{64,}+[^\0\1]")  # from the first zero on, and never back: linear in the length
 _AVI_HEAD = 8  # bytes of a chunk before its data
 
 
-def decoded(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | None]:
-    """Every frame in order of display; None for one whose packet cannot be decoded, or is not where the index has it.
+class Decoded(NamedTuple):
+    """A frame in order of display; None where packet number ``packet`` gave none.
+
+    It is not ``whole`` where it is damaged, or predicted from what is.
+    """
+
+    frame: VideoFrame | None
+    whole: bool
+    packet: int
+
+
+def decoded(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[Decoded]:
+    """Every frame, and where one is missing since its packet cannot be decoded, or is not where the index has it.
 
     Raises VideoError, behind the last frame, where the file ought to have had more.
     """
     stream.thread_type = "AUTO"
     stream.thread_count = THREADS
+    stream.codec_context.copy_opaque = True  # a frame knows its packet
     # Frames are stored out of order: of the last few before the break, one may already be missing.
-    count, packets, cut = 0, 0, False
+    count, number, end, cut, disturbed, damage = 0, 0, 0, False, False, _Damage()
     index = stream.index_entries if container.format.name == "avi" else None
     try:
         for packet in container.demux(stream):
-            if index:
-                missing = _passed_over(index, packet, packets)
-                packets += missing + 1
-                yield from repeat(None, missing)
+            for _ in range(_passed_over(index, packet, number) if index else 0):
+                damage.lose(number)
+                number += 1
+            packet.opaque = number
             # Formats that count their frames flag a packet only where the file ends inside it. Streams made for
             # broadcast flag any disturbance: their decoder goes on, and so do we.
             cut = packet.is_corrupt and stream.frames > 0
-            frames = _frames(stream, None if cut else packet)
-            yield from frames
-            count += len(frames)
+            if packet.is_corrupt or (disturbed and packet.pts is None):  # its head went with the one before
+                damage.spoil(number)
+            disturbed, end = packet.is_corrupt, (packet.pos or 0) + packet.size if packet.size else end
+            for frame in _frames(stream, None if cut else packet):
+                count += frame is not None
+                if frame is None:
+                    damage.lose(number)
+                else:
+                    yield from damage.push(frame, HELD if stream.codec_context.has_b_frames else 0)
+            number += not packet.is_discard
             if cut:
                 break
+        if "matroska" in container.format.name and path.stat().st_size - end > UNREAD * end:
+            damage.lose(number)  # the reader came to an end before the file did
+        yield from damage.let_go(0)
         cut = cut or _ends_early(path, container, stream, count)
     except av.FFmpegError as error:
         raise _broken(path, count, stream, error.strerror or str(error)) from error
     if cut:
         raise _broken(path, count, stream, "the file ends too early")
+
+
+class _Damage:
+    """Which frames are not whole: from a damaged packet on, until a key frame behind it.
+
+    FFmpeg says so of a frame that is damaged itself, not of those predicted from it. Some of these are shown before it,
+    and so the last few frames are held back where frames are stored out of order.
+    """
+
+    def __init__(self) -> None:
+        self._held: deque[Decoded] = deque()
+        self._spoilt, self._last = False, -1  # the last damaged packet
+
+    def spoil(self, packet: int) -> None:
+        """A packet is damaged."""
+        self._spoilt, self._last = True, max(packet, self._last)
+        self._held = deque(one._replace(whole=False) for one in self._held)
+
+    def lose(self, packet: int) -> None:
+        """A packet that gives no frame."""
+        self.spoil(packet)
+        self._held.append(Decoded(None, False, packet))
+
+    def push(self, frame: VideoFrame, kept: int) -> Iterator[Decoded]:
+        """A frame that was decoded; gives all but the last ``kept``."""
+        packet = frame.opaque if isinstance(frame.opaque, int) else self._last + 1
+        if frame.is_corrupt:
+            self.spoil(packet)
+        elif frame.key_frame and packet > self._last:
+            self._spoilt = False
+        self._held.append(Decoded(frame, not self._spoilt, packet))
+        yield from self.let_go(kept)
+
+    def let_go(self, kept: int) -> Iterator[Decoded]:
+        """All but the last ``kept``."""
+        while len(self._held) > kept:
+            yield self._held.popleft()
 
 
 def _is_holed(packet: "Packet[VideoStream]") -> bool:

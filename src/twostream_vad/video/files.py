@@ -109,14 +109,12 @@ class VideoFile:
         rate = self.known_rate or DEFAULT_RATE
         clock, pictures, timed = Clock(rate), _Pictures(), self.told.stamped and self._given_rate is None
         number, lost, smeared, damaged, shape = 0, 0, False, False, None
-        for frame in decoded(self.path, container, video_streams(self.path, container)[0]):
-            # FFmpeg says so of a frame that is damaged itself, not of those that are predicted from it.
-            whole = frame is not None and not frame.is_corrupt
+        for frame, whole, packet in decoded(self.path, container, video_streams(self.path, container)[0]):
             gap = whole and not smeared and timed and self._is_gap(clock, frame)
-            smeared = (smeared or gap or not whole) and not (whole and frame is not None and frame.key_frame)
+            smeared = (smeared or gap) and not (whole and frame is not None and frame.key_frame)
+            damaged |= smeared or gap or not whole or (number == 0 < packet and self.told.declared > 0)
             stamp = frame.time if timed and frame is not None else (number + lost) / rate
-            damaged |= smeared or gap
-            if smeared or frame is None:
+            if smeared or not whole or frame is None:
                 if number == lost == 0:  # the clock begins here all the same
                     yield _Placed(0, clock.read(stamp), None)
                     number = 1
@@ -127,6 +125,9 @@ class VideoFile:
             self._check_size(frame, shape, number + lost)
             if damaged:
                 yield from pictures.flush()
+                if self.told.declared and frame.key_frame:  # all packets before it are frames before it
+                    lost = max(lost, packet - number)
+                stamp = stamp if timed else (number + lost) / rate
                 for time in clock.lose(self._missing(clock, stamp, lost) if timed else lost, stamp):
                     yield _Placed(number, time, None)
                     number += 1

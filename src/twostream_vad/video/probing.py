@@ -27,7 +27,7 @@ VARIABLE = 0.1
 """Share of the steps that must be of another length to make a rate variable."""
 GAP = 1.5
 """Usual steps from a frame to the next from which a transport stream has lost packets, where it is steady otherwise."""
-RARELY = 0.02
+RARELY = 0.05
 """Share of such gaps up to which a stream is steady: damage; more is the camera's way."""
 HDR = frozenset({16, 18})  # transfer functions of FFmpeg: PQ and HLG
 
