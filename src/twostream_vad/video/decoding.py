@@ -55,7 +55,9 @@ def decoded(path: Path, container: InputContainer, stream: VideoStream) -> Itera
             # Formats that count their frames flag a packet only where the file ends inside it. Streams made for
             # broadcast flag any disturbance: their decoder goes on, and so do we.
             cut = packet.is_corrupt and stream.frames > 0
-            if packet.is_corrupt or (disturbed and packet.pts is None):  # its head went with the one before
+            if (packet.is_corrupt and not cut) or (
+                disturbed and packet.pts is None
+            ):  # its head went with the one before
                 damage.spoil(number)
             disturbed, end = packet.is_corrupt, (packet.pos or 0) + packet.size if packet.size else end
             for frame in _frames(stream, None if cut else packet):
@@ -72,9 +74,9 @@ def decoded(path: Path, container: InputContainer, stream: VideoStream) -> Itera
         yield from damage.let_go(0)
         cut = cut or _ends_early(path, container, stream, count)
     except av.FFmpegError as error:
-        raise _broken(path, count, stream, error.strerror or str(error)) from error
+        raise _broken(path, damage.whole, stream, error.strerror or str(error)) from error
     if cut:
-        raise _broken(path, count, stream, "the file ends too early")
+        raise _broken(path, damage.whole, stream, "the file ends too early")
 
 
 class _Damage:
@@ -85,6 +87,8 @@ class _Damage:
     """
 
     def __init__(self) -> None:
+        self.whole = 0  # frames given up to the last whole one
+        self._given = 0
         self._held: deque[Decoded] = deque()
         self._spoilt, self._last = False, -1  # the last damaged packet
 
@@ -111,7 +115,10 @@ class _Damage:
     def let_go(self, kept: int) -> Iterator[Decoded]:
         """All but the last ``kept``."""
         while len(self._held) > kept:
-            yield self._held.popleft()
+            one = self._held.popleft()
+            self._given += 1
+            self.whole = self._given if one.whole else self.whole
+            yield one
 
 
 def _is_holed(packet: "Packet[VideoStream]") -> bool:
