@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from twostream_vad.datasets.dataset import Dataset, Video
 from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.datasets.label_values import LabelValueError
 from twostream_vad.datasets.labels import Labels, find_labels, read_labels
-from twostream_vad.datasets.layouts import Dataset, Video
 
 LABELS = [0, 0, 1, 1, 0]
 

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+from twostream_vad.datasets.dataset import Dataset, Video
 from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.datasets.labels import check_lengths, find_labels, read_labels
-from twostream_vad.datasets.layouts import Dataset, Video
 
 LABELS = np.array([0, 0, 1, 1, 0], dtype=np.uint8)
 MASKS = np.zeros((5, 2, 9), dtype=bool)

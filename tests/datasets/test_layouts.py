@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from twostream_vad.datasets.dataset import Video
 from twostream_vad.datasets.errors import DatasetError
-from twostream_vad.datasets.layouts import Video, find_dataset, match_names, natural_key
+from twostream_vad.datasets.layouts import find_dataset, match_names, natural_key
 
 
 def make(root: Path, *files: str) -> Path:

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+from twostream_vad.datasets.dataset import Dataset, Video
 from twostream_vad.datasets.errors import DatasetError
-from twostream_vad.datasets.layouts import Dataset, Video
 from twostream_vad.datasets.masks import MaskSource, find_masks, open_masks
 
 FRAMES, HEIGHT, WIDTH = 4, 6, 13  # a width that packing rounds up

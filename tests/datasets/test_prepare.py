@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from twostream_vad.datasets.dataset import Dataset, Video
 from twostream_vad.datasets.errors import DatasetError
-from twostream_vad.datasets.layouts import Dataset, Video, find_dataset
+from twostream_vad.datasets.layouts import find_dataset
 from twostream_vad.datasets.manifest import Prepared, read_manifest
 from twostream_vad.datasets.prepare import PrepareError, prepare
 from twostream_vad.video.frames import VideoFile, read_image

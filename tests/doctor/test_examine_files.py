@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.layouts import Video, find_dataset
+from twostream_vad.datasets.dataset import Video
+from twostream_vad.datasets.layouts import find_dataset
 from twostream_vad.doctor.examine import Report, examine
 from twostream_vad.doctor.fingerprints import Fingerprints
 from twostream_vad.video.frames import ImageFolder, VideoFile

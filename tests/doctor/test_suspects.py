@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twostream_vad.datasets.layouts import Video, find_dataset
+from twostream_vad.datasets.dataset import Video
+from twostream_vad.datasets.layouts import find_dataset
 from twostream_vad.detector.detector import Detector, RawScores, VideoScores
 from twostream_vad.doctor.findings import Finding
 from twostream_vad.doctor.suspects import suspicious_segments

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from twostream_vad.datasets.layouts import Video, find_dataset
+from twostream_vad.datasets.dataset import Video
+from twostream_vad.datasets.layouts import find_dataset
 from twostream_vad.datasets.published import PUBLISHED, Total
 from twostream_vad.doctor.checks import frame_total
 from twostream_vad.doctor.examine import examine

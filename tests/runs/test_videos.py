@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from twostream_vad.datasets.layouts import Video
+from twostream_vad.datasets.dataset import Video
 from twostream_vad.retrieval.features import FeatureSet
 from twostream_vad.runs.run import Run, RunError
 from twostream_vad.runs.videos import learned_rate, normal_videos, split_training, training_videos

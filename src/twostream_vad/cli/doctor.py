@@ -13,7 +13,7 @@ from .common import Bar, Data, Flag, Labels, packed, say
 from .process import set_up_process
 
 if TYPE_CHECKING:
-    from ..datasets.layouts import Dataset
+    from ..datasets.dataset import Dataset
     from ..detector.bundle import Bundle
 
 

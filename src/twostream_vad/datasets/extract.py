@@ -14,7 +14,7 @@ from ..video.images import encode_jpeg
 from ..video.probing import still_written
 from ..video.remarks import remarks
 from ..video.ticks import SAME, at_ticks
-from .layouts import Video
+from .dataset import Video
 from .manifest import Entry, Prepared, Source
 
 SUFFIX = ".jpg"

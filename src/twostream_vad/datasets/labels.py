@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ..video.frames import count_frames, is_image
 from .arrays import npz_names, read_mat, read_npy, read_npz
+from .dataset import Dataset
 from .errors import DatasetError
 from .label_text import TEXT_SUFFIXES, open_text, video_name
 from .label_values import Counts, Labels, Readers, Size, from_intervals, zero_one
-from .layouts import Dataset, children, find_split, homes, match_names, natural_key, renamed, scene_folders
+from .layouts import children, find_split, homes, match_names, natural_key, renamed, scene_folders
 from .masks import MaskSource, find_masks, open_masks
 from .ubnormal import label_readers
 

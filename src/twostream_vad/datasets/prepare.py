@@ -17,9 +17,9 @@ import cv2
 
 from ..progress import Progress, silent
 from ..video.frames import VideoError
+from .dataset import Dataset, Video
 from .errors import DatasetError
 from .extract import FULL, SUFFIX, Job, extract
-from .layouts import Dataset, Video
 from .manifest import PREPARED, Entry, Manifest, Source, read_manifest
 
 

@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .dataset import Dataset
 from .errors import DatasetError
 from .label_values import Counts, Readers, Size, from_intervals
-from .layouts import Dataset, find_home, scene_folders
+from .layouts import find_home, scene_folders
 
 OBJECT_MASK = re.compile(r"(?:ab)?normal_scene_\d+_.*_(\d{4,})_gt\.png")
 Tracks = NDArray[np.int64]  # rows of an object's number, first and last frame

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..datasets.dataset import Dataset
 from ..datasets.errors import DatasetError
-from ..datasets.layouts import Dataset
 from ..progress import Progress, silent
 from .checks import black_start, copies, dark, frame_total, header_count, mixed, repeats, short
 from .findings import Finding

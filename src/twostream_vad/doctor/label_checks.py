@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.dataset import Dataset
 from ..datasets.errors import DatasetError
 from ..datasets.label_values import LabelValueError, Size
 from ..datasets.labels import open_labels
-from ..datasets.layouts import Dataset, natural_key
+from ..datasets.layouts import natural_key
 from ..datasets.masks import MaskSource, find_masks
 from ..errors import TsvadError
 from ..video.ranges import in_words, ranges

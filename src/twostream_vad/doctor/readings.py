@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..datasets.layouts import Video
+from ..datasets.dataset import Video
 from ..video.folders import A_COPY, find_depth
 from ..video.frames import VideoError, VideoFile, is_image, read_image
 from ..video.numbering import Numbering, number_images

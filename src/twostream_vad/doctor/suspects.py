@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..datasets.layouts import Video
+from ..datasets.dataset import Video
 from ..detector.detector import JOIN_SECONDS, VideoScores
 from ..errors import TsvadError
 from ..progress import Progress, silent

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.layouts import Dataset, Video
+from ..datasets.dataset import Dataset, Video
 from ..datasets.manifest import Prepared
 from ..detector.bundle import Bundle
 from ..scores.causal import causal_frames

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from ..datasets.layouts import Dataset, find_dataset, read_prepared
+from ..datasets.dataset import Dataset
+from ..datasets.layouts import find_dataset, read_prepared
 from ..datasets.manifest import Prepared, read_manifest
 from ..errors import TsvadError
 from ..recipes import override_recipe, parse_recipe

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from ..datasets.layouts import Video
+from ..datasets.dataset import Video
 from ..datasets.prepare import prepare
 from ..progress import Progress
 from ..video.frames import ImageFolder

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...datasets.layouts import Video
+from ...datasets.dataset import Video
 from ...detector.bundle import Bundle
 from ...detector.loading import recovery_stream
 from ...progress import Progress
