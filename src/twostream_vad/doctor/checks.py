@@ -116,7 +116,7 @@ def mixed(readings: Sequence[Reading]) -> Iterator[Finding]:
             what = f"it is {'HDR' if told.hdr else 'SDR'}, most videos are not: the same scene has other colours in it"
             yield Finding("mixed-hdr", "warning", reading.name, what, "convert it, or make it a dataset of its own")
         if pixel is not None and told.pixel != pixel:
-            what = f"its pixels are {_shape(told.pixel)}, most videos' {_shape(pixel)}"
+            what = f"its pixels are {_shape(told.pixel)} (width to height), most videos' {_shape(pixel)}"
             remedy = "scale it to most videos' shape of pixels (ffmpeg -vf scale), or make it a dataset of its own"
             yield Finding("mixed-pixels", "warning", reading.name, what, remedy)
 
@@ -128,7 +128,7 @@ def _usual(values: Sequence[T]) -> T | None:
 
 
 def _shape(pixel: Fraction) -> str:
-    return f"{pixel.numerator}:{pixel.denominator} (width to height)"
+    return f"{pixel.numerator}:{pixel.denominator}"
 
 
 def copies(training: Sequence[Reading], testing: Sequence[Reading]) -> Iterator[Finding]:

@@ -23,7 +23,8 @@ def remarks(source: VideoFile) -> Iterator[Remark]:
         what = f"{in_words(source.lost)} {is_are} missing or damaged"
         yield Remark("time-gap", what, "copy it again; else training leaves them out, and they have no score")
     if source.corrected:
-        what = f"{source.corrected} time stamps were missing, went back or leapt: time goes on by the usual step"
+        stamps = "1 time stamp was" if source.corrected == 1 else f"{source.corrected} time stamps were"
+        what = f"{stamps} missing, went back or leapt: time goes on by the usual step"
         yield Remark("clock-set", what, "record it again with a camera whose clock is right, if times matter")
     if told.variable:
         what = f"its rate is variable, mostly {told.rate:.4g} frames a second"
