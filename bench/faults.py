@@ -167,7 +167,7 @@ def _plant_images(train: Path, new: Callable[..., Images]) -> Iterator[tuple[str
     place = folder(train / "broken", new())
     (place / "010.png").write_bytes((place / "010.png").read_bytes()[:900])
     (place / "020.png").write_bytes(b"")
-    cv2.imwrite(str(place / "030.png"), cv2.imread(str(place / "031.png"))[:100])
+    cv2.imwrite(str(place / "030.png"), np.asarray(cv2.imread(str(place / "031.png")))[:100])
     (place / "readme").write_text("what is this?")
     for kind in ("unreadable-frame", "empty-frame", "frame-size", "stray-file"):
         yield "training/broken", kind
