@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..datasets.layouts import Video
 from ..video.folders import digits_of
 from ..video.frames import VideoError, VideoFile, is_image, read_image
 from .findings import Finding, Ranges, Severity, counted, in_words, ranges
-from .fingerprints import HEIGHT, WIDTH, Fingerprints, Pictures, small
+from .fingerprints import Fingerprints
 
 
 @dataclass(slots=True)
@@ -62,16 +61,6 @@ def read_video(video: Video, split: str) -> Reading:
             told = f"{video.path} cannot be read: {error.strerror}; check that it is there and that you may read it"
         reading.findings.append(Finding.of("unreadable-video", "error", reading.name, told))
     return reading
-
-
-def opencv_pictures(path: Path) -> Pictures:
-    """The small pictures of a file's frames as OpenCV decodes them: the second decoder."""
-    capture = cv2.VideoCapture(str(path.absolute()))
-    pictures = []
-    while (read := capture.read())[0]:
-        pictures.append(small(np.asarray(cv2.cvtColor(read[1], cv2.COLOR_BGR2GRAY), dtype=np.uint8)))
-    capture.release()
-    return np.array(pictures, dtype=np.uint8).reshape(-1, HEIGHT, WIDTH)
 
 
 def _read_file(reading: Reading) -> None:
