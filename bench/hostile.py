@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes at a time")
     parser.add_argument("--seconds", type=float, default=60, help="longest time for an input")
-    parser.add_argument("--memory", type=int, default=1000, help="MB that an input may take")
+    parser.add_argument("--memory", type=int, default=1500, help="MB that an input may take")
     parser.add_argument("--formats", nargs="+", default=list(inputs.FORMATS), choices=list(inputs.FORMATS))
     parser.add_argument("--plain", action="store_true", help="without atheris")
     parser.add_argument("--keep", type=Path, default=Path("hostile"), help="folder for inputs that do harm")

@@ -324,20 +324,27 @@ def deflated(shape: tuple[int, ...]) -> bytes:
     return file.getvalue()
 
 
-def huge_video(container: str, codec: str) -> bytes:
+def huge_video(container: str, side: int) -> bytes:
+    """One gray JPEG; FFmpeg makes frames of up to 2^28 pixels, and only their headers can say more."""
     import av
 
-    file = io.BytesIO()
+    file, made = io.BytesIO(), min(side, 16_000)
     with av.open(file, "w", format=container) as output:
-        stream: Any = output.add_stream(codec, rate=25, options={"threads": "1"})
-        stream.width = stream.height = 16384
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "gray"
-        frame = av.VideoFrame(16384, 16384, stream.pix_fmt)
+        stream: Any = output.add_stream("mjpeg", rate=25, options={"threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = made, made, "yuvj420p"
+        frame = av.VideoFrame(made, made, stream.pix_fmt)
         for plane in frame.planes:
             plane.update(bytes(plane.buffer_size))
         output.mux(stream.encode(frame))
         output.mux(stream.encode())
-    return file.getvalue()
+    sides = made.to_bytes(2, "big") * 2
+    return file.getvalue().replace(b"\xff\xc0\0\x11\x08" + sides, b"\xff\xc0\0\x11\x08" + side.to_bytes(2, "big") * 2)
+
+
+def packed_mat() -> bytes:
+    """A MATLAB file with one element of 8 GB, packed."""
+    data = zeros(8 << 30)
+    return b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\x01IM" + struct.pack("<II", 15, len(data)) + data
 
 
 LAUGHS = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefghi", "bcdefghij", strict=True))
@@ -349,9 +356,10 @@ BOMBS: list[tuple[str, Callable[[], Reader], Callable[[], bytes]]] = [
     ("a.npz", labels_reader, lambda: deflated((4096, 1024, 1024))),
     ("a.npz", labels_reader, lambda: deflated((1 << 32,))),
     ("a.npy", labels_reader, lambda: npy_head((10**12,)) + bytes(1000)),
-    ("a.mkv", video_reader, lambda: huge_video("matroska", "mjpeg")),
-    ("a.mkv", video_reader, lambda: huge_video("matroska", "png")),
-    ("a.avi", video_reader, lambda: huge_video("avi", "mjpeg")),
+    ("a.mat", labels_reader, packed_mat),
+    ("a.mkv", video_reader, lambda: huge_video("matroska", 16_000)),
+    ("a.mkv", video_reader, lambda: huge_video("matroska", 16_384)),
+    ("a.avi", video_reader, lambda: huge_video("avi", 16_384)),
     ("a.yaml", recipe_reader, lambda: b"a: &a [1, 2]\n" + LAUGHS.encode() + b"seed: *j\n"),
     ("a.yaml", recipe_reader, lambda: b"a: " + b"[" * 100_000),
     ("a.yaml", recipe_reader, lambda: b"rate: " + b"9" * 100_000),
