@@ -202,7 +202,13 @@ def led(form: inputs.Format, name: str, first: int, last: int, options: argparse
         rng = random.Random(seed)
         return bytes(atheris.Mutate(data, size)) if rng.random() < 0.5 else inputs.mutated([data or b"0"], rng)[:size]
 
-    limits = ["-timeout=0", "-rss_limit_mb=0", "-malloc_limit_mb=0", f"-max_len={max(map(len, made)) + 4096}"]
+    limits = [
+        f"-artifact_prefix={corpus.parent}/",  # all limits are watched from outside
+        "-timeout=100000",
+        "-rss_limit_mb=0",
+        "-malloc_limit_mb=0",
+        f"-max_len={max(map(len, made)) + 4096}",
+    ]
     seed = random.Random(f"{options.seed} {name} {first}").getrandbits(31)
     atheris.Setup([name, f"-seed={seed}", *limits, str(corpus)], one, custom_mutator=change)
     atheris.Fuzz()
@@ -235,7 +241,7 @@ def trier(form: inputs.Format, name: str, options: argparse.Namespace) -> Callab
         if taken > options.memory:
             result, story = "over memory", f"{taken} MB, {story}"
         if story:
-            keep(options, name, number, place, story)
+            keep(options, name, number, place, f"{result}: {story}")
         answers.write(f"{result}\n")
         answers.flush()
 
