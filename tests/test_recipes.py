@@ -264,3 +264,21 @@ def test_a_file_that_is_no_recipe_is_refused_by_name(content: bytes, message: st
 def test_a_recipe_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         PAPER.recovery.lr = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "text", ["rate: " + "9" * 5000, "about: 2026-99-99", "seed: !!bool a", "seed: !!int ''", "a: " + "[" * 5000, "*a"]
+)
+def test_what_yaml_cannot_build_is_refused_in_a_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=r"a\.yaml: not YAML \(") as refusal:
+        load_recipe(tmp_path / "a.yaml")
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_aliases_that_stand_for_more_than_there_is_memory_are_refused(tmp_path: Path) -> None:
+    lists = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    (tmp_path / "a.yaml").write_text(f"a: &a [1, 2]\n{lists}seed: *i\n")  # 9 ** 8 lists
+    with pytest.raises(RecipeError, match="and 6 more") as refusal:
+        load_recipe(tmp_path / "a.yaml")
+    assert len(str(refusal.value)) < 3000

@@ -1,5 +1,8 @@
+import hashlib
 import json
+import platform
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -144,3 +147,38 @@ def test_a_folder_that_is_no_detector_is_refused(data: Path, refused: Callable[.
 
 def test_help_names_the_run(tsvad: Callable[..., CompletedProcess[str]]) -> None:
     assert "--run" in tsvad("doctor", "--help").stdout
+
+
+def test_the_block_for_an_issue_has_counts_hashes_findings_and_versions(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "training/frames/1/030.png").write_bytes(b"")
+    assert run(data, "--paste") == 1
+    first, program, layout, training, testing, labels, *found, pyav, numbers, python, last = (
+        capsys.readouterr().out.splitlines()
+    )
+    assert (first, layout, last) == ("```text", "layout: folder", "```")
+    assert training.startswith("training: 1 videos, 59 frames, sha256 ")
+    assert testing.startswith("testing: 1 videos, 60 frames, sha256 ")
+    assert labels == f"labels: .npz, sha256 {hashlib.sha256((data / 'labels.npz').read_bytes()).hexdigest()[:16]}"
+    assert found == ["error empty-frame: 1", "note all-anomalous: 1"]
+    assert program == f"twostream-vad {version('twostream-vad')} doctor"
+    assert f"PyAV {version('av')}: libavcodec " in pyav
+    assert f"torch {version('torch')}" in numbers
+    assert python.startswith(f"Python {platform.python_version()}, ")
+    assert str(data) not in " ".join((program, layout, training, testing, labels, *found, pyav, numbers, python))
+
+
+def test_the_blocks_hash_is_of_the_frames_of_one_split(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def hashes() -> list[str]:
+        run(data, "--paste")
+        return [line.rpartition(" ")[2] for line in capsys.readouterr().out.splitlines() if "frames" in line]
+
+    before = hashes()
+    image = cv2.imread(str(data / "testing/frames/2/059.png"))
+    assert image is not None
+    image[0, 0, 0] ^= 1
+    cv2.imwrite(str(data / "testing/frames/2/059.png"), image)
+    after = hashes()
+    assert after[0] == before[0]
+    assert after[1] != before[1]

@@ -1,5 +1,7 @@
 import io
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,29 @@ def test_an_absurd_length_is_refused_before_it_is_allocated(
             archive.writestr("01.npy", data)
     with pytest.raises(DatasetError, match="cannot be labels"):
         read_labels(file)
+
+
+def test_zeros_that_would_fill_the_memory_are_not_unpacked(tmp_path: Path) -> None:
+    shape = (1025, 1024, 1024)
+    with (
+        zipfile.ZipFile(tmp_path / "gt.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("01.npy", "w") as member,
+    ):
+        member.write(npy_bytes({"descr": "|u1", "fortran_order": False, "shape": shape}))
+        for _ in range(shape[0]):
+            member.write(bytes(1 << 20))
+    with pytest.raises(DatasetError, match=r"gt\.npz, video 01: .* too much to unpack; save each video's as an \.npy"):
+        read_labels(tmp_path / "gt.npz")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_mat_of_zeros_that_would_fill_the_memory_is_not_unpacked(tmp_path: Path, order: str) -> None:
+    packer = zlib.compressobj(1)
+    data = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1025)) + packer.flush()
+    head = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack(f"{order}H", 0x0100) + (b"IM" if order == "<" else b"MI")
+    (tmp_path / "gt.mat").write_bytes(head + struct.pack(f"{order}II", 15, len(data)) + data)
+    with pytest.raises(DatasetError, match=r"gt\.mat unpacks to more than 1 GB; "):
+        read_labels(tmp_path / "gt.mat")
 
 
 def test_an_array_that_is_cut_off_is_refused(tmp_path: Path) -> None:

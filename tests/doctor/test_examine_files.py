@@ -122,7 +122,7 @@ def test_labels_that_fit_the_second_decoder_say_at_which_end_to_cut(
 ) -> None:
     ours = pictures(film(2))
     theirs = np.concatenate([ours, ours[:1] + 9])
-    monkeypatch.setattr("twostream_vad.doctor.label_checks.opencv_pictures", lambda _: theirs)
+    monkeypatch.setattr("twostream_vad.doctor.label_checks.opencv_pictures", lambda *_: theirs)
     save(files / "labels.npz", **{"3": labels(FRAMES + 1)})
     found = look(files).findings[0]
     assert found.what.endswith("OpenCV decodes 61: 1 more at the end, which the labels fit")

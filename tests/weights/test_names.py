@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from twostream_vad.nets.hashnet import HashNet
@@ -151,7 +152,8 @@ def test_a_pickled_network_of_classes_that_are_not_there(prefix: str, legacy: bo
     }
     pickled_network(tmp_path / "I3D.pth", tensors | head, legacy=legacy)
     found = read_foreign(tmp_path / "I3D.pth")
-    assert found.form == f"torch {'legacy' if legacy else 'zip'}, module object, names of PySlowFast"
+    stripped = f" (names without {prefix})" if prefix else ""
+    assert found.form == f"torch {'legacy' if legacy else 'zip'}, module object{stripped}, names of PySlowFast"
     assert (found.kind, found.ignored) == ("i3d", ["head.projection.weight", "head.projection.bias"])
     assert_constants(found.tensors, I3D)
 
@@ -183,7 +185,7 @@ def test_a_caffe2_file_gets_zero_counters(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "I3D.pkl.gz", "wb", compresslevel=1) as file:
         pickle.dump({"blobs": blobs | extra}, file, protocol=2)
     found = read_foreign(tmp_path / "I3D.pkl.gz")
-    assert found.form == "pickle, gzipped, Caffe2 blobs, names of Caffe2"
+    assert found.form == "pickle, gzipped, Caffe2 blobs, names of Caffe2, counters set to 0"
     assert sorted(found.ignored) == sorted(extra)
     assert all(found.tensors[name].dtype == torch.int64 and found.tensors[name] == 0 for name in counters)
     assert_constants(found.tensors | {name: torch.tensor(7) for name in counters}, I3D, width=NARROW)
@@ -200,8 +202,22 @@ def test_the_authors_stunet_checkpoint(tmp_path: Path) -> None:
     torch.save(checkpoint | {"lr_sch": {"milestones": Counter([40])}}, tmp_path / "checkpoint_59.pth.tar")
     found = read_foreign(tmp_path / "checkpoint_59.pth.tar")
     assert (found.kind, found.epoch, found.ignored) == ("stunet", 59, [])
-    assert found.form == "torch zip, checkpoint, names of the authors"
+    assert found.form == "torch zip, checkpoint (names without module.), names of the authors"
     assert_constants(found.tensors, STUNet, width=NARROW)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_foreign_safetensors_file_without_counters(dtype: torch.dtype, tmp_path: Path) -> None:
+    """As exporters leave it: 16 bits, no counters, names of torch.compile."""
+    expected = shapes(I3D, width=NARROW)
+    counters = [name for name in expected if name.endswith("num_batches_tracked")]
+    state = {name: constant(name, shape).to(dtype) for name, shape in expected.items() if name not in counters}
+    save_file({f"_orig_mod.{slowfast(n)}": t.contiguous() for n, t in state.items()}, tmp_path / "i3d.safetensors")
+    found = read_foreign(tmp_path / "i3d.safetensors")
+    assert found.form == ("safetensors, state dict (names without _orig_mod.), names of PySlowFast, counters set to 0")
+    assert all(found.tensors[name].dtype == torch.int64 and found.tensors[name] == 0 for name in counters)
+    assert {name for name in state if torch.equal(found.tensors[name], state[name])} == set(state)
 
 
 @pytest.mark.parametrize("legacy", [False, True])

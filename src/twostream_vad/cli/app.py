@@ -9,6 +9,7 @@ from cyclopts import App
 
 from ..errors import TsvadError
 from . import compare, doctor, evaluate, fit, index, recipe, score, stages, weights
+from .process import speak_utf8
 
 BUG = 70  # exit code of a bug of ours, sysexits' EX_SOFTWARE
 
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Bad input gives one line on standard error and exit code 2, a bug of ours its traceback and 70, Ctrl-C 130. With
     ``TSVAD_DEBUG=1`` in the environment the whole traceback is shown for bad input too.
     """
+    if arguments is None:
+        speak_utf8()
     # OpenMP's threads spin for a millisecond at every barrier, which beside another busy process stops both:
     # here a few microseconds. Read when torch is loaded, so before any command.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

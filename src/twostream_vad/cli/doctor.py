@@ -25,6 +25,7 @@ def doctor(
     run: Path | None = None,
     as_json: Annotated[Flag, Parameter(name="--json")] = False,
     notes: Flag = False,
+    paste: Flag = False,
 ) -> None:
     """Read a dataset once and name what would spoil a result.
 
@@ -39,6 +40,8 @@ def doctor(
         as_json: Print one JSON object with findings and notes.
         notes: Print notes too: videos too short for a snippet, of one class only, or that the run cannot score. They
             change no exit code.
+        paste: Print a block to put into an issue instead: counts, hashes of frames and labels, findings by kind,
+            versions; no paths and no names of videos.
     """
     from ..datasets.layouts import find_dataset
     from ..detector.bundle import Bundle
@@ -50,7 +53,11 @@ def doctor(
         report = examine(dataset, labels, bar)
     if detector is not None:
         report = with_findings(report, dataset, _suspects(detector, dataset))
-    if as_json:
+    if paste:
+        from ..doctor.paste import block, labels_line
+
+        print(block(report, labels_line(dataset, labels), expected={}))
+    elif as_json:
         print(json.dumps(report.as_dict(), indent=1))
     else:  # the summary goes to standard error, so that a clean dataset prints nothing
         _print(report.findings)

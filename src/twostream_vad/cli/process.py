@@ -1,11 +1,22 @@
-"""Threads and memory of this process, which are the command line's business and no library's."""
+"""Text, threads and memory of this process, which are the command line's business and no library's."""
 
 import contextlib
 import ctypes
+import os
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 KEPT_BYTES = 1 << 30
+
+
+def speak_utf8() -> None:
+    """Starts the command anew in Python's UTF-8 mode where the locale is another, such as C in many a container.
+
+    Names with other letters than ASCII's would be read as half characters, which PyAV, safetensors and TensorBoard
+    refuse. Nothing but a new start changes how Python reads them.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and sys.executable:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def set_up_process(threads: int | None) -> None:

@@ -1,11 +1,12 @@
 """Arrays out of files that others made: .npy, .npz and .mat, with nothing in them executed."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,9 @@ from .errors import DatasetError
 from .matlab73 import read_mat73
 
 MAX_FRAMES = 50_000_000  # 23 days at 25 frames a second: a longer axis is a damaged or a hostile file
-MAX_BYTES = 2**34
+MAX_BYTES = 2**34  # of an array that is mapped
+MAX_UNPACKED = 2**30  # of one that lies in memory: a video's masks, ShanghaiTech's longest, have 0.7 GB
+MAT_COMPRESSED = 15  # the data type of an element that zlib packed
 
 
 def npz_names(path: Path) -> list[str]:
@@ -26,7 +29,7 @@ def npz_names(path: Path) -> list[str]:
 def read_npz(path: Path, name: str) -> NDArray[Any]:
     """One array of numbers. Its header is read first, so that no absurd size is ever allocated."""
     with _reading(path), zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
-        _check_header(member, archive.getinfo(f"{name}.npy").file_size, f"{path}, video {name}")
+        _check_header(member, archive.getinfo(f"{name}.npy").file_size, f"{path}, video {name}", MAX_UNPACKED)
         member.seek(0)
         array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
         return array
@@ -36,7 +39,7 @@ def read_npy(path: Path) -> NDArray[Any]:
     """The array of numbers in the file, mapped: nothing is read before it is looked at."""
     with _reading(path):
         with path.open("rb") as file:
-            _check_header(file, path.stat().st_size, str(path))
+            _check_header(file, path.stat().st_size, str(path), MAX_BYTES)
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
 
@@ -46,6 +49,7 @@ def read_mat(path: Path, wanted: tuple[str, ...] = ("volLabel", "gt")) -> dict[s
     from scipy.io import loadmat  # slow to import, and few label files are MATLAB's
 
     with _reading(path):
+        _check_unpacked(path)
         try:
             variables = loadmat(str(path), appendmat=False)
         except NotImplementedError:  # MATLAB 7.3
@@ -53,7 +57,7 @@ def read_mat(path: Path, wanted: tuple[str, ...] = ("volLabel", "gt")) -> dict[s
     return {name: value for name, value in variables.items() if not name.startswith("__")}
 
 
-def _check_header(file: IO[bytes], size: int, what: str) -> None:
+def _check_header(file: IO[bytes], size: int, what: str, most: int) -> None:
     version = np.lib.format.read_magic(file)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
@@ -65,10 +69,32 @@ def _check_header(file: IO[bytes], size: int, what: str) -> None:
             " save plain numbers instead, such as np.asarray(labels, np.uint8) for each video"
         )
     needed = prod(shape) * dtype.itemsize  # Python's integers: numpy's would overflow on a hostile shape
+    shown = f"shape {str(shape)[:100]} of {str(dtype)[:100]}"
     if (shape and shape[0] > MAX_FRAMES) or needed > MAX_BYTES:
-        raise DatasetError(f"{what}: shape {shape} of {dtype} cannot be labels of a video; write the file again")
+        raise DatasetError(f"{what}: {shown} cannot be labels of a video; write the file again")
+    if needed > most:
+        raise DatasetError(f"{what}: {shown} is too much to unpack; save each video's as an .npy, which is mapped")
     if file.tell() + needed > size:
-        raise DatasetError(f"{what}: is cut off, shape {shape} needs more than its {size} bytes; copy it again")
+        raise DatasetError(f"{what}: is cut off, {shown} needs more than its {size} bytes; copy it again")
+
+
+def _check_unpacked(path: Path) -> None:
+    """Counts what a MATLAB 5 file's compressed elements unpack to, which nothing in it says: scipy asks no limit."""
+    unpacked = 0
+    with path.open("rb") as file:
+        order: Literal["little", "big"] = "big" if file.read(128)[126:128] == b"MI" else "little"
+        while len(head := file.read(8)) == 8:
+            kind, size = (int.from_bytes(head[at : at + 4], order) for at in (0, 4))
+            end, stream = file.tell() + size, zlib.decompressobj()
+            while kind == MAT_COMPRESSED and not stream.eof and (data := file.read(min(1 << 16, end - file.tell()))):
+                while data and not stream.eof:
+                    unpacked += len(stream.decompress(data, 1 << 20))
+                    data = stream.unconsumed_tail
+                    if unpacked > MAX_UNPACKED:
+                        raise DatasetError(
+                            f"{path} unpacks to more than {MAX_UNPACKED >> 30} GB; save less in one file"
+                        )
+            file.seek(end)
 
 
 @contextmanager
@@ -79,5 +105,5 @@ def _reading(path: Path) -> Iterator[None]:
     except DatasetError:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
         raise DatasetError(f"{path} cannot be read ({reason}); copy or write it again") from None

@@ -1,8 +1,9 @@
 """Says what is wrong with a dataset, and where: each video is decoded once, of each frame 1 KB is kept."""
 
+import hashlib
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,21 @@ from .readings import Reading, read_video
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """What was read of one: two copies of a dataset are the same, decoded by the same FFmpeg, where the hashes are."""
+
+    videos: int
+    frames: int
+    sha256: str  # of all frames' hashes in order
+
+    @classmethod
+    def of(cls, readings: Sequence[Reading]) -> "Split":
+        """From its videos in order."""
+        digests = [reading.prints.frames["digest"].astype(">u8").tobytes() for reading in readings]
+        return cls(len(readings), sum(r.readable for r in readings), hashlib.sha256(b"".join(digests)).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What the doctor found, in the videos' order, what concerns the whole dataset first."""
 
@@ -26,6 +42,7 @@ class Report:
     seconds: float
     findings: tuple[Finding, ...]
     notes: tuple[Finding, ...]  # worth knowing, no fault
+    splits: dict[str, Split] = field(default_factory=dict)
 
     @property
     def affected(self) -> int:
@@ -66,7 +83,8 @@ def examine(dataset: Dataset, labels: Path | None = None, progress: Progress = s
     if testing:
         said += check_labels(dataset, {reading.video.name: reading for reading in testing}, labels)
     frames, seconds = sum(reading.readable for reading in readings), time.monotonic() - began
-    report = Report(dataset.root, dataset.layout, len(readings), frames, seconds, findings=(), notes=())
+    splits = {"training": Split.of(training), "testing": Split.of(testing)}
+    report = Report(dataset.root, dataset.layout, len(readings), frames, seconds, (), (), splits)
     return with_findings(report, dataset, said)
 
 

@@ -16,7 +16,8 @@ from ..errors import TsvadError
 from ..video.ranges import in_words, ranges
 from .findings import Finding, counted
 from .fingerprints import ends, jump
-from .readings import Reading, opencv_pictures
+from .opencv import opencv_pictures
+from .readings import Reading
 
 Truth = NDArray[np.uint8]
 
@@ -113,7 +114,7 @@ def _where(reading: Reading, over: int) -> tuple[str, str]:
 
 
 def _second_decoder(reading: Reading, over: int) -> tuple[str, str]:
-    theirs = opencv_pictures(reading.video.path)[reading.video.skip :]
+    theirs = opencv_pictures(reading.video.path, reading.frames)[reading.video.skip :]
     if not len(theirs) or not reading.frames:
         return "OpenCV decodes none", ""
     if len(theirs) == reading.frames:

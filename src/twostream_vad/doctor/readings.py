@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..datasets.dataset import Video
@@ -15,7 +14,7 @@ from ..video.numbering import Numbering, number_images
 from ..video.ranges import Ranges, in_words, ranges
 from ..video.remarks import remarks
 from .findings import Finding, Severity, counted
-from .fingerprints import HEIGHT, WIDTH, Fingerprints, Pictures, small
+from .fingerprints import Fingerprints
 
 SEVERITY: dict[str, Severity] = {
     "time-gap": "error",
@@ -75,16 +74,6 @@ def read_video(video: Video, split: str) -> Reading:
             told = f"{video.path} cannot be read: {error.strerror}; check that it is there and that you may read it"
         reading.findings.append(Finding.of("unreadable-video", "error", reading.name, told))
     return reading
-
-
-def opencv_pictures(path: Path) -> Pictures:
-    """The small pictures of a file's frames as OpenCV decodes them: the second decoder."""
-    capture = cv2.VideoCapture(str(path.absolute()))
-    pictures = []
-    while (read := capture.read())[0]:
-        pictures.append(small(np.asarray(cv2.cvtColor(read[1], cv2.COLOR_BGR2GRAY), dtype=np.uint8)))
-    capture.release()
-    return np.array(pictures, dtype=np.uint8).reshape(-1, HEIGHT, WIDTH)
 
 
 def _read_file(reading: Reading) -> None:

@@ -1,5 +1,6 @@
 """Recipes: shipped ones lie in ``recipes/``, others are YAML files; a value is overridden by its key."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import TsvadError
 from ..settings import Recipe, explained
+
+FAULTS = 5  # named in an error before the rest is only counted
 
 
 class RecipeError(TsvadError):
@@ -36,7 +39,9 @@ def parse_recipe(values: Mapping[str, Any], source: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError("; ".join(_explain(source, problem) for problem in error.errors())) from None
+        faults = error.errors()
+        more = f"; and {len(faults) - FAULTS} more" if len(faults) > FAULTS else ""
+        raise RecipeError("; ".join(_explain(source, fault) for fault in faults[:FAULTS]) + more) from None
 
 
 def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
@@ -59,8 +64,10 @@ def _read(name: str | Path) -> dict[str, Any]:
         values = yaml.safe_load(file.read_text("utf-8"))
     except UnicodeDecodeError as error:
         raise RecipeError(f"{file}: not a text file in UTF-8 ({error.reason}); give a YAML file") from None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{name}: not YAML ({' '.join(str(error).split())})") from None
+    except OSError:
+        raise
+    except Exception as error:  # PyYAML's own, and what Python raises on its odd dates, numbers, tags and nesting
+        raise RecipeError(f"{name}: not YAML ({' '.join(str(error).split())[:400]})") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{name}: a recipe is a mapping of sections; `tsvad recipe show small` prints one")
     return values
@@ -78,15 +85,17 @@ def _apply(values: dict[str, Any], override: str) -> None:
             raise RecipeError(f"--set {override!r}: {key} is a value, not a section")
     try:
         place[keys[-1]] = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except Exception:  # as above
         raise RecipeError(f"--set {override!r}: the value is not YAML") from None
 
 
 def _explain(source: str, problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = ", ".join(_keys(problem["loc"][:-1]))
-        return f"{source}: unknown key {'.'.join(map(str, problem['loc']))}; known there: {known}"
-    return f"{source}: {explained(problem)} (got {problem['input']!r})"[:400]
+        key = " ".join(".".join(map(str, problem["loc"]))[:200].splitlines())
+        return f"{source}: unknown key {key}; known there: {known}"
+    # A few aliases of YAML can stand for more values than there is memory.
+    return f"{source}: {explained(problem)} (got {reprlib.repr(problem['input'])})"[:400]
 
 
 def _keys(location: tuple[int | str, ...]) -> list[str]:

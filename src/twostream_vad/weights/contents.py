@@ -1,5 +1,7 @@
 """What a saved object is (network, state dict, checkpoint, Caffe2's blobs), and its tensors by name."""
 
+import re
+
 from torch import Tensor
 
 from .stored import Inert, Sealed, UnsafePickleError, WeightsError
@@ -8,14 +10,18 @@ MAX_MODULES = 10_000
 MAX_TENSORS = 100_000
 MAX_NAME = 300
 # The key under which a file's dict keeps its tensors → what such a file is called.
-CONTAINERS = {"blobs": "Caffe2 blobs", "model_state": "model_state", "model": "checkpoint", "state_dict": "checkpoint"}
+CONTAINERS = {"blobs": "Caffe2 blobs", "model_state": "model_state"}
+CONTAINERS |= dict.fromkeys(("model", "state_dict", "model_state_dict"), "checkpoint")
+# What wrappers put into the names: DataParallel before all, Lightning and others their attribute for the net; and
+# torch.compile before the names of whatever was compiled, which may be a part.
+WRAPPERS = re.compile(r"^((module|model|net|_orig_mod)\.)+|\b_orig_mod\.")
 
 
 def find_tensors(root: object) -> tuple[str, dict[str, Tensor | None], int | None]:
     """What an archive's object is, its tensors, and its epoch if it is a training checkpoint.
 
-    The tensors are under their own names, less the ``module.`` that DataParallel adds, and may share memory with one
-    another; None stands where a name is of something else. WeightsError for what is neither a network nor a dict;
+    The tensors are under their own names, less what `WRAPPERS` put in, which the first says, and may share memory with
+    one another; None stands where a name is of something else. WeightsError for what is neither a network nor a dict;
     UnsafePickleError for more modules or tensors than any network has.
     """
     what, held, epoch = "module object" if isinstance(root, Inert) else "state dict", root, None
@@ -31,9 +37,21 @@ def find_tensors(root: object) -> tuple[str, dict[str, Tensor | None], int | Non
         named = {n[:MAX_NAME] if isinstance(n, str) else repr(type(n)): _tensor(value) for n, value in held.items()}
     else:
         raise WeightsError(f"holds a {type(held).__name__}, where a network or a dict of tensors is expected")
-    if all(name.startswith("module.") for name in named):
-        named = {name.removeprefix("module."): value for name, value in named.items()}
-    return what, named, epoch if type(epoch) is int else None
+    plain, stripped = _unwrapped(named)
+    what += f" (names without {' and '.join(stripped)})" if stripped else ""
+    return what, plain, epoch if type(epoch) is int else None
+
+
+def _unwrapped(named: dict[str, Tensor | None]) -> tuple[dict[str, Tensor | None], list[str]]:
+    """The tensors without the wrappers' words in their names, and these words; a name that would be another's stays."""
+    plain, stripped = dict[str, Tensor | None](), dict[str, None]()
+    for name, tensor in named.items():
+        short = WRAPPERS.sub("", name)
+        if short != name and short not in named and short not in plain:
+            stripped |= dict.fromkeys(match[0] for match in WRAPPERS.finditer(name))
+            name = short
+        plain[name] = tensor
+    return plain, list(stripped)[:3]
 
 
 def _tensor(value: object) -> Tensor | None:

@@ -1,5 +1,6 @@
 """Weight files of others: read, checked tensor by tensor, renamed, and written as safetensors."""
 
+import difflib
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from .names import IGNORED, Dialect, Kind, expected, find_dialect
 from .stored import WeightsError
 
 LISTED = 10  # tensors named in an error before the rest is only counted
+ALIKE = 3  # of these so many with the nearest names on the other side, so many each
 
 
 @dataclass(frozen=True)
@@ -83,17 +85,25 @@ def read_foreign(path: Path) -> Foreign:
             raise WeightsError(f"holds no I3D, STUNet or HashNet; it has: {_listed(named)}")
         wanted, ignored = expected(dialect.kind), [name for name in named if IGNORED.fullmatch(name)]
         found, unknown = _renamed({name: named[name] for name in named if name not in ignored}, dialect)
+        # Only momentum=None reads these counters: Caffe2 has none, torch before 0.4.1 and many an exporter neither.
+        counters = [name for name in wanted if name.endswith(".num_batches_tracked") and name not in found]
+        found |= {name: torch.zeros((), dtype=torch.int64) for name in counters}
         misshapen = [
             f"{name} is {list(tensor.shape)} of {tensor.dtype} and should be {list(wanted[name][0])}"
             for name, tensor in found.items()
             if (tuple(tensor.shape), tensor.dtype.is_floating_point) != wanted[name]
         ]
-        faults = {"missing": [n for n in wanted if n not in found], "of another shape": misshapen, "unknown": unknown}
+        missing = [name for name in wanted if name not in found]
+        faults = {
+            "missing": _with_nearest(missing, unknown or named),
+            "of another shape": misshapen,
+            "unknown": _with_nearest(unknown, missing or wanted),
+        }
         faulty = "; ".join(f"{fault}: {_listed(names)}" for fault, names in faults.items() if names)
         if faulty:
             raise WeightsError(f"not the tensors of the paper's {dialect.kind}: {faulty}. Give a file of that very net")
         tensors = {name: found[name].clone(memory_format=torch.contiguous_format) for name in wanted}
-        form = f"{archive.form}, {content}, names of {dialect.owner}"
+        form = f"{archive.form}, {content}, names of {dialect.owner}" + (", counters set to 0" if counters else "")
         return Foreign(dialect.kind, form, tensors, ignored, epoch)
 
 
@@ -143,9 +153,15 @@ def _renamed(named: dict[str, Tensor | None], dialect: Dialect) -> tuple[dict[st
             unknown.append(name)
         else:
             found[ours] = tensor
-    if dialect.owner == "Caffe2":  # it has no such counter, and a net that is not trained further does not look at it
-        found |= {name: torch.zeros((), dtype=torch.int64) for name in wanted if name.endswith(".num_batches_tracked")}
     return found, unknown
+
+
+def _with_nearest(names: Collection[str], others: Collection[str]) -> list[str]:
+    """The names, and beside the first few those of ``others`` that look most like them."""
+    pool = [other[:100] for other in list(others)[:1000]]  # no file may make this long
+    near = [difflib.get_close_matches(name[:100], pool, ALIKE, cutoff=0.4) for name in list(names)[:ALIKE]]
+    told = [f" (nearest: {', '.join(alike)})" if alike else "" for alike in near]
+    return [name + told[i] if i < ALIKE else name for i, name in enumerate(names)]
 
 
 def _listed(names: Collection[str]) -> str:

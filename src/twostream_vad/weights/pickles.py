@@ -16,6 +16,7 @@ from .stored import BUILTINS, CALLS, Inert, UnsafePickleError, WeightsError, bro
 MAX_OPCODES = 1_000_000  # a STUNet checkpoint with its optimizer has about 100,000
 # Packages whose classes may occur in a pickled network or its settings. Their functions may be named, not called.
 NAMESPACES = frozenset({"torch", "slowfast", "pytorchvideo", "fvcore", "iopath", "yacs"})
+NAMESPACES |= {"lightning", "lightning_fabric", "pytorch_lightning"}  # a checkpoint's settings
 CLASS_NAME = re.compile(r"_*[A-Z]\w*(\._*[A-Z]\w*)*")
 INERT = {("argparse", "Namespace"), ("collections", "deque"), ("functools", "partial"), ("numpy", "dtype")}
 UNCALLED = {("numpy", "ndarray"), *((m, "object") for m in BUILTINS)}  # types that stand as arguments only
