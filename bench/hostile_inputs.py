@@ -124,6 +124,28 @@ def mat_seeds() -> list[bytes]:
     ]
 
 
+def mat73_seeds() -> list[bytes]:
+    """Cells of intervals as MATLAB 7.3 lays them out."""
+    import h5py
+
+    file = io.BytesIO()
+    with h5py.File(file, "w", userblock_size=512) as written:
+        references = np.empty((3, 1), dtype=h5py.ref_dtype)
+        for number, pairs in enumerate((np.array([[3.0, 7.0], [4.0, 7.0]]), np.ones((1, 2)), np.ones((1, 2)))):
+            array = written.create_dataset(f"#refs#/{number}", data=pairs.T)
+            array.attrs["MATLAB_class"] = np.bytes_(b"double")
+            references[number, 0] = array.ref
+        cells = written.create_dataset("gt", data=references, dtype=h5py.ref_dtype)
+        cells.attrs["MATLAB_class"] = np.bytes_(b"cell")
+    return [b"MATLAB 7.3 MAT-file".ljust(116) + bytes(8) + b"\x00\x02IM" + file.getvalue()[128:]]
+
+
+def tracks_reader() -> Reader:
+    from twostream_vad.evaluation.regions import read_tracks
+
+    return read_tracks
+
+
 TEXTS = [b"Abuse028_x264.mp4 Abuse 5 9 -1 -1\n01.mp4 Arson 1 4 8 12\n02.mp4 Normal -1 -1 -1 -1\n", b"0\n1\n1\n0\n" * 5]
 TABLES = [b"frame,label\n0,0\n1,1\n2,1\n", b"0;0\r\n1;1\r\n", b"video,frame,label\n01,0,0\n01,1,1\n"]
 
@@ -403,6 +425,8 @@ FORMATS: dict[str, Format] = {
     "labels npz array": Format("a.npz", npy_seeds, labels_reader, wrap=in_npz),
     "labels npy": Format("a.npy", npy_seeds, labels_reader),
     "labels mat": Format("a.mat", mat_seeds, labels_reader),
+    "labels mat 7.3": Format("a.mat", mat73_seeds, labels_reader),
+    "tracks txt": Format("tracks/01.txt", constant(b"0,3,10,20,30,40\n0,4,11,20,31,40\n"), tracks_reader, "tracks"),
     "labels txt": Format("a.txt", constant(*TEXTS), labels_reader),
     "labels csv": Format("a.csv", constant(*TABLES), labels_reader),
     "recipe": Format("a.yaml", recipe_seeds, recipe_reader),

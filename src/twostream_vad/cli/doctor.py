@@ -56,7 +56,7 @@ def doctor(
     if paste:
         from ..doctor.paste import block, labels_line
 
-        print(block(report, labels_line(dataset, labels), expected={}))
+        print(block(report, labels_line(dataset, labels)))
     elif as_json:
         print(json.dumps(report.as_dict(), indent=1))
     else:  # the summary goes to standard error, so that a clean dataset prints nothing

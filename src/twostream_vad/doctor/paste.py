@@ -3,7 +3,6 @@
 import hashlib
 import platform
 from collections import Counter
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import cv2
 
 from ..datasets.dataset import Dataset
 from ..datasets.labels import open_labels
+from ..datasets.published import Total, nearest
 from ..errors import TsvadError
 from ..storage import sha256_of
 from .examine import Report
@@ -19,11 +19,12 @@ from .examine import Report
 SHOWN = 16  # hexadecimal digits of a hash
 
 
-def block(report: Report, labels: str, expected: Mapping[str, int]) -> str:
-    """Fenced plain text; ``labels`` as `labels_line` says it, ``expected`` frames by split where they are known."""
+def block(report: Report, labels: str) -> str:
+    """Fenced plain text; ``labels`` as `labels_line` says it."""
     lines = [f"twostream-vad {_version('twostream-vad')} doctor", f"layout: {report.layout}"]
     for name, split in report.splits.items():
-        known = f" (expected {expected[name]:,})" if name in expected else ""
+        published = nearest(report.layout, name, split.videos, split.frames)
+        known = "" if published is None else f" ({published.name}: {_total(published.splits[name])})"
         lines.append(f"{name}: {split.videos:,} videos, {split.frames:,} frames{known}, sha256 {split.sha256[:SHOWN]}")
     lines.append(f"labels: {labels}")
     kinds = Counter((finding.severity, finding.kind) for finding in (*report.findings, *report.notes))
@@ -45,6 +46,10 @@ def labels_line(dataset: Dataset, given: Path | None) -> str:
     hashes = [sha256_of(file) for file in files]
     digest = hashes[0] if path.is_file() else hashlib.sha256("".join(hashes).encode()).hexdigest()
     return f"{path.suffix or 'a folder'}, sha256 {digest[:SHOWN]}"
+
+
+def _total(total: Total) -> str:
+    return f"{total.videos:,} videos" + (f", {total.frames:,} frames" if total.frames is not None else "")
 
 
 def _versions() -> list[str]:
