@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import cv2
 
+from ..errors import one_line
 from ..progress import Progress, silent
 from ..video.frames import VideoError
 from ..video.images import encode_jpeg
@@ -30,6 +31,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 class PrepareError(DatasetError):
     """Videos that could not be prepared, a line each; the others are done and kept."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(one_line, self.args[0].split("\n")))
 
 
 class _Job(NamedTuple):
