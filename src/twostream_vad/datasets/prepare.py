@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 
+from ..errors import one_line
 from ..progress import Progress, silent
 from ..video.frames import VideoError
 from .dataset import Dataset, Video
@@ -25,6 +26,9 @@ from .manifest import PREPARED, Entry, Manifest, Source, read_manifest
 
 class PrepareError(DatasetError):
     """Videos that could not be prepared, a line each; the others are done and kept."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(one_line, self.args[0].split("\n")))
 
 
 def prepare(dataset: Dataset, out: Path, *, workers: int | None = None, progress: Progress = silent) -> None:
