@@ -1,5 +1,6 @@
 import io
 import struct
+import subprocess
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+from twostream_vad.datasets import matlab
 from twostream_vad.datasets.dataset import Dataset, Video
 from twostream_vad.datasets.errors import DatasetError
 from twostream_vad.datasets.labels import check_lengths, find_labels, read_labels
@@ -283,3 +285,21 @@ def test_videos_without_labels_and_labels_without_videos_are_named() -> None:
 def test_a_long_list_of_faults_is_cut() -> None:
     with pytest.raises(DatasetError, match="and 20 more"):
         check_lengths({}, {str(index): 5 for index in range(30)}, "gt.npz")
+
+
+@pytest.mark.parametrize(
+    ("script", "seconds", "what"),
+    [
+        ("import os; os.abort()", 300.0, "its reader came to harm"),
+        ("import time; time.sleep(600)", 1.0, "takes longer than 1 s to read"),
+    ],
+)
+def test_a_mat_file_that_harms_its_reader_harms_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, seconds: float, what: str
+) -> None:
+    savemat(tmp_path / "gt.mat", {"gt": np.zeros(3)})
+    run = subprocess.run
+    monkeypatch.setattr(matlab, "SECONDS", seconds)
+    monkeypatch.setattr(subprocess, "run", lambda words, **how: run([words[0], "-c", script], **how))
+    with pytest.raises(DatasetError, match=what):
+        read_labels(tmp_path / "gt.mat")

@@ -1,34 +1,31 @@
-"""Arrays out of files that others made: .npy, .npz and .mat, with nothing in them executed."""
+"""Arrays out of files that others made, .npy and .npz, with nothing in them executed."""
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DatasetError
-from .matlab73 import read_mat73
 
 MAX_FRAMES = 50_000_000  # 23 days at 25 frames a second: a longer axis is a damaged or a hostile file
 MAX_BYTES = 2**34  # of an array that is mapped
 MAX_UNPACKED = 2**30  # of one that lies in memory: a video's masks, ShanghaiTech's longest, have 0.7 GB
-MAT_COMPRESSED = 15  # the data type of an element that zlib packed
 
 
 def npz_names(path: Path) -> list[str]:
     """The arrays' names. Raises DatasetError where the file is no .npz."""
-    with _reading(path), zipfile.ZipFile(path) as archive:
+    with reading(path), zipfile.ZipFile(path) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
 def read_npz(path: Path, name: str) -> NDArray[Any]:
     """One array of numbers. Its header is read first, so that no absurd size is ever allocated."""
-    with _reading(path), zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
+    with reading(path), zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
         _check_header(member, archive.getinfo(f"{name}.npy").file_size, f"{path}, video {name}", MAX_UNPACKED)
         member.seek(0)
         array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
@@ -37,24 +34,11 @@ def read_npz(path: Path, name: str) -> NDArray[Any]:
 
 def read_npy(path: Path) -> NDArray[Any]:
     """The array of numbers in the file, mapped: nothing is read before it is looked at."""
-    with _reading(path):
+    with reading(path):
         with path.open("rb") as file:
             _check_header(file, path.stat().st_size, str(path), MAX_BYTES)
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
-
-
-def read_mat(path: Path, wanted: tuple[str, ...] = ("volLabel", "gt")) -> dict[str, NDArray[Any]]:
-    """MATLAB's variables. Cell arrays are object arrays of arrays; of a 7.3 file only those ``wanted`` are filled."""
-    from scipy.io import loadmat  # slow to import, and few label files are MATLAB's
-
-    with _reading(path):
-        _check_unpacked(path)
-        try:
-            variables = loadmat(str(path), appendmat=False)
-        except NotImplementedError:  # MATLAB 7.3
-            variables = read_mat73(path, wanted)
-    return {name: value for name, value in variables.items() if not name.startswith("__")}
 
 
 def _check_header(file: IO[bytes], size: int, what: str, most: int) -> None:
@@ -78,27 +62,8 @@ def _check_header(file: IO[bytes], size: int, what: str, most: int) -> None:
         raise DatasetError(f"{what}: is cut off, {shown} needs more than its {size} bytes; copy it again")
 
 
-def _check_unpacked(path: Path) -> None:
-    """Counts what a MATLAB 5 file's compressed elements unpack to, which nothing in it says: scipy asks no limit."""
-    unpacked = 0
-    with path.open("rb") as file:
-        order: Literal["little", "big"] = "big" if file.read(128)[126:128] == b"MI" else "little"
-        while len(head := file.read(8)) == 8:
-            kind, size = (int.from_bytes(head[at : at + 4], order) for at in (0, 4))
-            end, stream = file.tell() + size, zlib.decompressobj()
-            while kind == MAT_COMPRESSED and not stream.eof and (data := file.read(min(1 << 16, end - file.tell()))):
-                while data and not stream.eof:
-                    unpacked += len(stream.decompress(data, 1 << 20))
-                    data = stream.unconsumed_tail
-                    if unpacked > MAX_UNPACKED:
-                        raise DatasetError(
-                            f"{path} unpacks to more than {MAX_UNPACKED >> 30} GB; save less in one file"
-                        )
-            file.seek(end)
-
-
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Whatever zipfile, numpy and scipy raise on a damaged file, all kinds, becomes one DatasetError."""
     try:
         yield

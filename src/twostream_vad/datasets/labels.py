@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..video.frames import count_frames, is_image
-from .arrays import npz_names, read_mat, read_npy, read_npz
+from .arrays import npz_names, read_npy, read_npz
 from .dataset import Dataset
 from .errors import DatasetError
 from .label_text import TEXT_SUFFIXES, open_text, video_name
 from .label_values import Counts, Labels, Readers, Size, from_intervals, zero_one
 from .layouts import children, find_split, homes, match_names, natural_key, renamed, scene_folders
 from .masks import MaskSource, find_masks, open_masks
+from .matlab import read_mat
 from .ubnormal import label_readers
 
 __all__ = ["Counts", "Labels", "Readers", "check_lengths", "find_labels", "open_labels", "read_labels"]

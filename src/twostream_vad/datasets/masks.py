@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..video.frames import ImageFolder, is_image
-from .arrays import npz_names, read_mat, read_npy, read_npz
+from .arrays import npz_names, read_npy, read_npz
 from .dataset import Dataset
 from .errors import DatasetError
 from .label_values import Size
 from .layouts import children, find_split, homes, renamed, scene_folders, ucsd_name
+from .matlab import read_mat
 from .ubnormal import OBJECT_MASK, object_masks
 
 Mask = NDArray[np.bool_]

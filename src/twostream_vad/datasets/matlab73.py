@@ -22,16 +22,22 @@ def read_mat73(path: Path, wanted: tuple[str, ...]) -> dict[str, NDArray[Any]]:
 
     DatasetError without h5py, or for what is no array of numbers or cell of such; what h5py raises for damage.
     """
+    h5py = h5py_for(path)
+    with h5py.File(path, "r") as file:
+        names, reader = [name for name in file if not name.startswith("#")], _Reader(path, h5py, file)
+        return {name: reader.variable(name) if name in wanted else np.zeros(0) for name in names}
+
+
+def h5py_for(path: Path) -> Any:
+    """The library, an extra; DatasetError with the lines that convert the file where it is not installed."""
     try:
-        import h5py  # an extra; slow to import too
+        import h5py
     except ImportError:
         raise DatasetError(
             f"{path} is a MATLAB 7.3 file, which takes h5py; pip install 'twostream-vad[matlab]', or convert it in"
             f" MATLAB: s = load('{path.name}'); save('{path.name}', '-struct', 's', '-v7')"
         ) from None
-    with h5py.File(path, "r") as file:
-        names, reader = [name for name in file if not name.startswith("#")], _Reader(path, h5py, file)
-        return {name: reader.variable(name) if name in wanted else np.zeros(0) for name in names}
+    return h5py
 
 
 class _Reader:
