@@ -29,6 +29,7 @@ from typing import Any
 import hostile_inputs as inputs
 
 BATCH = 500  # inputs of one process
+SLOW = 0.1  # of a format's share, where each input takes a process of its own
 RESULTS = ("read", "refused", "crashed", "hung", "over memory", "wrong")
 LINE = 3000  # characters that a refusal may have
 HARD = 6 << 30  # bytes that a process may write to: the machine must live
@@ -76,12 +77,14 @@ class Fuzzing:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        share, more = divmod(options.inputs, len(options.formats))
-        self.total = options.inputs
-        counts = {name: share + (place < more) for place, name in enumerate(options.formats)}
-        if "bombs" in counts:  # there are so many and no more
-            self.total -= max(counts["bombs"] - len(inputs.BOMBS), 0)
-            counts["bombs"] = min(counts["bombs"], len(inputs.BOMBS))
+        few = int(SLOW * options.inputs / len(options.formats))
+        counts = {name: few for name in options.formats if inputs.FORMATS[name].slow}
+        if "bombs" in options.formats:  # there are so many and no more
+            counts["bombs"] = min(len(inputs.BOMBS), options.inputs)
+        quick = [name for name in options.formats if name not in counts]
+        share, more = divmod(options.inputs - sum(counts.values()), max(len(quick), 1))
+        counts |= {name: share + (place < more) for place, name in enumerate(quick)}
+        self.total = sum(counts.values())
         self.waiting = [
             (name, first, min(first + BATCH, count))
             for name, count in counts.items()

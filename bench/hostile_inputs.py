@@ -39,6 +39,7 @@ class Format:
     seeds: Callable[[], list[bytes]]
     reader: Callable[[], Reader]  # imports it
     given: str | None = None  # None: the file itself; "": the folder
+    slow: bool = False  # each takes its reader a process
     ours: bool = True  # read by Python code of ours, at least first
     wrap: Callable[[bytes], bytes] = field(default=bytes)  # what is changed → the file: all around it is right
 
@@ -424,8 +425,8 @@ FORMATS: dict[str, Format] = {
     "labels npz": Format("a.npz", npz_seeds, labels_reader),
     "labels npz array": Format("a.npz", npy_seeds, labels_reader, wrap=in_npz),
     "labels npy": Format("a.npy", npy_seeds, labels_reader),
-    "labels mat": Format("a.mat", mat_seeds, labels_reader),
-    "labels mat 7.3": Format("a.mat", mat73_seeds, labels_reader),
+    "labels mat": Format("a.mat", mat_seeds, labels_reader, slow=True),
+    "labels mat 7.3": Format("a.mat", mat73_seeds, labels_reader, slow=True),
     "tracks txt": Format("tracks/01.txt", constant(b"0,3,10,20,30,40\n0,4,11,20,31,40\n"), tracks_reader, "tracks"),
     "labels txt": Format("a.txt", constant(*TEXTS), labels_reader),
     "labels csv": Format("a.csv", constant(*TABLES), labels_reader),
