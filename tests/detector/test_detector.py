@@ -216,12 +216,12 @@ def test_a_watcher_is_told_of_lost_frames_and_says_what_the_file_says(detector: 
     assert np.isnan(live[12])
 
 
-def test_a_net_that_gives_no_number_is_a_bug_and_no_gap(detector: Detector, source: ImageFolder) -> None:
+def test_a_net_that_gives_no_number_is_refused_and_no_gap(detector: Detector, source: ImageFolder) -> None:
     class Broken:
         snippet, views = detector.streams["recovery"].snippet, detector.streams["recovery"].views
 
         def score(self, clips: Tensor) -> NDArray[np.float64]:
             return np.full(len(clips), np.nan)
 
-    with pytest.raises(ValueError, match="recovery scores nan: look for NaN in the weights"):
+    with pytest.raises(TsvadError, match="recovery scores nan; its net's weights are no numbers"):
         raw_scores({"recovery": Broken()}, 12.5, source)

@@ -67,7 +67,9 @@ class Feed:
             self.clips[name] = clips
             found[name] = float(stream.score(clips)[0])
             if not math.isfinite(found[name]):
-                raise ValueError(f"{name} scores {found[name]}: look for NaN in the weights")
+                raise TsvadError(
+                    f"{name} scores {found[name]}; its net's weights are no numbers: copy the detector again, or fit again"
+                )
         self._tick += 1
         return found
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import TsvadError
+
 Floats = NDArray[np.floating[Any]]
 
 PART = 1 << 19  # codes grouped in one go
@@ -114,13 +116,13 @@ class Directory:
 
 
 def checked_chunks(codes: Floats, first: int = 0) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """(first + start, float32 contiguous chunk) pairs; ValueError at the first code that no sigmoid gives."""
+    """(first + start, float32 contiguous chunk) pairs; TsvadError at the first code that no sigmoid gives."""
     for start in range(0, len(codes), CHUNK):
         chunk = np.ascontiguousarray(codes[start : start + CHUNK], np.float32)
         # As unsigned words, whatever is negative, above 1 or NaN is greater than 1.0: one pass finds all.
         if len(chunk) > 0 and chunk.view(np.uint32).max() > ONE:
             row, table, bit = np.argwhere(chunk.view(np.uint32) > ONE)[0]
-            raise ValueError(
+            raise TsvadError(
                 f"code {first + start + row} has {chunk[row, table, bit]} at table {table}, bit {bit}; "
                 "codes lie in (0, 1): look for NaN in the features or the hash network's weights"
             )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ..errors import TsvadError
 from ..storage import whole_file
 from .buckets import CHUNK, PART, Buckets, Directory, Floats, checked_chunks, group, merge, pack
 
@@ -35,6 +36,10 @@ class TableSummary:
     buckets: int
     fullest: tuple[Bucket, ...]
     emptiest: tuple[Bucket, ...]
+
+
+class TableError(TsvadError):
+    """Hash tables that cannot be used; the message names the file, or what does not fit, and the remedy."""
 
 
 class HashTables:
@@ -75,9 +80,9 @@ class HashTables:
         self._ready = None
 
     def merge(self, other: "HashTables") -> "HashTables":
-        """New tables that hold the codes of both; ValueError where their tables or bits differ."""
+        """New tables that hold the codes of both; TableError where their tables or bits differ."""
         if (self.tables, self.bits) != (other.tables, other.bits):
-            raise ValueError(
+            raise TableError(
                 f"cannot merge {self.tables} tables of {self.bits} bits with {other.tables} of {other.bits}: "
                 "build both from one hash network"
             )
@@ -163,7 +168,7 @@ class HashTables:
 
     @classmethod
     def load(cls, path: Path) -> "HashTables":
-        """Read what ``save`` wrote; ValueError where the file is not that, cut short or altered."""
+        """Read what ``save`` wrote; TableError where the file is not that, cut short or altered."""
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
@@ -185,7 +190,7 @@ class HashTables:
 
     def _check_shape(self, codes: Floats) -> None:
         if codes.ndim != 3 or codes.shape[1:] != (self.tables, self.bits):
-            raise ValueError(
+            raise TableError(
                 f"codes must be (codes, {self.tables} tables, {self.bits} bits), got shape {codes.shape}: "
                 "use the hash network that the tables were built with"
             )
@@ -232,5 +237,5 @@ def _fault(arrays: dict[str, NDArray[Any]], tables: int, bits: int) -> str:
     return ""
 
 
-def _unusable(path: Path, why: str) -> ValueError:
-    return ValueError(f"{path} {why}: index the training features again to make it anew")
+def _unusable(path: Path, why: str) -> TableError:
+    return TableError(f"{path} {why}: index the training features again to make it anew")

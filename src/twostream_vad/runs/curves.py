@@ -14,6 +14,7 @@ from ..detector.bundle import Bundle
 from ..scores.causal import causal_frames
 from ..scores.files import read_scores
 from ..scores.timeline import paper_timeline, unscored
+from ..video.frames import ChangedVideoError
 from ..video.snippets import Snippet
 from ..video.ticks import frames_of, ticks_of
 from .run import Run
@@ -24,9 +25,15 @@ Curves = dict[str, Scores]  # by row of a table
 
 
 def ticks_by_video(run: Run, split: str, rate: float) -> dict[str, NDArray[np.int64]]:
-    """Video → the last tick before or at each of its frames, at ``rate`` ticks a second."""
+    """Video → the last tick before or at each of its frames, at ``rate`` ticks a second.
+
+    ChangedVideoError where a video has not the frames that were counted.
+    """
     videos = run.dataset.training if split == "training" else run.dataset.testing
     folders = {video.name: image_folder(video) for video in videos}
+    for name, folder in folders.items():
+        if len(folder) != (counted := run.prepared[split][name].frames):
+            raise ChangedVideoError(folder.path, f"no longer has {counted} frames")
     return {name: ticks_of(folder.times, folder.rate, rate) for name, folder in folders.items()}
 
 
