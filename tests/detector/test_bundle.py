@@ -117,6 +117,18 @@ def test_a_description_that_means_nothing_is_refused_by_name(change: dict[str, o
         Bundle(bundle)
 
 
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [("recovery", {"interval": 0}), ("retrieval", {"length": 0}), ("retrieval", {"width": 1e9}),
+     ("retrieval", {"tables": 10**9}), ("pictures", {"size": 0}), ("pictures", {"rate": 0})],
+)  # fmt: skip
+def test_sizes_that_cannot_be_are_refused_by_name(part: str, change: dict[str, object], bundle: Path) -> None:
+    values = json.loads((bundle / DESCRIPTION).read_text("utf-8"))
+    resummed(bundle, {**values, part: {**values[part], **change}})
+    with pytest.raises(BundleError, match=rf"{DESCRIPTION}: not a detector's description"):
+        Bundle(bundle)
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd"])
 def test_sums_that_lead_outside_are_refused(name: str, bundle: Path) -> None:
     with (bundle / SUMS).open("a") as sums:

@@ -223,5 +223,5 @@ def test_a_net_that_gives_no_number_is_refused_and_no_gap(detector: Detector, so
         def score(self, clips: Tensor) -> NDArray[np.float64]:
             return np.full(len(clips), np.nan)
 
-    with pytest.raises(TsvadError, match="recovery scores nan; its net holds what is no number"):
+    with pytest.raises(TsvadError, match="recovery scores nan; its net holds no numbers"):
         raw_scores({"recovery": Broken()}, 12.5, source)

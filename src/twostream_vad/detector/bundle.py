@@ -11,9 +11,9 @@ import shutil
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import TsvadError
 from ..scores.calibration import Scale
@@ -37,6 +37,13 @@ class BundleError(TsvadError):
     """A bundle that cannot be used; the message names the file and what would do."""
 
 
+# What no detector goes beyond: a description is believed in what it takes room for.
+Side = Annotated[int, Field(ge=1, le=1 << 14)]
+Count = Annotated[int, Field(ge=1, le=1 << 16)]
+Rate = Annotated[float, Field(gt=0, le=1e6)]
+Width = Annotated[float, Field(gt=0, le=16)]  # of a net, times the paper's
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -49,39 +56,39 @@ class Pictures(_Part):
     [0, 1]; ``rate`` is frames a second; ``gray`` says whether the channels were alike.
     """
 
-    size: int
+    size: Side
     regions: tuple[tuple[int, int, int, int], ...]
-    crops: int
+    crops: Count
     mean: float
     deviation: float
-    rate: float
-    height: int
-    width: int
+    rate: Rate
+    height: Side
+    width: Side
     gray: bool
 
 
 class Recovery(_Part):
     """The context recovery stream; ``how`` leaves nothing to be selected."""
 
-    length: int
-    interval: int
-    width: float
+    length: Count
+    interval: Count
+    width: Width
     residual: bool
-    stride: int
+    stride: Count
     how: Resolved
 
 
 class Retrieval(_Part):
     """The knowledge retrieval stream; ``values`` of a clip's features, of type ``dtype``."""
 
-    length: int
-    interval: int
-    width: float
-    cells: int
-    values: int
-    dtype: str
-    tables: int
-    bits: int
+    length: Count
+    interval: Count
+    width: Width
+    cells: Count
+    values: Annotated[int, Field(ge=1, le=1 << 24)]
+    dtype: Literal["float16", "float32"]
+    tables: Count
+    bits: Annotated[int, Field(ge=1, le=64)]
 
 
 class Calibration(_Part):

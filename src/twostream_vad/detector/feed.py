@@ -68,7 +68,7 @@ class Feed:
             found[name] = float(stream.score(clips)[0])
             if not math.isfinite(found[name]):
                 raise TsvadError(
-                    f"{name} scores {found[name]}; its net holds what is no number: copy the detector again, or fit again"
+                    f"{name} scores {found[name]}; its net holds no numbers: copy the detector again, or fit again"
                 )
         self._tick += 1
         return found

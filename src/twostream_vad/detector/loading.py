@@ -1,11 +1,11 @@
 """The streams of a bundle with their nets, by torch."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 
 from ..recovery.stream import RecoveryStream
-from ..retrieval.stream import Encoding, FeatureType, RetrievalStream
+from ..retrieval.stream import Encoding, RetrievalStream
 from ..retrieval.tables import HashTables
 from ..scores.stream import Stream
 from ..storage import load_tensors
@@ -36,6 +36,6 @@ def retrieval_stream(bundle: Bundle, device: torch.device | None = None) -> Retr
     """The knowledge retrieval stream."""
     part, size = bundle.description.retrieval, bundle.description.pictures.size
     encoder = TorchEncoder.load(bundle.path(ENCODER), width=part.width, size=size, cells=part.cells, device=device)
-    encoding = Encoding(encoder, bundle.snippets["retrieval"], bundle.views, cast(FeatureType, part.dtype))
+    encoding = Encoding(encoder, bundle.snippets["retrieval"], bundle.views, part.dtype)
     hasher = TorchHasher.load(bundle.path(HASHNET), values=part.values, tables=part.tables, bits=part.bits)
     return RetrievalStream(encoding, hasher, HashTables.load(bundle.path(TABLES)))
