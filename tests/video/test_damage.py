@@ -74,7 +74,8 @@ def test_a_hole_at_the_start_is_lost_too_and_shows_the_first_whole_picture(tmp_p
 def test_frames_from_a_corrupt_one_on_are_not_whole_until_a_key_frame_behind_it(kept: int, whole: str) -> None:
     damage, found = decoding._Damage(), list[decoding.Decoded]()
     for packet in range(11):
-        frame: Any = SimpleNamespace(opaque=packet, is_corrupt=packet in (4, 5), key_frame=packet in (0, 5, 8))
+        frame: Any = SimpleNamespace(pts=10 * packet, is_corrupt=packet in (4, 5), key_frame=packet in (0, 5, 8))
+        damage.feed(packet, 10 * packet)
         found += damage.push(frame, kept)
     found += damage.let_go(0)
     assert [one.packet for one in found] == list(range(11))

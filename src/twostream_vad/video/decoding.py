@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from .probing import matroska_end
 from .source import VideoError
 
+KNOWN = 256  # packets whose time stamps are remembered: more than any decoder holds
 HELD = 4  # frames that are shown before one from which they are predicted, as encoders are set
 UNREAD = 0.05  # of a Matroska file, behind its last frame: more than an index takes
 THREADS = 2  # decode a 480p file faster than the nets can follow; each more holds another frame
@@ -25,7 +26,7 @@ _AVI_HEAD = 8  # bytes of a chunk before its data
 
 
 class Decoded(NamedTuple):
-    """A frame in order of display; None where packet number ``packet`` gave none.
+    """A frame in order of display; None where its packet, number ``packet`` (-1: not known), gave none.
 
     It is not ``whole`` where it is damaged, or predicted from what is.
     """
@@ -42,7 +43,6 @@ def decoded(path: Path, container: InputContainer, stream: VideoStream) -> Itera
     """
     stream.thread_type = "AUTO"
     stream.thread_count = THREADS
-    stream.codec_context.copy_opaque = True  # a frame knows its packet
     # Frames are stored out of order: of the last few before the break, one may already be missing.
     count, number, end, cut, disturbed, damage = 0, 0, 0, False, False, _Damage()
     index = stream.index_entries if container.format.name == "avi" else None
@@ -51,7 +51,7 @@ def decoded(path: Path, container: InputContainer, stream: VideoStream) -> Itera
             for _ in range(_passed_over(index, packet, number) if index else 0):
                 damage.lose(number)
                 number += 1
-            packet.opaque = number
+            damage.feed(number, packet.pts)
             # Formats that count their frames flag a packet only where the file ends inside it. Streams made for
             # broadcast flag any disturbance: their decoder goes on, and so do we.
             cut = packet.is_corrupt and stream.frames > 0
@@ -91,6 +91,18 @@ class _Damage:
         self._given = 0
         self._held: deque[Decoded] = deque()
         self._spoilt, self._last = False, -1  # the last damaged packet
+        self._newest, self._packets = -1, dict[int, int]()  # time stamp → packet, of the last ones
+
+    def feed(self, packet: int, stamp: int | None) -> None:
+        """A packet goes to the decoder; its frame will have its time stamp.
+
+        PyAV's own way, ``copy_opaque``, frees an object in the decoder's thread: a file that is closed then hangs.
+        """
+        self._newest = packet
+        if stamp is not None:
+            self._packets[stamp] = packet
+        if len(self._packets) > KNOWN:
+            del self._packets[next(iter(self._packets))]
 
     def spoil(self, packet: int) -> None:
         """A packet is damaged."""
@@ -104,10 +116,10 @@ class _Damage:
 
     def push(self, frame: VideoFrame, kept: int) -> Iterator[Decoded]:
         """A frame that was decoded; gives all but the last ``kept``."""
-        packet = frame.opaque if isinstance(frame.opaque, int) else self._last + 1
+        packet = self._packets.get(frame.pts, -1) if frame.pts is not None else -1
         if frame.is_corrupt:
-            self.spoil(packet)
-        elif frame.key_frame and packet > self._last:
+            self.spoil(packet if packet >= 0 else self._newest)
+        elif frame.key_frame and (packet if packet >= 0 else self._newest) > self._last:
             self._spoilt = False
         self._held.append(Decoded(frame, not self._spoilt, packet))
         yield from self.let_go(kept)
