@@ -80,6 +80,8 @@ def _extracted(job: Job, source: FrameSource) -> list[Entry]:
         file.write_bytes(encode_jpeg(frame.image, JPEG_QUALITY))
         parts[-1] += 1
         times.append(frame.time)
+    if not parts:
+        raise VideoError(f"{source.path} has no whole frame; record or copy it again, or leave it out")
     if len(parts) == 1:
         (job.partial / _part(job, 1)).replace(job.partial / job.target.name)
     lost = source.lost if isinstance(source, VideoFile) and job.split == "testing" else ()
