@@ -187,12 +187,12 @@ def _is_there(out: Path, entry: Entry) -> bool:
 
 
 def _usual_rate(videos: Sequence[Video]) -> float | None:
-    """Frames a second of most video files; None where there is none that can be read."""
-    rates: Counter[float] = Counter()
+    """Frames a second of most video, by the files' bytes; None where there is no file that can be read."""
+    rates = Counter[float]()
     for video in videos:
         if not video.path.is_dir():
             with suppress(VideoError, OSError):  # said when the video's turn comes
-                rates[video.open().rate] += 1
+                rates[video.open().rate] += video.path.stat().st_size
     return rates.most_common(1)[0][0] if rates else None
 
 
