@@ -56,9 +56,8 @@ def decoded(path: Path, container: InputContainer, stream: VideoStream) -> Itera
             # Formats that count their frames flag a packet only where the file ends inside it. Streams made for
             # broadcast flag any disturbance: their decoder goes on, and so do we.
             cut = packet.is_corrupt and stream.frames > 0
-            if (packet.is_corrupt and not cut) or (
-                disturbed and packet.pts is None
-            ):  # its head went with the one before
+            headless = disturbed and packet.pts is None  # its head went with the packet before
+            if headless or (packet.is_corrupt and not cut):
                 damage.spoil(number)
             disturbed, end = packet.is_corrupt, (packet.pos or 0) + packet.size if packet.size else end
             for frame in _frames(stream, None if cut else packet):
