@@ -107,10 +107,13 @@ class Resolved(Section):
 class PseudoSettings(Section):
     """Pseudo-anomalies of normal video, held out where there is any, which choose the error window."""
 
-    kinds: tuple[Literal["ghosts", "jumps", "rushes", "strays"], ...] = key(
+    kinds: tuple[
+        Literal["ghosts", "jumps", "rushes", "strays", "hurries", "giants", "tumbles", "wanderers", "loiterers"], ...
+    ] = key(
         ("ghosts", "jumps"),
-        "the paper's two: each frame is the mean of two; each frame comes from nearby. rushes (ours): a "
-        "part of the picture plays too fast; strays (ours): something moves where nothing ever does",
+        "the paper's two: each frame is the mean of two; each frame comes from nearby. Ours, a square part: rushes "
+        "plays too fast; strays moves where nothing ever does. Ours, a thing cut out along its outline: hurries goes "
+        "too fast; giants is too large; tumbles lies on its side; wanderers goes where nothing goes; loiterers stays",
         min_length=1,
     )
     videos: Count = key(5, "videos taken a scene (the name's part before `_`)")
@@ -119,8 +122,9 @@ class PseudoSettings(Section):
     jumps: float = key(0.4, "share of the frames, centred, that jump", gt=0, lt=1)
     reach: Count = key(20, "frames away, at most, that a jump takes its frame from")
     rushing: float = key(0.5, "share of the frames, centred, in which a part rushes", gt=0, lt=1)
-    speed: Several = key(2, "how many times too fast the part plays")
+    speed: Several = key(2, "how many times too fast a rush plays; of a hurry the least, and half more the most")
     straying: float = key(0.5, "share of the frames, centred, in which something strays", gt=0, lt=1)
+    extras: float = key(0.5, "share of the frames, centred, for things cut out along outlines", gt=0, lt=1)
 
     @model_validator(mode="after")
     def angle_is_a_range(self) -> "PseudoSettings":

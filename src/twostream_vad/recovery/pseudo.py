@@ -1,7 +1,8 @@
-"""Pseudo-anomalies made of normal video: ghosts and jumps (Cao et al. 2024, section IV), rushes and strays (ours)."""
+"""Pseudo-anomalies made of normal video: ghosts and jumps (Cao et al. 2024, section IV), and ours."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 
 from ..errors import TsvadError
 from ..settings import PseudoSettings
+from ..video.cutouts import Box, find_backdrop
 from ..video.frames import Frame, ImageFolder
 from ..video.pasting import busy_place, soft_box
 from ..video.snippets import Snippet
 from ..video.source import scene_of
+from .extras import EXTRAS, Act, plan, show
 
-Kind = Literal["ghosts", "jumps", "rushes", "strays"]
+Kind = Literal["ghosts", "jumps", "rushes", "strays", "hurries", "giants", "tumbles", "wanderers", "loiterers"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 TURNED = ("ghosts", "jumps")  # flipped and turned, as in the paper, to be unlike the video that they are made of
 GHOST_FRAMES = 2  # a ghost is the mean of a frame and the one this many later
@@ -30,7 +33,8 @@ class PseudoVideo:
 
     Ghosts: each frame is the mean of itself and one shortly after. Jumps: each comes from up to ``reach`` frames away.
     Rushes: a part of the picture, where something moves, plays ``speed`` times too fast. Strays: such a part is shown
-    again where least moves. ``seed`` is that of the angle, of the jumps and of the pasted part.
+    again where least moves. The others are extras (`extras.py`): things cut out along their outlines. Where nothing
+    could be followed, or put anywhere, a hurry is a rush and every other extra a stray. ``seed`` is that of all draws.
     """
 
     source: ImageFolder
@@ -58,23 +62,36 @@ class PseudoVideo:
 
     @property
     def spoilt(self) -> range:
-        """Frames that are anomalous: a centred share of the video, so far as a ghost has its second frame."""
+        """Frames that may be anomalous: a centred share of the video, so far as a ghost has its second frame."""
         frames, given = len(self.source), self.settings
-        shares = (given.ghosting, given.jumps, given.rushing, given.straying)
-        length = int(frames * shares[KINDS.index(self.kind)])
+        shares = {"ghosts": given.ghosting, "jumps": given.jumps, "rushes": given.rushing, "strays": given.straying}
+        length = int(frames * shares.get(self.kind, given.extras))
         first = (frames - length) // 2
         return range(first, min(first + length, frames - GHOST_FRAMES))
 
     def labels(self) -> NDArray[np.uint8]:
-        """1 for every spoilt frame, (frames,)."""
+        """1 for every frame that has an anomaly, (frames,): every spoilt one, or those in which an extra is seen."""
         labels = np.zeros(len(self), np.uint8)
-        labels[self.spoilt.start : self.spoilt.stop] = 1
+        for part in [act.seen for act in self._acts] or [self.spoilt]:
+            labels[part.start : part.stop] = 1
         return labels
 
+    def box(self, index: int) -> Box | None:
+        """Where frame ``index`` is anomalous: x0, y0, x1, y1, the last two not included; None where it is normal."""
+        if self._acts:
+            return next((act.box(index) for act in self._acts if index in act.seen), None)
+        if index not in self.spoilt:
+            return None
+        height, width = self.source.read(index).shape[:2]
+        if self._way in ("ghosts", "jumps"):
+            return 0, 0, width, height
+        side, _, (row, column) = self._square
+        half = side / 2
+        x0, y0 = max(0, round(column - half)), max(0, round(row - half))
+        return x0, y0, min(width, round(column + half)), min(height, round(row + half))
+
     def __iter__(self) -> Iterator[Frame]:
-        rng = np.random.default_rng([self.seed, KINDS.index(self.kind)])
-        least, most = self.settings.angle
-        degrees = int(rng.integers(least, most + 1))
+        degrees, rng = self._draws()
         spoilt = self.spoilt
         spoil = self._spoiler(rng) if spoilt else None
         for index in range(len(self)):
@@ -83,29 +100,70 @@ class PseudoVideo:
                 image = spoil(index, image)
             yield Frame(index, index / self.rate, turn(image, degrees) if self.kind in TURNED else image)
 
+    def _draws(self) -> tuple[int, np.random.Generator]:
+        """The angle in degrees, and what draws everything else."""
+        rng = np.random.default_rng([self.seed, KINDS.index(self.kind)])
+        least, most = self.settings.angle
+        return int(rng.integers(least, most + 1)), rng
+
     def _spoiler(self, rng: np.random.Generator) -> Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]:
-        """What spoils frame by frame; a pasted part is drawn: a square of a quarter to a half of the short side."""
+        """What spoils frame by frame."""
         read, reach = self.source.read, self.settings.reach
         if self.kind == "jumps":
             return lambda index, _: read(min(max(index + int(rng.integers(-reach, reach + 1)), 0), len(self) - 1))
         if self.kind == "ghosts":
             return lambda index, image: _mean(image, read(index + GHOST_FRAMES))
-        change = self._change()
-        height, width = change.shape
-        side = float(rng.uniform(0.25, 0.5)) * min(height, width)
-        busy = busy_place(change, rng)
-        if self.kind == "rushes":
-            box = soft_box(height, width, busy, (side, side))
+        if self._acts:
+            return self._extra()
+        side, busy, shown = self._square
+        height, width = read(0).shape[:2]
+        box = soft_box(height, width, shown, (side, side))
+        if self._way == "rushes":
             return lambda index, image: _mix(image, read(self._hurried(index)), box)
-        quiet = _quiet_place(change, side, rng)
-        box = soft_box(height, width, quiet, (side, side))
-        moved = np.array([[1.0, 0.0, quiet[1] - busy[1]], [0.0, 1.0, quiet[0] - busy[0]]])
+        moved = np.array([[1.0, 0.0, shown[1] - busy[1]], [0.0, 1.0, shown[0] - busy[0]]])
 
         def stray(_: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
             shifted = cv2.warpAffine(image, moved, (width, height), borderMode=cv2.BORDER_REFLECT_101)
             return _mix(image, shifted.astype(np.uint8, copy=False), box)
 
         return stray
+
+    def _extra(self) -> Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]:
+        """Lays the extra of the frame, if there is one, over it."""
+        read, acts = self.source.read, self._acts
+        backdrop = find_backdrop(read, len(self))
+
+        def lay(index: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            act = next((act for act in acts if index in act.seen), None)
+            return image if act is None else show(act, index, image, read, backdrop, self.seed)
+
+        return lay
+
+    @property
+    def _way(self) -> str:
+        """The kind, or what stands for an extra where there is none."""
+        if self.kind not in EXTRAS or self._acts:
+            return self.kind
+        return "rushes" if self.kind == "hurries" else "strays"
+
+    @cached_property
+    def _acts(self) -> list[Act]:
+        """What extras do, by boxes alone: no pixels are kept."""
+        if self.kind not in EXTRAS or not self.spoilt:
+            return []
+        return plan(self.kind, self.source.read, len(self), self.spoilt, self.settings.speed, self._draws()[1])
+
+    @cached_property
+    def _square(self) -> tuple[float, tuple[int, int], tuple[float, float]]:
+        """Side of a pasted part, a quarter to a half of the short side; its middle where it is from, and where it is.
+
+        Both are the same place in a rush.
+        """
+        _, rng = self._draws()
+        change = self._change()
+        side = float(rng.uniform(0.25, 0.5)) * min(change.shape)
+        busy = busy_place(change, rng)
+        return side, busy, busy if self._way == "rushes" else _quiet_place(change, side, rng)
 
     def _change(self) -> NDArray[np.float32]:
         """How much changes at each pixel from frame to frame, (H, W), by a few looks at the video."""
