@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from twostream_vad.recovery.extras import EXTRAS
 from twostream_vad.recovery.pseudo import KINDS, TURNED, Kind, PseudoVideo, pick_videos, pseudo_videos, turn
 from twostream_vad.settings import PseudoSettings
 from twostream_vad.video.frames import ImageFolder
@@ -196,6 +197,122 @@ def test_frames_keep_their_index_and_time(film: Film) -> None:
     assert [(frame.index, frame.time) for frame in video] == [(t, t / source.rate) for t in range(5)]
     assert (len(video), video.rate, video.path) == (5, source.rate, source.path)
     assert video.name != PseudoVideo(source, "jumps", SETTINGS, 0).name
+
+
+LANE = range(70, 94)  # rows in which something walks
+FIGURE = (12, 24)  # its width and height
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> ImageFolder:
+    """120 frames of 120 × 160 pixels: two dark figures walk to the right on one lane, 2 pixels a frame, in turn."""
+    folder = tmp_path_factory.mktemp("street")
+    rows, columns = np.mgrid[:120, :160]
+    scene = np.repeat((150 + (rows // 6 + columns // 9) % 4)[:, :, None], 3, axis=2).astype(np.uint8)
+    for t in range(120):
+        image = scene.copy()
+        for start, colour in ((-10, (60, 40, 20)), (-150, (20, 80, 30))):
+            left = max(start + 2 * t, 0)
+            image[LANE.start : LANE.stop, left : max(start + 2 * t + FIGURE[0], 0)] = colour
+        cv2.imwrite(str(folder / f"{t:03d}.png"), image)
+    return ImageFolder(folder)
+
+
+def extra(source: ImageFolder, kind: Kind, seed: int = 0) -> PseudoVideo:
+    return PseudoVideo(source, kind, SETTINGS, seed)
+
+
+@pytest.mark.parametrize("kind", EXTRAS)
+def test_an_extra_is_in_its_box_in_the_frames_that_are_labelled_and_in_no_other(
+    kind: Kind, street: ImageFolder
+) -> None:
+    video = extra(street, kind)
+    assert video.acts
+    differs, labels = differing(video), video.labels()
+    assert set(np.flatnonzero(labels)) <= set(video.spoilt)
+    assert labels.sum() >= 12
+    for index, changed in enumerate(differs):
+        box = video.box(index)
+        assert (box is not None) == labels[index] == changed.any()
+        if box is not None:
+            x0, y0, x1, y1 = box
+            assert 0 <= x0 < x1 <= 160
+            assert 0 <= y0 < y1 <= 120
+            assert changed[y0:y1, x0:x1].sum() >= 0.7 * changed.sum() > 0.7 * 0.3 * (x1 - x0) * (y1 - y0)
+
+
+@pytest.mark.parametrize("kind", EXTRAS)
+def test_extras_are_the_same_each_time_and_others_by_other_seeds(kind: Kind, street: ImageFolder) -> None:
+    first, again, other = (np.array(images(extra(street, kind, seed))) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def boxes(video: PseudoVideo) -> list[NDArray[np.int64]]:
+    """Of each act its boxes by frame, (frames, 4)."""
+    return [np.array([act.box(index) for index in act.seen]) for act in video.acts]
+
+
+def test_a_hurry_goes_two_to_three_times_too_fast(street: ImageFolder) -> None:
+    for way in boxes(extra(street, "hurries")):
+        assert 2 * 2 <= np.diff(way[:, 0]).mean() <= 3 * 2
+
+
+def test_a_giant_is_too_large_and_keeps_its_pace(street: ImageFolder) -> None:
+    for way in boxes(extra(street, "giants")):
+        sizes = (way[:, 3] - way[:, 1]) / FIGURE[1]
+        assert sizes.min() > 1.4
+        assert sizes.max() < 2.2 * 28 / 24  # an outline is found a pixel or two farther out
+        assert 1.5 * 2 * 0.9 <= np.diff(way[:, 0]).mean() <= 2.2 * 2 * 1.1
+
+
+def test_a_tumble_lies_on_its_side(street: ImageFolder) -> None:
+    for way in boxes(extra(street, "tumbles")):
+        assert ((way[:, 2] - way[:, 0]) > 1.5 * (way[:, 3] - way[:, 1])).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_wanderer_walks_at_its_pace_and_size_where_nothing_does(seed: int, street: ImageFolder) -> None:
+    for way in boxes(extra(street, "wanderers", seed)):
+        assert (way[:, 1] >= LANE.stop).all() or (way[:, 3] <= LANE.start).all()
+        assert np.diff(way[:, 0]).mean() == pytest.approx(2)
+        assert np.ptp(way[:, 3] - way[:, 1]) <= 2
+
+
+def test_a_loiterer_stays_where_things_go_all_the_time(street: ImageFolder) -> None:
+    video = extra(street, "loiterers")
+    (way,) = boxes(video)
+    assert video.labels()[video.spoilt].all()
+    assert (way == way[0]).all()
+    assert way[0, 3] in range(LANE.start, LANE.stop + 4)
+
+
+def test_what_walks_by_nearer_hides_an_extra(street: ImageFolder) -> None:
+    video = extra(street, "wanderers")
+    found = images(video)
+    for act in video.acts:
+        for index in act.seen:
+            if act.box(index)[3] <= LANE.start:
+                assert np.array_equal(found[index][LANE.start + 8 :], street.read(index)[LANE.start + 8 :])
+
+
+@pytest.mark.parametrize("kind", EXTRAS)
+def test_where_nothing_can_be_followed_a_square_is_pasted_instead(kind: Kind, corner: ImageFolder) -> None:
+    video = extra(corner, kind, 4)
+    assert video.acts == []
+    assert video.labels().tolist() == extra(corner, "strays").labels().tolist()
+    rows, columns = np.nonzero(differing(video).any(axis=0))
+    box = video.box(10)
+    assert box is not None
+    assert box[0] <= columns.min() <= columns.max() < box[2]
+    assert box[1] <= rows.min() <= rows.max() < box[3]
+    assert video.box(video.spoilt.stop) is None
+    assert differing(video)[:, 4:12, 40:52].any() == (kind == "hurries")  # a rush is where something moves
+
+
+def test_what_spoils_the_whole_picture_has_it_as_its_box(film: Film) -> None:
+    video = PseudoVideo(film(frames=16, height=32, width=40), "ghosts", SETTINGS, 0)
+    assert [video.box(t) for t in range(16)] == [(0, 0, 40, 32) if t in video.spoilt else None for t in range(16)]
 
 
 def test_no_turn_is_a_flip() -> None:

@@ -1,5 +1,6 @@
 """Pseudo-anomalies made of normal video: ghosts and jumps (Cao et al. 2024, section IV), and ours."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,23 +73,22 @@ class PseudoVideo:
     def labels(self) -> NDArray[np.uint8]:
         """1 for every frame that has an anomaly, (frames,): every spoilt one, or those in which an extra is seen."""
         labels = np.zeros(len(self), np.uint8)
-        for part in [act.seen for act in self._acts] or [self.spoilt]:
+        for part in [act.seen for act in self.acts] or [self.spoilt]:
             labels[part.start : part.stop] = 1
         return labels
 
     def box(self, index: int) -> Box | None:
         """Where frame ``index`` is anomalous: x0, y0, x1, y1, the last two not included; None where it is normal."""
-        if self._acts:
-            return next((act.box(index) for act in self._acts if index in act.seen), None)
+        if self.acts:
+            return next((act.box(index) for act in self.acts if index in act.seen), None)
         if index not in self.spoilt:
             return None
         height, width = self.source.read(index).shape[:2]
         if self._way in ("ghosts", "jumps"):
             return 0, 0, width, height
         side, _, (row, column) = self._square
-        half = side / 2
-        x0, y0 = max(0, round(column - half)), max(0, round(row - half))
-        return x0, y0, min(width, round(column + half)), min(height, round(row + half))
+        x0, y0 = (max(0, math.floor(middle - side / 2) + 1) for middle in (column, row))
+        return x0, y0, min(width, math.ceil(column + side / 2)), min(height, math.ceil(row + side / 2))
 
     def __iter__(self) -> Iterator[Frame]:
         degrees, rng = self._draws()
@@ -113,7 +113,7 @@ class PseudoVideo:
             return lambda index, _: read(min(max(index + int(rng.integers(-reach, reach + 1)), 0), len(self) - 1))
         if self.kind == "ghosts":
             return lambda index, image: _mean(image, read(index + GHOST_FRAMES))
-        if self._acts:
+        if self.acts:
             return self._extra()
         side, busy, shown = self._square
         height, width = read(0).shape[:2]
@@ -130,7 +130,7 @@ class PseudoVideo:
 
     def _extra(self) -> Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]:
         """Lays the extra of the frame, if there is one, over it."""
-        read, acts = self.source.read, self._acts
+        read, acts = self.source.read, self.acts
         backdrop = find_backdrop(read, len(self))
 
         def lay(index: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -142,12 +142,12 @@ class PseudoVideo:
     @property
     def _way(self) -> str:
         """The kind, or what stands for an extra where there is none."""
-        if self.kind not in EXTRAS or self._acts:
+        if self.kind not in EXTRAS or self.acts:
             return self.kind
         return "rushes" if self.kind == "hurries" else "strays"
 
     @cached_property
-    def _acts(self) -> list[Act]:
+    def acts(self) -> list[Act]:
         """What extras do, by boxes alone: no pixels are kept."""
         if self.kind not in EXTRAS or not self.spoilt:
             return []

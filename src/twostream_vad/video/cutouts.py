@@ -24,7 +24,8 @@ LEAST_STEP = 12.0  # grey levels by which a thing stands out, and
 NOISE_STEPS = 6.0  # that many times the noise
 HEIGHTS = (1 / 20, 1 / 3)  # of the picture's, of a thing
 FILLED = 0.3  # share of its box that a thing covers, at least
-MARGIN = 6  # pixels around a thing's box that are cut out with it
+RINGING = 7  # pixels: what JPEG leaves around a thing is taken along, half as far
+MARGIN = 8  # pixels around a thing's box that are cut out with it
 SOFT = 0.8  # standard deviation of the outline's softness, pixels
 
 
@@ -45,7 +46,7 @@ class Cutout:
         colour = cv2.resize(self.colour, None, fx=scale, fy=scale, interpolation=how)
         kept = cv2.resize(self.kept, None, fx=scale, fy=scale, interpolation=how)
         if scale > 1:
-            colour = colour + (scale - 1) * (colour - cv2.GaussianBlur(colour, (0, 0), scale * SOFT))
+            colour = colour + 2 * (scale - 1) * (colour - cv2.GaussianBlur(colour, (0, 0), scale * SOFT))
             grain = rng.normal(0, noise * np.sqrt(1 - 1 / scale), (*kept.shape[:2], 1))
             colour = colour + np.clip(1 - kept, 0, 1) * grain
         return Cutout(colour.astype(np.float32, copy=False), kept.astype(np.float32, copy=False))
@@ -109,7 +110,8 @@ class Backdrop:
         mask = np.pad(numbers == boxes.index(box), pad[:2])[part]
         seen, behind = (np.pad(side, pad, "edge")[part].astype(np.float32) for side in (image, self.image))
         alpha = self._alpha(mask, seen, behind)[:, :, None]
-        near = cv2.GaussianBlur(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3))).astype(np.float32), (0, 0), 1.0)
+        wide = cv2.dilate(mask.astype(np.uint8), np.ones((RINGING, RINGING), np.uint8))
+        near = cv2.GaussianBlur(wide.astype(np.float32), (0, 0), 1.0)
         own = near[:, :, None] * (seen - (1 - alpha) * behind)
         shade = np.clip(own / np.maximum(behind, 1), -0.7, 0.7)
         kept = 1 - near[:, :, None] * alpha + (1 - alpha) * shade
@@ -125,9 +127,15 @@ class Backdrop:
             shade = (ratio.max(axis=2) < 0.95) & (ratio.min(axis=2) > 0.4) & (np.ptp(ratio, axis=2) < 0.08)
             shadow = cv2.morphologyEx(shade.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
             away = np.where(shadow > 0, 0, away)
-        alpha = np.clip((away - least) / (most - least), 0, 1).astype(np.float32) * mask
-        closed = cv2.morphologyEx(alpha, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
-        return closed.astype(np.float32, copy=False)
+        ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+        whole = np.clip((away - least) / (most - least), 0, 1).astype(np.float32) * mask
+        whole = cv2.morphologyEx(whole, cv2.MORPH_CLOSE, ellipse).astype(np.float32, copy=False)
+        # On the outline, as much as it differs of what differs most near it: a pixel may be half of the ground.
+        peak = np.maximum(cv2.dilate(away.astype(np.float32), ellipse), most)
+        outline = np.clip((away - least / 2) / (peak - least / 2), 0, 1)
+        core = cv2.erode((whole > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        alpha: Floats = np.where(core, whole, np.minimum(whole, outline)).astype(np.float32)
+        return alpha
 
     def before(self, image: Image, feet: int) -> Floats:
         """How much of each pixel of ``image`` belongs to what stands nearer than ``feet``, a row: its own are lower."""
