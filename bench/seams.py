@@ -126,7 +126,8 @@ def features(image: NDArray[np.uint8], mask: Mask, backdrop: Backdrop) -> list[f
 
 def slope(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """How steep the picture is at each pixel."""
-    return np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    steep: NDArray[np.float32] = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    return steep
 
 
 def bending(grey: NDArray[np.float32]) -> NDArray[np.float32]:

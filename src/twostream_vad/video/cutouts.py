@@ -46,7 +46,10 @@ class Cutout:
         colour = cv2.resize(self.colour, None, fx=scale, fy=scale, interpolation=how)
         kept = cv2.resize(self.kept, None, fx=scale, fy=scale, interpolation=how)
         if scale > 1:
-            colour = colour + 2 * (scale - 1) * (colour - cv2.GaussianBlur(colour, (0, 0), scale * SOFT))
+            colour, kept = (
+                _sharpened(np.asarray(colour, np.float32), scale),
+                _sharpened(np.asarray(kept, np.float32), scale),
+            )
             grain = rng.normal(0, noise * np.sqrt(1 - 1 / scale), (*kept.shape[:2], 1))
             colour = colour + np.clip(1 - kept, 0, 1) * grain
         return Cutout(colour.astype(np.float32, copy=False), kept.astype(np.float32, copy=False))
@@ -151,6 +154,14 @@ class Backdrop:
 def soft_outline(mask: NDArray[np.bool_]) -> Floats:
     """A mask (H, W) as a cover that fades out over its outline, 0 to 1."""
     return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), SOFT).astype(np.float32, copy=False)
+
+
+def _sharpened(values: Floats, scale: float) -> Floats:
+    """What was enlarged so much, (h, w, 3), with edges about as steep as before; none goes past what is around it."""
+    steeper = values + 3 * (scale - 1) * (values - cv2.GaussianBlur(values, (0, 0), scale * SOFT))
+    around = np.ones((3, 3), np.uint8)
+    sharp: Floats = np.clip(steeper, cv2.erode(values, around), cv2.dilate(values, around)).astype(np.float32)
+    return sharp
 
 
 def find_backdrop(read: Callable[[int], Image], frames: int) -> Backdrop:
