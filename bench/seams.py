@@ -132,12 +132,12 @@ def slope(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def bending(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """Its Laplacian, without the sign."""
-    return np.abs(cv2.Laplacian(grey, cv2.CV_32F))
+    return np.abs(cv2.Laplacian(grey, cv2.CV_32F)).astype(np.float32, copy=False)
 
 
 def grain(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far each pixel is from the median around it."""
-    return np.abs(grey - cv2.medianBlur(grey, 3))
+    return np.abs(grey - cv2.medianBlur(grey, 3)).astype(np.float32, copy=False)
 
 
 def log_mean(of: NDArray[np.float32], part: Mask) -> float:
