@@ -137,7 +137,7 @@ def bending(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def grain(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far each pixel is from the median around it."""
-    return np.abs(grey - cv2.medianBlur(grey, 3)).astype(np.float32, copy=False)
+    return cv2.absdiff(grey, cv2.medianBlur(grey, 3)).astype(np.float32, copy=False)
 
 
 def log_mean(of: NDArray[np.float32], part: Mask) -> float:
