@@ -61,17 +61,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--plazas", type=int, default=48, help="that are trained on")
     parser.add_argument("--frames", type=int, default=160, help="of a plaza")
+    parser.add_argument("--start", type=Path, help="weights of an I3D or a STUNet of this width; else from scratch")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     corpus = options.work / f"corpus-{options.seed}-{options.plazas}-{options.frames}"
     training, held_out = write_corpus(corpus, options.videos, options.plazas, options.frames, options.seed)
     pace = paced(options.steps, len(training))
-    start, folder = options.work / "start.safetensors", options.work / f"{corpus.name}-steps-{options.steps}"
+    start = options.start or options.work / f"scratch-{options.seed}.safetensors"
     if not start.exists():
         encoder = I3D(WIDTH, SIZE, cells=1)
         init_from_scratch(encoder)
         save_tensors(start, encoder.state_dict(), {"kind": "i3d"})
+    folder = options.work / f"{corpus.name}-steps-{options.steps}-{sha256_of(start)[:8]}"
     views, began = Views(SIZE), time.monotonic()
     model = train_pace(
         *(training, pace, SNIPPET, views, start, folder),
@@ -87,7 +89,8 @@ def main() -> None:
         **{"width": WIDTH, "size": SIZE, "seed": options.seed, "steps": load_tensors(model)[1]["steps"]},
         **{"batch": f"{SCENES} cameras x {BATCH} clips", "pace": pace.model_dump(mode="json"), "plaza": VERSION},
         "held-out pace AUC": aucs,
-        "sha256": {video.name: sha256_of(video) for video in options.videos} | {"frames": sha256_of_all(training)},
+        "sha256": {video.name: sha256_of(video) for video in options.videos}
+        | {"frames": sha256_of_all(training), "start": sha256_of(start)},
         "versions": {
             name: version(name) for name in ("twostream-vad", "torch", "numpy", "opencv-python-headless", "av")
         },
