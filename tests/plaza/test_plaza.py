@@ -210,13 +210,6 @@ def test_a_walkers_lowest_foot_is_on_the_ground(phase: float) -> None:
     assert feet.min() == pytest.approx(0.035 * 1.8)  # its sole is that far under the ankle
 
 
-def test_projection_agrees_with_the_rays() -> None:
-    camera = Camera(64, 48)
-    ray = camera.rays()[30, 10]
-    pixels, _ = camera.project(np.array([[0.0, -camera.BACK, camera.UP]]) + 7.0 * ray)
-    assert pixels[0] == pytest.approx((10.5, 30.5))
-
-
 def on_lawn(path: Way) -> bool:
     left, right, near, far = LAWN
     return any(left < x < right and near < y < far for x, y in map(path.at, np.arange(0, path.marks[-1], 0.1)))

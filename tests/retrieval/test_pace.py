@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from twostream_vad.detector.engines import TorchEncoder
-from twostream_vad.nets.i3d import I3D, init_from_scratch
+from twostream_vad.nets.i3d import I3D, init_from_scratch, load_encoder
 from twostream_vad.nets.stunet import STUNet
+from twostream_vad.retrieval import pace
 from twostream_vad.retrieval.pace import MOVING, STILL, Clips, PaceNet, draw_batch, sum_of_losses, train_pace
 from twostream_vad.settings import PaceSettings
 from twostream_vad.storage import CheckpointError, save_tensors
@@ -232,6 +233,32 @@ def test_clips_of_a_batch_show_the_same_crop_some_of_them_mirrored(tmp_path: Pat
     mirrored = [torch.equal(clip, clips[0].flip(-1)) for clip in clips]
     assert set(mirrored) == {True, False}
     assert all(torch.equal(clip, clips[0]) for clip, other in zip(clips, mirrored, strict=True) if not other)
+
+
+def test_a_step_may_show_several_scenes_and_the_first_is_as_if_alone(
+    film: Film, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos, shown = [film("01_a", 20), film("02_a", 20), film("03_a", 20)], dict[int, list[Tensor]]()
+
+    def losses(answers: Sequence[Tensor], fast: Tensor, change: Tensor) -> Tensor:
+        shown[scenes].append(change)
+        return sum_of_losses(answers, fast, change)
+
+    monkeypatch.setattr(pace, "sum_of_losses", losses)
+    for scenes in (1, 3):
+        shown[scenes] = []
+        train(videos, start, tmp_path / str(scenes), scenes=scenes)
+    assert [len(change) for change in shown[1] + shown[3]] == [2] * 8 + [6] * 8
+    assert all(torch.equal(one, three[:2]) for one, three in zip(shown[1], shown[3], strict=True))
+
+
+def test_with_heads_the_file_holds_the_whole_net_and_the_same_encoder(
+    trained: tuple[Path, Path], film: Film, start: Path, tmp_path: Path
+) -> None:
+    whole = train([film("01", 20), film("02", 24), film("short", 14)], start, tmp_path, heads=True)
+    wanted, found = load_file(trained[0] / "model.safetensors"), load_encoder(whole)
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    assert {"middle.weight", "last.bias"} < set(load_file(whole))
 
 
 def slow_losses(answers: Sequence[Tensor], fast: Tensor, change: Tensor) -> float:

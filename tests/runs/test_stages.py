@@ -18,11 +18,12 @@ from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.recovery.train import train_recovery
 from twostream_vad.retrieval.pace import train_pace
 from twostream_vad.retrieval.train import train_retrieval
-from twostream_vad.runs import assemble
-from twostream_vad.runs.fit import run_stage
+from twostream_vad.runs import assemble, evaluate
+from twostream_vad.runs.fit import run_stage, wanted_stages
 from twostream_vad.runs.pipeline import STAGES
 from twostream_vad.runs.run import Run, RunError
 from twostream_vad.runs.stages import fusion, recovery, retrieval
+from twostream_vad.storage import sha256_of
 from twostream_vad.video.frames import ChangedVideoError
 
 SAME = (
@@ -154,6 +155,25 @@ def test_weights_not_there_or_broken_name_the_command(
 def test_a_pretrained_encoder_that_nobody_named_is_asked_for(fitted: Path) -> None:
     with pytest.raises(RunError, match=r"--set retrieval\.pretrained=FILE"):
         assemble.encoder_file(Run.open(fitted, ["retrieval.encoder=pretrained"]))
+
+
+@pytest.mark.parametrize(
+    "overrides", [["retrieval.encoder=shipped"], ["retrieval.encoder=pretrained", "retrieval.pretrained=shipped"]]
+)
+def test_the_encoder_that_comes_along_encodes_at_its_own_width(
+    overrides: list[str], fitted: Path, shipped: Path
+) -> None:
+    run = Run.open(fitted, overrides)
+    (path, source), found = assemble.encoder_file(run), assemble.encoding(run).encoder
+    assert (path, assemble.encoder_width(run)) == (shipped, 1 / 32)
+    assert sha256_of(shipped) in source
+    assert (found.source, found.values) == (source, 64)
+    assert "train-encoder" not in wanted_stages(run)
+
+
+def test_the_record_hashes_the_encoder_that_comes_along(copied: Path, shipped: Path) -> None:
+    run = Run.open(copied, ["retrieval.encoder=shipped"])
+    assert evaluate._weights(run)["shipped"] == sha256_of(shipped)
 
 
 def test_regions_of_the_recipe_become_the_views(fitted: Path) -> None:

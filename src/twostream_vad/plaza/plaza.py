@@ -16,6 +16,7 @@ from ..progress import Progress, silent
 from ..video.images import encode_jpeg
 from .scene import draw_crowd, draw_event, draw_light, place_events, plan_events
 from .stage import SUPERSAMPLING, Box, PlazaFrame, draw_frames
+from .variety import PLAIN, Variety
 from .view import Camera
 
 VERSION = 3  # of the drawing: goes up when the same settings give other pixels
@@ -55,19 +56,19 @@ class PlazaSettings:
         return [f"{i + 1:0{max(2, len(str(count)))}d}" for i in range(count)]
 
 
-def render_frames(settings: PlazaSettings, split: Split, video: int) -> Iterator[PlazaFrame]:
+def render_frames(settings: PlazaSettings, split: Split, video: int, variety: Variety = PLAIN) -> Iterator[PlazaFrame]:
     """The frames of one video, one at a time; ``video`` counts from 0."""
     rng = np.random.default_rng([settings.seed, SPLITS.index(split), video])
-    camera = Camera(SUPERSAMPLING * settings.width, SUPERSAMPLING * settings.height)
+    camera = Camera(SUPERSAMPLING * settings.width, SUPERSAMPLING * settings.height, variety.pose)
     seconds = settings.frames / settings.rate
     light = draw_light(rng)
-    actors = draw_crowd(rng, camera, seconds)
+    actors = draw_crowd(rng, camera, seconds, variety)
     if split == "testing":
         kinds = plan_events(settings.seed, settings.testing_videos)[video]
         for kind, moment in zip(kinds, place_events(rng, kinds, seconds), strict=True):
             actors += draw_event(rng, camera, kind, seconds, moment)
     times = (index / settings.rate for index in range(settings.frames))
-    return draw_frames(camera, actors, light, times, settings.seed, rng)
+    return draw_frames(camera, actors, light, times, settings.seed, rng, variety)
 
 
 def render_plaza(out: Path, settings: PlazaSettings, *, progress: Progress = silent) -> None:

@@ -7,17 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .figures import RUN, WALK, Colour, Look, Points, Shape, bag, bicycle, cart, draw_look, person, riding, walking
+from .variety import PLAIN, Variety, Way
 from .view import LAWN, Camera
 
-# Waypoints on the ground, (right, away) metres; each way is walked in both directions. None crosses the lawn.
-WAYS: tuple[tuple[tuple[float, float], ...], ...] = (
+# Each way is walked in both directions. None crosses the lawn.
+WAYS: tuple[Way, ...] = (
     ((-16.0, 6.2), (-3.0, 6.4), (3.0, 6.3), (16.0, 6.4)),
     ((-17.0, 13.9), (-3.0, 13.8), (4.0, 13.9), (17.0, 13.8)),
     ((-0.8, -7.0), (-0.9, 5.0), (-0.6, 9.5), (-1.2, 12.6), (-4.5, 13.8), (-17.0, 13.8)),
     ((-16.0, 6.8), (-2.5, 6.8), (-0.2, 8.6), (-0.2, 12.4), (1.4, 14.0), (17.0, 14.0)),
     ((-16.0, 10.6), (-4.0, 9.4), (-1.2, 6.8), (0.6, 4.0), (1.2, -7.0)),
 )
-LAWN_WAYS: tuple[tuple[tuple[float, float], ...], ...] = (
+LAWN_WAYS: tuple[Way, ...] = (
     ((17.0, 11.2), (6.0, 10.6), (1.8, 9.6), (-2.0, 8.8), (-15.0, 8.4)),
     ((3.2, -7.0), (3.0, 5.0), (3.4, 8.6), (3.7, 12.4), (2.0, 13.8), (-17.0, 13.9)),
 )
@@ -31,8 +32,7 @@ BAG_HEADING = np.array([0.8, -0.6])  # of a bag left behind
 KINDS, FAST_KINDS = (*EVENTS, "left_bag"), ("bicycle", "running")
 ALWAYS, NEVER = (-np.inf, np.inf), (0.0, 0.0)  # seconds from, until
 
-ON_SCREEN = 10.0  # people, about
-SECONDS_ON_SCREEN = 15.0  # of one walker, about
+PAINTS = ((176, 40, 44), (44, 92, 150), (222, 176, 60), (60, 120, 92))
 
 
 class Path:
@@ -89,6 +89,7 @@ class Mover:
     colour: Colour = (60, 110, 150)
     stop: float = 0.0
     bag: tuple[float, float] = NEVER  # carried from, until
+    usual: bool = False  # whatever its kind, it belongs here
 
     def along(self, time: float) -> float:
         """Metres of the path."""
@@ -99,7 +100,7 @@ class Mover:
         return self.path.at(self.along(time))
 
     def abnormal(self, time: float) -> bool:
-        return self.kind is not None and (self.kind != "lawn" or bool(_on_lawn(self.spot(time))))
+        return self.kind is not None and not self.usual and (self.kind != "lawn" or bool(_on_lawn(self.spot(time))))
 
     def shapes(self, time: float) -> list[Shape]:
         along, spot = self.along(time), self.spot(time)
@@ -153,16 +154,20 @@ def draw_light(rng: np.random.Generator) -> Callable[[float], tuple[float, float
     return light
 
 
-def draw_crowd(rng: np.random.Generator, camera: Camera, seconds: float) -> list[Actor]:
+def draw_crowd(rng: np.random.Generator, camera: Camera, seconds: float, variety: Variety = PLAIN) -> list[Actor]:
     """Walkers on their usual ways, some in pairs, some with a bag in hand."""
-    around = SECONDS_ON_SCREEN  # some have been walking since before the video begins
-    count = max(1, round(ON_SCREEN * (seconds + 2 * around) / SECONDS_ON_SCREEN / 1.2))  # a fifth in pairs
+    around, ways = variety.stay, variety.ways or WAYS  # some have been walking since before the video begins
+    count = max(1, round(variety.people * (seconds + 2 * around) / around / 1.2))  # a fifth in pairs
     moments = np.linspace(-around, seconds + around, count) + rng.normal(0, 1.0, count)
-    first = rng.integers(len(WAYS))
+    first = rng.integers(len(ways))
     crowd: list[Actor] = []
     for i, moment in enumerate(moments.tolist()):
-        path = _draw_path(rng, WAYS[(first + 2 * i) % len(WAYS)])
+        path = _draw_path(rng, ways[(first + 2 * i) % len(ways)])
         speed, mark = float(rng.uniform(1.1, 1.6)), path.middle(camera)
+        if kind := next((kind for kind, share in variety.traffic if rng.random() < share), None):
+            speed, paint = float(rng.uniform(*EVENTS[kind][1:])), PAINTS[rng.integers(len(PAINTS))]
+            crowd.append(Mover(path, draw_look(rng), speed, mark, moment, kind, paint, usual=True))
+            continue
         crowd.append(Mover(path, draw_look(rng), speed, mark, moment, bag=ALWAYS if rng.random() < 0.2 else NEVER))
         if rng.random() < 0.2:
             beside = Path(path.points + np.array([0.3, 0.55]) * rng.choice([-1, 1]))
@@ -177,8 +182,7 @@ def draw_event(rng: np.random.Generator, camera: Camera, kind: str, seconds: flo
     ways, slow, fast = EVENTS[kind]
     path = _draw_path(rng, ways[int(rng.integers(len(ways)))])
     mark = path.middle(camera, of_lawn=kind == "lawn")
-    paints = ((176, 40, 44), (44, 92, 150), (222, 176, 60), (60, 120, 92))
-    colour = paints[rng.integers(len(paints))]
+    colour = PAINTS[rng.integers(len(PAINTS))]
     return [Mover(path, draw_look(rng), float(rng.uniform(slow, fast)), mark, moment, kind, colour)]
 
 

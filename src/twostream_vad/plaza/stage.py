@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from .figures import Shape
 from .scene import Actor
+from .variety import PLAIN, Variety
 from .view import Camera, Image, Seen, background, benches, fill, fill_shadows, outlines, props
 
 SUPERSAMPLING = 2
-NOISE = 1.5  # standard deviation of the sensor's noise, of 255
 REACH = 2.2  # metres that an actor and its shadow extend from its spot, at most
 MARGIN = 64  # pixels by which the noise bank is larger than the frame
 
@@ -48,13 +48,14 @@ def draw_frames(
     times: Iterable[float],
     seed: int,
     rng: np.random.Generator,
+    variety: Variety = PLAIN,
 ) -> Iterator[PlazaFrame]:
     """What the camera, of SUPERSAMPLING times the frames' width and height, gives at each of ``times``, in seconds.
 
     ``light`` is seconds -> gain of the image, strength of the shadows; ``seed`` the plaza's, ``rng`` the video's.
     """
-    still, still_shadow = _still_layers(camera, seed)
-    fixed = [(away, 0, outlines(camera, shapes)) for away, shapes in props()]
+    still, still_shadow = _still_layers(camera, seed, variety)
+    fixed = [(away, 0, outlines(camera, shapes)) for away, shapes in props(camera) if variety.props]
     codes = list(accumulate(int(actor.kind is not None) for actor in actors))
     kinds = [actor.kind for actor in actors if actor.kind is not None]  # by track
     for time in times:
@@ -66,15 +67,15 @@ def draw_frames(
             if wanted and (added := actor.shapes(time)):
                 shapes += added
                 code = code if actor.abnormal(time) else 0
-                figures.append((Camera.distance(spot), code, outlines(camera, added)))
+                figures.append((camera.distance(spot), code, outlines(camera, added)))
         figures.sort(key=lambda figure: -figure[0])
         pieces = [(piece, code) for _, code, figure in figures for piece in figure]
         gain, strength = light(time)
-        canvas = _shaded(still, still_shadow, camera, shapes, strength)
+        canvas = _shaded(still, still_shadow, camera, shapes, strength * variety.shade)
         for piece, _ in pieces:
             fill(canvas, piece.outline, piece.colour)
         mask, boxes = _truth(camera, pieces, kinds)
-        yield PlazaFrame(_sense(canvas, gain, seed, rng), mask, boxes)
+        yield PlazaFrame(_sense(canvas, gain, seed, rng, variety), mask, boxes)
 
 
 def _shaded(still: Image, still_shadow: Image, camera: Camera, shapes: Sequence[Shape], strength: float) -> Image:
@@ -104,26 +105,26 @@ def _truth(camera: Camera, pieces: Sequence[Piece], kinds: Sequence[str]) -> tup
     return mask, tuple(boxes)
 
 
-def _sense(canvas: Image, gain: float, seed: int, rng: np.random.Generator) -> Image:
+def _sense(canvas: Image, gain: float, seed: int, rng: np.random.Generator, variety: Variety) -> Image:
     """Optics and sensor: to the frame's size, a slight blur, the light's gain, noise."""
     height, width = canvas.shape[0] // SUPERSAMPLING, canvas.shape[1] // SUPERSAMPLING
     image = cv2.GaussianBlur(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), (3, 3), 0.5)
     x, y = rng.integers(0, MARGIN, 2)
-    noise = _noise_bank(width, height, seed)[y : y + height, x : x + width]
-    return np.asarray(cv2.addWeighted(image, gain, noise, 1.0, -128.0), np.uint8)
+    noise = _noise_bank(width, height, seed, variety.noise)[y : y + height, x : x + width]
+    return np.asarray(cv2.addWeighted(image, gain * variety.gain, noise, 1.0, variety.haze - 128.0), np.uint8)
 
 
 @lru_cache(maxsize=2)
-def _still_layers(camera: Camera, seed: int) -> tuple[Image, Image]:
+def _still_layers(camera: Camera, seed: int, variety: Variety) -> tuple[Image, Image]:
     """The empty plaza, and the shadows of what never moves."""
     shadow = np.zeros((camera.height, camera.width), np.uint8)
-    for shapes in [benches(), *(shapes for _, shapes in props())]:
+    for shapes in [benches(), *(shapes for _, shapes in props(camera))] if variety.props else []:
         fill_shadows(shadow, camera, shapes)
-    return background(camera, seed), shadow
+    return background(camera, seed, variety), shadow
 
 
 @lru_cache(maxsize=2)
-def _noise_bank(width: int, height: int, seed: int) -> Image:
+def _noise_bank(width: int, height: int, seed: int, deviation: float) -> Image:
     """Noise around 128, larger than the frame: every frame takes another part of it."""
-    noise = np.random.default_rng([seed, 4]).normal(128, NOISE, (height + MARGIN, width + MARGIN, 3))
+    noise = np.random.default_rng([seed, 4]).normal(128, deviation, (height + MARGIN, width + MARGIN, 3))
     return np.clip(noise.round(), 0, 255).astype(np.uint8)

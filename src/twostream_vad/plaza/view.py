@@ -1,7 +1,7 @@
 """The plaza's camera: perspective, drawing shapes and their shadows, and the still background."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .figures import PLASTIC, Colour, Place, Points, Shape, Triple
+from .variety import PLAIN, Pose, Variety
 
 Image = NDArray[np.uint8]
 
@@ -17,6 +18,8 @@ WALL = 16.0  # metres from the plaza's near edge to the building
 # a metre of height throws its shadow 0.55 m to the right and 0.22 m towards the camera
 SHADOW = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.55, -0.22, 0.0]])
 SUBPIXEL_BITS = 4
+FARTHEST = 1e6  # metres, where a ray meets nothing
+NEAREST = 0.3  # metres before the camera: what is nearer, or behind it, is drawn there
 HALF_TURN = np.linspace(-np.pi / 2, np.pi / 2, 6)
 
 
@@ -26,26 +29,24 @@ class Camera:
 
     width: int
     height: int
-
-    UP = 30.0  # metres above ground: high, so that a body hides little of the ground behind it
-    BACK = 30.0  # metres before the plaza's near edge: far, so that near people look little larger than far ones
-    PITCH = 0.66  # radians below the horizon
+    pose: Pose = PLAIN.pose
 
     @property
     def focal(self) -> float:
         """In pixels; a frame of any shape shows no more than 4:3 would."""
-        return max(3.5 * self.width, 14 / 3 * self.height)
+        return self.pose.zoom * max(3.5 * self.width, 14 / 3 * self.height)
 
-    @classmethod
-    def distance(cls, spot: Points) -> float:
+    def distance(self, spot: Points) -> float:
         """Metres along the ground from below the camera to a spot (2,)."""
-        return float(np.hypot(spot[0], spot[1] + cls.BACK))
+        return float(np.hypot(spot[0] - self.pose.right, spot[1] + self.pose.back))
 
     def project(self, points: Points) -> tuple[Points, Points]:
         """World points (..., 3) -> pixels (..., 2) and their distances along the optical axis (...)."""
-        right, away, up = points[..., 0], points[..., 1] + self.BACK, points[..., 2] - self.UP
-        depth = np.maximum(0.3, away * np.cos(self.PITCH) - up * np.sin(self.PITCH))
-        down = -away * np.sin(self.PITCH) - up * np.cos(self.PITCH)
+        pose = self.pose
+        x, y, up = points[..., 0] - pose.right, points[..., 1] + pose.back, points[..., 2] - pose.up
+        right, away = x * np.cos(pose.turn) - y * np.sin(pose.turn), x * np.sin(pose.turn) + y * np.cos(pose.turn)
+        depth = np.maximum(NEAREST, away * np.cos(pose.pitch) - up * np.sin(pose.pitch))
+        down = -away * np.sin(pose.pitch) - up * np.cos(pose.pitch)
         scale = self.focal / depth
         return np.stack([self.width / 2 + right * scale, self.height / 2 + down * scale], axis=-1), depth
 
@@ -53,16 +54,18 @@ class Camera:
         """The direction of every pixel's ray in the world, (height, width, 3)."""
         x = (np.arange(self.width) + 0.5 - self.width / 2) / self.focal
         y = (np.arange(self.height) + 0.5 - self.height / 2) / self.focal
-        sin, cos = np.sin(self.PITCH), np.cos(self.PITCH)
+        (sin, cos), turn = (np.sin(self.pose.pitch), np.cos(self.pose.pitch)), self.pose.turn
         u, v = np.meshgrid(x, y)
-        return np.stack([u, cos - v * sin, -sin - v * cos], axis=2)
+        ahead = cos - v * sin
+        across, away = u * np.cos(turn) + ahead * np.sin(turn), ahead * np.cos(turn) - u * np.sin(turn)
+        return np.stack([across, away, -sin - v * cos], axis=2)
 
     def sees(self, spots: Points, margin: float = 0.0) -> NDArray[np.bool_]:
         """Which spots of the ground (n, 2) lie in the frame, or at most ``margin`` metres outside."""
         pixels, depth = self.project(np.column_stack([spots, np.zeros(len(spots))]))
         room = margin * (self.focal / depth)[:, None]
         inside = (pixels >= -room) & (pixels < np.array([self.width, self.height]) + room)
-        return np.asarray(inside.all(axis=-1))
+        return np.asarray(inside.all(axis=-1) & (depth > NEAREST))
 
 
 class Seen(NamedTuple):
@@ -118,7 +121,7 @@ def fill_shadows(canvas: Image, camera: Camera, shapes: Sequence[Shape]) -> None
         fill(canvas, seen.outline, (255,), smooth=False)
 
 
-def props() -> list[tuple[float, list[Shape]]]:
+def props(camera: Camera) -> list[tuple[float, list[Shape]]]:
     """What stands on the plaza and can hide people, and how far from the camera: a lamp post, a tree."""
     iron = (58.0, 62.0, 66.0)
     foot, knob, top, globe = (np.array([-5.4, 12.3, up]) for up in (0.0, 0.5, 4.0, 4.3))
@@ -135,7 +138,7 @@ def props() -> list[tuple[float, list[Shape]]]:
         light = 0.8 + 0.12 * (leaf[2] - 3.5) - 0.12 * (leaf[0] - trunk[0]) + rng.normal(0, 0.06)
         radius = float(rng.uniform(0.3, 0.5))
         tree.append(Shape(np.array([leaf, leaf]), (86 * light, 128 * light, 62 * light), (radius, radius)))
-    return [(Camera.distance(foot), lamp), (Camera.distance(trunk), tree)]
+    return [(camera.distance(foot), lamp), (camera.distance(trunk), tree)]
 
 
 def benches() -> list[Shape]:
@@ -150,19 +153,20 @@ def benches() -> list[Shape]:
     return shapes
 
 
-def background(camera: Camera, seed: int) -> Image:
+def background(camera: Camera, seed: int, variety: Variety) -> Image:
     """The empty plaza in full light, (height, width, 3) RGB."""
     rng = np.random.default_rng([seed, 3])
-    fine = Camera(2 * camera.width, 2 * camera.height)
+    fine, pose = replace(camera, width=2 * camera.width, height=2 * camera.height), camera.pose
     rays = fine.rays()
-    ground_reach = np.where(rays[..., 2] < -1e-6, -fine.UP / np.minimum(rays[..., 2], -1e-6), np.inf)
-    wall_reach = (WALL + fine.BACK) / rays[..., 1]
+    ground_reach = np.where(rays[..., 2] < -1e-6, -pose.up / np.minimum(rays[..., 2], -1e-6), FARTHEST)
+    wall_reach = np.where(rays[..., 1] > 1e-6, (WALL + pose.back) / np.maximum(rays[..., 1], 1e-6), FARTHEST)
     on_wall = ground_reach > wall_reach
     reach = np.minimum(ground_reach, wall_reach)
-    right, away, up = (rays[..., 0] * reach, rays[..., 1] * reach - fine.BACK, rays[..., 2] * reach + fine.UP)
-    colours = np.where(on_wall[..., None], _wall(right, up, rng), _ground(right, away, rng))
+    right, away = rays[..., 0] * reach + pose.right, rays[..., 1] * reach - pose.back
+    wall = _wall(right, rays[..., 2] * reach + pose.up, rng) * variety.wall
+    colours = np.where(on_wall[..., None], wall, _ground(right, away, rng, variety))
     image = np.clip(colours, 0, 255).astype(np.uint8)
-    for seen in outlines(fine, benches()):
+    for seen in outlines(fine, benches() if variety.props else []):
         fill(image, seen.outline, seen.colour)
     return np.asarray(cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -172,12 +176,12 @@ def _over(base: Points | Triple, place: NDArray[np.bool_], colour: Points | Trip
     return np.where(place[..., None], colour, base)
 
 
-def _ground(x: Points, y: Points, rng: np.random.Generator) -> Points:
+def _ground(x: Points, y: Points, rng: np.random.Generator, variety: Variety) -> Points:
     """Paving, a lawn with a kerb and a flower bed; (H, W) metres -> (H, W, 3)."""
     tones = rng.normal(0, 1, (61, 61))
-    j = np.floor(y / 0.8)
-    column = x / 0.8 + 0.5 * (j % 2)
-    joint = np.minimum(_to_edge(column), _to_edge(y / 0.8)) < 0.025
+    j = np.floor(y / variety.tile)
+    column = x / variety.tile + 0.5 * (j % 2)
+    joint = np.minimum(_to_edge(column), _to_edge(y / variety.tile)) < 0.025
     tone = 1 + 0.035 * _pick(tones, column, j) + 0.02 * _pick(tones, x * 25, y * 25) - 0.16 * joint
     tone *= 1 + 0.03 * _clouded(tones, x, y) - 0.2 * np.exp(-(WALL - y) / 0.35)  # dirt along the wall
     band = ((y > 7.95) & (y < 8.25)) | ((y > 12.7) & (y < 13.0))
@@ -191,7 +195,14 @@ def _ground(x: Points, y: Points, rng: np.random.Generator) -> Points:
     grass = _over(grass, bed, flowers * (0.9 + 0.1 * blade[..., None]))
     inside = np.minimum(np.minimum(x - left, right - x), np.minimum(y - near, far - y))
     kerbed = _over(grass, inside < 0.16, np.array([200, 194, 184]) * tone[..., None])
-    return _over(paving, inside > 0, kerbed)
+    ground = _over(paving, (inside > 0) & variety.lawn, kerbed)
+    for _ in range(variety.patches):
+        (left, near), (wide, deep), turn = rng.uniform((-8, -2), (8, 14)), rng.uniform(0.3, 4, 2), rng.uniform(0, np.pi)
+        along, across = (x - left) * np.cos(turn) + (y - near) * np.sin(turn), (y - near) * np.cos(turn)
+        across = across - (x - left) * np.sin(turn)
+        patch = rng.uniform(50, 210) * rng.uniform(0.85, 1.15, 3) * tone[..., None]
+        ground = _over(ground, (abs(along) < wide) & (abs(across) < deep), patch)
+    return ground * variety.ground
 
 
 def _wall(x: Points, z: Points, rng: np.random.Generator) -> Points:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import TsvadError
 from ..nets.device import pick_device
 from ..nets.i3d import load_encoder
+from ..nets.shipped import SHIPPED, shipped_encoder
 from ..nets.stunet import STUNet
 from ..progress import Progress, silent
 from ..settings import RecoverySettings
@@ -77,14 +78,15 @@ class Plan:
 
 
 def build(settings: RecoverySettings, size: int) -> STUNet:
-    """A new STUNet with its encoder's weights: pretrained, or from scratch.
+    """A new STUNet with its encoder's weights: pretrained (a file's, or the shipped ones), or from scratch.
 
     Raises:
-        TsvadError: neither pretrained weights nor ``encoder_reinit``.
+        TsvadError: neither pretrained weights nor ``encoder_reinit``, or weights of another net.
     """
     net = STUNet(settings.width, size, residual=settings.residual)
     if settings.pretrained is not None and not settings.encoder_reinit:
-        fill(net.encoder, load_encoder(Path(settings.pretrained)), Path(settings.pretrained))
+        path = shipped_encoder() if settings.pretrained == SHIPPED else Path(settings.pretrained)
+        fill(net.encoder, load_encoder(path), path)
     elif not settings.encoder_reinit:
         raise TsvadError(
             "the recipe wants a pretrained encoder: import one (`tsvad weights import`) and give it with "

@@ -67,14 +67,17 @@ def train_pace(
     *,
     width: float,
     seed: int,
+    scenes: int = 1,
+    heads: bool = False,
     progress: Progress = silent,
     checkpoint_seconds: float = 120.0,
 ) -> Path:
     """Trains the encoder of ``start`` (weights of an I3D or a STUNet) on normal videos; see `train_net`.
 
-    ``snippet`` is retrieval's geometry, ``width`` the encoder's, ``seed`` that of every draw. The encoder's file is
-    returned; one that is there already stays. Raises TsvadError where no video is long enough to be played at the
-    least of the faster paces.
+    ``snippet`` is retrieval's geometry, ``width`` the encoder's, ``seed`` that of every draw; a step takes a batch of
+    each of so many ``scenes`` drawn. The encoder's file is returned, or with ``heads`` the whole `PaceNet`'s; one that
+    is there already stays. Raises TsvadError where no video is long enough to be played at the least of the faster
+    paces.
     """
     least = min(speed for speed in settings.speeds if speed > 1)
     usable = [video for video in videos if len(video) > least * snippet.span]
@@ -93,7 +96,10 @@ def train_pace(
         reader = ClipReader(views)
 
         def draw(step: int) -> Clips:
-            return draw_batch(usable, settings, snippet, reader, seeded(seed, 3, step))
+            rng = seeded(seed, 3, step)
+            parts = [draw_batch(usable, settings, snippet, reader, rng) for _ in range(scenes)]
+            together = zip(*((part.clips, part.fast, part.change) for part in parts), strict=True)
+            return Clips(*(torch.cat(part) for part in together))
 
         def learn(step: int, batch: Clips) -> dict[str, float]:
             rate = learning_rate(step, lr=settings.lr, total=steps, schedule="cosine", warmup=settings.warmup_steps)
@@ -102,23 +108,27 @@ def train_pace(
             descend(optimizer, loss, rate)
             return {"loss": loss.item(), "lr": rate}
 
-        return train_net(
-            net, optimizer, steps, draw, learn, folder, progress, checkpoint_seconds, kind="i3d", kept=encoder
-        )
+        kind, kept = ("pace", net) if heads else ("i3d", encoder)
+        return train_net(net, optimizer, steps, draw, learn, folder, progress, checkpoint_seconds, kind=kind, kept=kept)
 
 
 def sum_of_losses(answers: Sequence[Tensor], fast: Tensor, change: Tensor) -> Tensor:
     """Cross entropy of every cell's answer (B, 1, C, C), each as much as it moves, summed over maps; see `Clips`."""
     total = torch.zeros((), device=fast.device)
-    change = change + 1e-4  # in a cell where nothing moves, all pixels count alike
     for answer in answers:
-        cell = fast.shape[-1] // answer.shape[-1]
-        moved = F.avg_pool2d(change[:, None], cell)
-        share = F.avg_pool2d((fast * change)[:, None], cell) / moved  # of what moves in the cell
-        weight = (moved / MOVING).clamp(STILL, 1)
-        losses = F.binary_cross_entropy_with_logits(answer, share.clamp(0, 1), reduction="none")
+        share, weight = truth(fast, change, answer.shape[-1])
+        losses = F.binary_cross_entropy_with_logits(answer, share, reduction="none")
         total = total + (losses * weight).sum() / weight.sum()
     return total
+
+
+def truth(fast: Tensor, change: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+    """Of each cell, how much of what moves there is too fast, and what the cell counts; both (B, 1, cells, cells)."""
+    change = change + 1e-4  # in a cell where nothing moves, all pixels count alike
+    side = fast.shape[-1] // cells
+    moved = F.avg_pool2d(change[:, None], side)
+    share = F.avg_pool2d((fast * change)[:, None], side) / moved
+    return share.clamp(0, 1), (moved / MOVING).clamp(STILL, 1)
 
 
 def draw_batch(

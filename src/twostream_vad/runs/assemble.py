@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ..detector.engines import TorchEncoder, TorchHasher, TorchPredictor
+from ..nets.shipped import SHIPPED, shipped_encoder, shipped_width, weight_mark
 from ..recovery.places import Places
 from ..recovery.selection import load_selection
 from ..recovery.stream import Predictor, RecoveryStream
@@ -46,14 +47,15 @@ def recovery_stream(run: Run) -> RecoveryStream:
 
 def encoder_file(run: Run) -> tuple[Path, str]:
     """The weights of retrieval's encoder, and what tells them from others; RunError where the recipe names none."""
-    settings = run.recipe.retrieval
-    pretrained = settings.pretrained or run.recipe.recovery.pretrained
+    settings, given = run.recipe.retrieval, run.recipe.given_encoder
     if settings.encoder == "recovery":
         return run.path("recovery/model.safetensors"), run.identity("train-recovery")
     if settings.encoder == "pace":
         return run.path("retrieval/encoder/model.safetensors"), run.identity("train-encoder")
-    if pretrained is not None:
-        return Path(pretrained), pretrained
+    if given == SHIPPED:
+        return shipped_encoder(), f"{given} {weight_mark(given)}"
+    if given is not None:
+        return Path(given), given
     raise RunError(
         "the recipe wants a pretrained encoder for retrieval: give it with `--set retrieval.pretrained="
         "FILE.safetensors`, or train one without labels with `--set retrieval.encoder=pace`"
@@ -62,7 +64,9 @@ def encoder_file(run: Run) -> tuple[Path, str]:
 
 def encoder_width(run: Run) -> float:
     """Width of retrieval's encoder."""
-    return 1.0 if run.recipe.retrieval.encoder == "pretrained" else run.recipe.recovery.width
+    if run.recipe.retrieval.encoder in ("recovery", "pace"):
+        return run.recipe.recovery.width
+    return shipped_width() if run.recipe.given_encoder == SHIPPED else 1.0
 
 
 def encoding(run: Run) -> Encoding:

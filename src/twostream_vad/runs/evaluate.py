@@ -16,10 +16,11 @@ from ..detector.bundle import Bundle
 from ..evaluation import auc
 from ..evaluation.bootstrap import bootstrap, micro_auc_of
 from ..evaluation.events import EventReport, judge_alarms
+from ..nets.shipped import weight_file
 from ..progress import Progress, silent
 from ..scores.causal import cold_start
 from ..scores.files import read_scores
-from ..storage import load_tensors, typed, write_text
+from ..storage import load_tensors, sha256_of, typed, write_text
 from .curves import Curves, TestScores
 from .localise import localise
 from .record import FORMAT, Aucs, Hashes, Metrics, Record, Rows
@@ -171,11 +172,9 @@ def data_hash(run: Run) -> str:
 def _weights(run: Run) -> dict[str, str]:
     files = [f"{name}.safetensors" for name in TRAINED if run.path(f"{name}.safetensors").exists()]
     found = {name: _hash_tensors(run.path(name)) for name in files}
-    for given in filter(None, {run.recipe.recovery.pretrained, run.recipe.retrieval.pretrained}):
-        found[given] = "not there any more"
-        if Path(given).is_file():
-            with Path(given).open("rb") as file:
-                found[given] = hashlib.file_digest(file, "sha256").hexdigest()
+    for given in filter(None, {run.recipe.recovery.pretrained, run.recipe.given_encoder}):
+        path = weight_file(given)
+        found[given] = sha256_of(path) if path.is_file() else "not there any more"
     return found
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..nets.shipped import weight_mark
 
 if TYPE_CHECKING:
     from ..settings import Recipe
@@ -45,13 +46,13 @@ def _scoring(recipe: "Recipe") -> dict[str, Any]:
 
 def _size(weights: str | None) -> dict[str, Any]:
     """Bytes of a weight file: another file under the same name is another setting."""
-    return {"pretrained bytes": Path(weights).stat().st_size if weights and Path(weights).is_file() else None}
+    return {"pretrained bytes": weight_mark(weights) if weights else None}
 
 
 def _encoder(recipe: "Recipe") -> dict[str, Any]:
     """Width of retrieval's encoder, and the size of pretrained weights where they are what encodes."""
-    given, width = recipe.retrieval.pretrained or recipe.recovery.pretrained, {"recovery.width": recipe.recovery.width}
-    return width | _size(given) if recipe.retrieval.encoder == "pretrained" else width
+    given, width = recipe.given_encoder, {"recovery.width": recipe.recovery.width}
+    return width | _size(given) if recipe.retrieval.encoder in ("pretrained", "shipped") else width
 
 
 def _shared(recipe: "Recipe") -> dict[str, Any]:
@@ -60,8 +61,8 @@ def _shared(recipe: "Recipe") -> dict[str, Any]:
 
 
 def _before_features(recipe: "Recipe") -> tuple[str, ...]:
-    trained = {"pretrained": (), "recovery": ("train-recovery",), "pace": ("train-encoder",)}
-    return ("prepare", *trained[recipe.retrieval.encoder])
+    trained = {"recovery": ("train-recovery",), "pace": ("train-encoder",)}
+    return ("prepare", *trained.get(recipe.retrieval.encoder, ()))
 
 
 STAGES = {
