@@ -16,8 +16,8 @@ from .tables import TableError
 FORMAT = "twostream-vad centres"
 VERSION = "1"
 LIMIT = 1 << 18  # centres: 190 MB at 128 values, 8 tables
-REACH = 4  # candidates on either side in each table
-REFINED = 4  # candidates whose distance is computed in full
+REACH = 8  # candidates on either side in each table
+REFINED = 8  # candidates whose distance is computed in full
 BLOCK = 1 << 14  # rows added in one go
 CHUNK = 1 << 9  # rows looked up in one go
 KEPT = 0.75  # of the limit, once centres were merged
@@ -49,14 +49,23 @@ class Centres:
         self._index: tuple[NDArray[np.float32], list[tuple[NDArray[np.uint64], NDArray[np.int64]]]] | None = None
 
     @classmethod
-    def build(cls, features: Floats, places: NDArray[np.int64], limit: int = LIMIT, seed: int = 0) -> "Centres":
+    def build(
+        cls, features: Floats, places: NDArray[np.int64], limit: int = LIMIT, reach: int = REACH, seed: int = 0
+    ) -> "Centres":
         """Keys fitted to features (N, values) at places (N,) from 0, and their centres; ``features`` may be mapped."""
-        built = cls(Keys.fit(features, places, seed=seed), limit)
+        built = cls(Keys.fit(features, places, seed=seed), limit, reach=reach)
         built.add(features, places)
         return built
 
     def __len__(self) -> int:
         return len(self.means)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, with what look-ups need."""
+        sketches, tables = self._indexed()
+        index = sketches.nbytes + sum(keys.nbytes + order.nbytes for keys, order in tables)
+        return index + sum(array.nbytes for array in self._arrays().values())
 
     def add(self, features: Floats, places: NDArray[np.int64]) -> None:
         """Put features (N, values) at places (N,) in, a block at a time; they are numbered on from ``added``.
@@ -92,11 +101,10 @@ class Centres:
 
     def save(self, path: Path) -> None:
         """Write safetensors, whole or not at all."""
-        arrays = {name: np.ascontiguousarray(getattr(self.keys, name, getattr(self, name, None))) for name in ARRAYS}
         state = {name: repr(float(getattr(self, name))) for name in ("radius", "coarsest")}
         state |= {name: str(getattr(self, name)) for name in ("limit", "reach", "added")}
         with whole_file(path) as temporary:
-            save_file(arrays, temporary, {"format": FORMAT, "version": VERSION} | state)
+            save_file(self._arrays(), temporary, {"format": FORMAT, "version": VERSION} | state)
 
     @classmethod
     def load(cls, path: Path) -> "Centres":

@@ -61,7 +61,7 @@ class Keys:
     @property
     def tables(self) -> int:
         """Keys of a feature."""
-        return self.mixes.shape[1] // BITS
+        return len(self.mixes[0]) // BITS
 
     def keys(self, features: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Features (N, values) at places (N,) → (tables, N): the place, then the bits, the first one highest."""
