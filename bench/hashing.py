@@ -4,8 +4,8 @@
 
 Compares, by place where rows have one: exact L2 (the reference); the same on features as HashNet normalises them;
 HashNet's tables as the paper has them, with fewer bits, and its codes compared one with all; centres by hashed keys
-(`retrieval/centres.py`), with half the reach, and at most half as many as rows; faiss's product quantisation and its binary index over
-HashNet's bits, where `faiss-cpu` is installed. Agreement is the rank correlation with exact distances on normal rows
+(`retrieval/centres.py`), with half the reach, and at most half as many as rows; faiss's product quantisation and its
+binary index over HashNet's bits, where `faiss-cpu` is installed. Agreement is the rank correlation with exact distances on normal rows
 held out of training, which needs no labels. HashNet is trained as `tsvad train-retrieval` does, anew for every seed.
 
 `--pets` takes PETS 2009 I3D features (Pereira and Maia 2023), `viewN|train|scene|features` and so on; `--run` takes

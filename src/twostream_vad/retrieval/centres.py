@@ -137,6 +137,10 @@ class Centres:
             raise _unusable(path, f"is altered: {fault}")
         return loaded
 
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        held = {name: getattr(self.keys if hasattr(self.keys, name) else self, name) for name in ARRAYS}
+        return {name: np.ascontiguousarray(array) for name, array in held.items()}
+
     def _checked(self, features: Floats, places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         values, known = len(self.keys.mixes), len(self.keys.medians)
         if features.ndim != 2 or features.shape[1] != values or places.shape != (len(features),):
