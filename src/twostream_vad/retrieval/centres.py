@@ -1,0 +1,296 @@
+"""Normal events as centres in feature space, found by hashed keys: near to exact, in bounded memory and time."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ..storage import whole_file
+from .buckets import Floats
+from .keys import BITS, SKETCH, Keys
+from .tables import TableError
+
+FORMAT = "twostream-vad centres"
+VERSION = "1"
+LIMIT = 1 << 18  # centres: 190 MB at 128 values, 8 tables
+REACH = 8  # candidates on either side in each table
+REFINED = 8  # candidates whose distance is computed in full
+BLOCK = 1 << 14  # rows added in one go
+CHUNK = 1 << 9  # rows looked up in one go
+KEPT = 0.75  # of the limit, once centres were merged
+ARRAYS = {
+    **dict.fromkeys(("directions", "mixes", "medians", "spreads", "means"), np.float32),
+    **dict.fromkeys(("places", "counts", "rows", "seen"), np.int64),
+}
+
+
+class Centres:
+    """Means of near features of one place, and what finds the nearest one.
+
+    Every table holds all centres in the order of its keys; the candidates of a feature are its neighbours there, those
+    with the longest common prefix of bits (LSH forest: Bawa, Condie and Ganesan 2005), so that no look-up is empty.
+    Candidates are chosen by a sketch, the best few compared in full. Until ``limit`` centres are held, each feature is
+    one. Then the nearest pairs are merged and ``radius`` is the greatest distance over which that was done, in spreads
+    of the place, so that a still place keeps its grain: what comes later goes into a centre within it. Where a radius
+    above ``coarsest`` would be needed, the centres of fewest features, the longest unseen first, are forgotten instead.
+    The limit should be many times the number of places.
+    """
+
+    def __init__(self, keys: Keys, limit: int = LIMIT, coarsest: float = np.inf, reach: int = REACH) -> None:
+        if limit < 2 or reach < 1:
+            raise ValueError(f"centres need a limit of 2 or more and a reach of 1 or more, got {limit} and {reach}")
+        self.keys, self.limit, self.coarsest, self.reach = keys, limit, coarsest, reach
+        self.radius, self.added = 0.0, 0
+        self.means = np.empty((0, len(keys.mixes)), np.float32)
+        self.places, self.counts, self.rows, self.seen = (np.empty(0, np.int64) for _ in range(4))
+        self._index: tuple[NDArray[np.float32], list[tuple[NDArray[np.uint64], NDArray[np.int64]]]] | None = None
+
+    @classmethod
+    def build(
+        cls, features: Floats, places: NDArray[np.int64], limit: int = LIMIT, reach: int = REACH, seed: int = 0
+    ) -> "Centres":
+        """Keys fitted to features (N, values) at places (N,) from 0, and their centres; ``features`` may be mapped."""
+        built = cls(Keys.fit(features, places, seed=seed), limit, reach=reach)
+        built.add(features, places)
+        return built
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, with what look-ups need."""
+        sketches, tables = self._indexed()
+        index = sketches.nbytes + sum(keys.nbytes + order.nbytes for keys, order in tables)
+        return index + sum(array.nbytes for array in self._arrays().values())
+
+    def add(self, features: Floats, places: NDArray[np.int64]) -> None:
+        """Put features (N, values) at places (N,) in, a block at a time; they are numbered on from ``added``.
+
+        Raises:
+            TableError: the shape does not fit, a value is not finite, or a place is not one that keys were fitted to.
+        """
+        for start in range(0, len(features), BLOCK):
+            block, at = self._checked(features[start : start + BLOCK], places[start : start + BLOCK])
+            numbers = np.arange(self.added, self.added + len(block))
+            self.added += len(block)
+            if self.radius > 0:
+                centre, distance = self.find(block, at)
+                near = distance <= self.radius * self.keys.spreads[at]
+                self._fold(centre[near], block[near], numbers[near])
+                block, at, numbers = block[~near], at[~near], numbers[~near]
+            self.means = np.concatenate([self.means, block])
+            self.places = np.concatenate([self.places, at])
+            self.counts = np.concatenate([self.counts, np.ones(len(at), np.int64)])
+            self.rows, self.seen = (np.concatenate([held, numbers]) for held in (self.rows, self.seen))
+            self._index = None
+            if len(self) > self.limit:
+                self._shrink()
+
+    def find(self, features: Floats, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The nearest centre found and its L2 distance, of features (N, values) at places (N,): both (N,).
+
+        A centre is its row in ``means``, ``places``, ``counts``, ``rows`` (the number of its first feature) and
+        ``seen`` (of its last); -1 and infinity where a place has none. Errors as `add`.
+        """
+        features, places = self._checked(features, places)
+        return self._nearest(features, places, None)
+
+    def save(self, path: Path) -> None:
+        """Write safetensors, whole or not at all."""
+        state = {name: repr(float(getattr(self, name))) for name in ("radius", "coarsest")}
+        state |= {name: str(getattr(self, name)) for name in ("limit", "reach", "added")}
+        with whole_file(path) as temporary:
+            save_file(self._arrays(), temporary, {"format": FORMAT, "version": VERSION} | state)
+
+    @classmethod
+    def load(cls, path: Path) -> "Centres":
+        """Read what ``save`` wrote; TableError where the file is not that, cut short or altered."""
+        try:
+            with safe_open(path, framework="numpy") as file:
+                state = file.metadata() or {}
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        except SafetensorError as error:
+            raise _unusable(path, f"is not a whole safetensors file ({error})") from None
+        if state.get("format") != FORMAT or state.get("version") != VERSION:
+            raise _unusable(path, f"does not hold centres of version {VERSION}")
+        if {name: array.dtype.type for name, array in arrays.items()} != ARRAYS:
+            raise _unusable(path, f"must hold exactly {', '.join(ARRAYS)} in their own types")
+        try:
+            limit, reach, added = (int(state.get(name, "")) for name in ("limit", "reach", "added"))
+            radius, coarsest = (float(state.get(name, "")) for name in ("radius", "coarsest"))
+            loaded = cls(
+                Keys(*(arrays.pop(name) for name in ("directions", "mixes", "medians", "spreads"))),
+                limit,
+                coarsest,
+                reach,
+            )
+        except ValueError as error:
+            raise _unusable(path, f"states sizes that cannot be: {error}") from None
+        loaded.radius, loaded.added = radius, added
+        for name, array in arrays.items():
+            setattr(loaded, name, array)
+        if fault := _fault(loaded):
+            raise _unusable(path, f"is altered: {fault}")
+        return loaded
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        held = {name: getattr(self.keys if hasattr(self.keys, name) else self, name) for name in ARRAYS}
+        return {name: np.ascontiguousarray(array) for name, array in held.items()}
+
+    def _checked(self, features: Floats, places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        values, known = len(self.keys.mixes), len(self.keys.medians)
+        if features.ndim != 2 or features.shape[1] != values or places.shape != (len(features),):
+            raise TableError(
+                f"features must be (features, {values} values), a place each, got shapes {features.shape} and "
+                f"{places.shape}: use the encoder that the centres were built with"
+            )
+        if len(places) > 0 and not (places.min() >= 0 and places.max() < known):
+            raise TableError(f"places must be 0 to {known - 1}: use the views that the centres were built with")
+        features = np.ascontiguousarray(features, np.float32)
+        if not np.isfinite(features).all():
+            row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+            raise TableError(f"feature {row} has a value that is not finite: look for NaN in the encoder's weights")
+        return features, places
+
+    def _nearest(
+        self, features: NDArray[np.float32], places: NDArray[np.int64], own: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """As `find`; ``own`` are centres (N,) that do not count."""
+        found, distances = np.full(len(features), -1, np.int64), np.full(len(features), np.inf, np.float32)
+        if len(self) == 0:
+            return found, distances
+        sketches, tables = self._indexed()
+        around = np.arange(-self.reach, self.reach)
+        for start in range(0, len(features), CHUNK):
+            part = slice(start, start + CHUNK)
+            asked, at = features[part], places[part, None]
+            keys = self.keys.keys(asked, places[part])
+            near = [
+                np.take(order, np.searchsorted(held, own_keys)[:, None] + around, mode="clip")
+                for (held, order), own_keys in zip(tables, keys, strict=True)
+            ]
+            candidates = np.sort(np.concatenate(near, axis=1), axis=1)
+            barred = np.take(self.places, candidates, mode="clip") != at
+            barred[:, 1:] |= candidates[:, 1:] == candidates[:, :-1]  # found by several tables: once is enough
+            if own is not None:
+                barred |= candidates == own[part, None]
+            gaps = _gaps(sketches, candidates, self.keys.sketches(asked), barred)
+            best = np.argpartition(gaps, min(REFINED, gaps.shape[1] - 1), axis=1)[:, :REFINED]
+            candidates, barred = (np.take_along_axis(array, best, 1) for array in (candidates, barred))
+            gaps = _gaps(self.means, candidates, asked, barred)
+            each, best = np.arange(len(asked)), gaps.argmin(axis=1)
+            distances[part] = np.sqrt(gaps[each, best])
+            found[part] = np.where(np.isfinite(distances[part]), candidates[each, best], -1)
+        return found, distances
+
+    def _indexed(self) -> tuple[NDArray[np.float32], list[tuple[NDArray[np.uint64], NDArray[np.int64]]]]:
+        """Sketches of all centres, and of each table its keys in order and whose they are."""
+        if self._index is None:
+            keys = np.empty((self.keys.tables, len(self)), np.uint64)
+            sketches = np.empty((len(self), self.keys.directions.shape[1] + 1), np.float32)
+            for start in range(0, len(self), BLOCK):
+                part = slice(start, start + BLOCK)
+                keys[:, part] = self.keys.keys(self.means[part], self.places[part])
+                sketches[part] = self.keys.sketches(self.means[part])
+            orders = np.argsort(keys, axis=1, kind="stable")
+            self._index = sketches, [(own[order], order) for own, order in zip(keys, orders, strict=True)]
+        return self._index
+
+    def _fold(self, centre: NDArray[np.int64], features: NDArray[np.float32], numbers: NDArray[np.int64]) -> None:
+        """Features into their centres, which move to the new mean."""
+        order = np.argsort(centre, kind="stable")
+        own, starts, new = np.unique(centre[order], return_index=True, return_counts=True)
+        if len(own) == 0:
+            return
+        shift = np.add.reduceat(features[order] - self.means[centre[order]], starts, axis=0)
+        self.counts[own] += new
+        self.means[own] += shift / self.counts[own, None].astype(np.float32)
+        np.maximum.at(self.seen, centre, numbers)
+
+    def _shrink(self) -> None:
+        """Merges the nearest pairs, or forgets rare centres, until KEPT of the limit are left."""
+        while (surplus := len(self) - int(KEPT * self.limit)) > 0:
+            each = np.arange(len(self))
+            other, distance = self._nearest(self.means, self.places, each)
+            distance /= self.keys.spreads[self.places]
+            near = np.isfinite(distance) & (distance <= self.coarsest)
+            pairs = np.argsort(distance, kind="stable")[: int(near.sum())]
+            first, second = _matched(pairs[: -(-len(pairs) // 2)], other, surplus)
+            if len(first) == 0:
+                self._keep(np.sort(np.lexsort((self.seen, self.counts))[surplus:]))
+                return
+            self.radius = max(self.radius, float(distance[first[-1]]))
+            share = (self.counts[second] / (self.counts[first] + self.counts[second])).astype(np.float32)
+            self.means[first] += share[:, None] * (self.means[second] - self.means[first])
+            self.counts[first] += self.counts[second]
+            self.rows[first] = np.minimum(self.rows[first], self.rows[second])
+            self.seen[first] = np.maximum(self.seen[first], self.seen[second])
+            self._keep(np.delete(each, second))
+
+    def _keep(self, kept: NDArray[np.int64]) -> None:
+        for name in ("means", "places", "counts", "rows", "seen"):
+            setattr(self, name, getattr(self, name)[kept])
+        self._index = None
+
+
+def _matched(
+    pairs: NDArray[np.int64], other: NDArray[np.int64], most: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs (i, ``other[i]``), given the nearest first, of which none shares a centre with a nearer one."""
+    rank, nearest = np.arange(len(pairs)), np.full(len(other), len(pairs))
+    for ends in (pairs, other[pairs]):
+        np.minimum.at(nearest, ends, rank)
+    both = pairs[(nearest[pairs] == rank) & (nearest[other[pairs]] == rank)][:most]
+    return both, other[both]
+
+
+def _gaps(
+    held: NDArray[np.float32], candidates: NDArray[np.int64], asked: NDArray[np.float32], barred: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Squared distances of rows asked (N, v) to their candidates (N, c) among ``held``; infinite where barred."""
+    taken = np.take(held, candidates, axis=0, mode="clip")  # twice as fast as a check of what cannot be
+    taken -= asked[:, None]
+    gaps: NDArray[np.float32] = np.einsum("ijk,ijk->ij", taken, taken)
+    gaps[barred] = np.inf
+    return gaps
+
+
+def _fault(loaded: Centres) -> str:
+    """What is wrong with centres read from a file; empty where nothing is."""
+    keys, each = loaded.keys, (len(loaded.means),)
+    if keys.mixes.ndim != 2 or keys.directions.ndim != 2 or keys.medians.ndim != 2 or loaded.means.ndim != 2:
+        return "array shapes do not fit each other"
+    values, width = keys.mixes.shape
+    shapes: list[tuple[NDArray[Any], tuple[int, ...]]] = [
+        (keys.directions, (values, min(SKETCH, values))),
+        (keys.medians, (len(keys.spreads), width)),
+        (keys.spreads, (len(keys.spreads),)),
+        (loaded.means, (*each, values)),
+        *((array, each) for array in (loaded.places, loaded.counts, loaded.rows, loaded.seen)),
+    ]
+    if width == 0 or width % BITS or any(array.shape != shape for array, shape in shapes):
+        return "array shapes do not fit each other"
+    if not all(
+        np.isfinite(array).all() for array in (keys.directions, keys.mixes, keys.medians, keys.spreads, loaded.means)
+    ):
+        return "a value is not finite"
+    if (keys.spreads <= 0).any():
+        return "a place's spread is not positive"
+    if each[0] > loaded.limit or not 0 <= loaded.radius < np.inf or np.isnan(loaded.coarsest):
+        return "more centres than its limit, or a radius that cannot be"
+    if each[0] > 0:
+        if loaded.places.min() < 0 or loaded.places.max() >= len(keys.medians):
+            return "a place has no keys"
+        if loaded.counts.min() < 1 or loaded.counts.max() > 1 << 48 or loaded.rows.min() < 0:
+            return "a centre's count is not positive"
+        if (loaded.rows > loaded.seen).any() or loaded.seen.max() >= loaded.added:
+            return "rows are not those that were added"
+    return ""
+
+
+def _unusable(path: Path, why: str) -> TableError:
+    return TableError(f"{path} {why}: index the training features again to make it anew")
