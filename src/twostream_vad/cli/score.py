@@ -157,16 +157,15 @@ def _cards(
     by_peak = {alarm.peak: alarm for alarm in loudest}
     if not by_peak:
         return
-    scale = detector.scales["recovery"]
     with Bar("explain") as bar:
         for done, seen in enumerate(detector.explain(source, by_peak)):
-            yield _card(by_peak[seen.frame], seen, scores, 2 * scale.high, detector.streams["retrieval"].snippet.span)
+            yield _card(by_peak[seen.frame], seen, scores, detector.streams["retrieval"].snippet.span)
             bar(done + 1, len(by_peak))
 
 
-def _card(alarm: "Alarm", seen: "Explanation", scores: "VideoScores", hottest: float, span: int) -> "AlarmCard":
+def _card(alarm: "Alarm", seen: "Explanation", scores: "VideoScores", span: int) -> "AlarmCard":
     from ..report.alarms import AlarmCard
-    from ..report.thumbnails import heat_picture
+    from ..report.thumbnails import BRIGHTEST, heat_picture
     from ..retrieval.exemplars import sentence
     from ..video.pictures import thumbnail
 
@@ -183,7 +182,7 @@ def _card(alarm: "Alarm", seen: "Explanation", scores: "VideoScores", hottest: f
         peak_frame=alarm.peak,
         stream=alarm.stream,
         picture=thumbnail(seen.image, 480),
-        heat=None if seen.heat is None else heat_picture(seen.heat, hottest),
+        heat=None if seen.heat is None else heat_picture(seen.heat, BRIGHTEST),
         sentence="" if match is None else sentence(match, span),
         nearest=() if exemplar is None else exemplar.strip,
         where="" if exemplar is None else f"{exemplar.video}, from frame {exemplar.frame}",

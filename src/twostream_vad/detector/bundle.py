@@ -29,6 +29,7 @@ NORMAL = "recovery/normal.safetensors"
 ENCODER = "retrieval/encoder.safetensors"
 HASHNET = "retrieval/hashnet.safetensors"
 TABLES = "retrieval/tables.safetensors"
+CENTRES, DISTANCES = "retrieval/centres.safetensors", "retrieval/normal.safetensors"
 EXEMPLARS = "retrieval/exemplars.safetensors"
 CHUNK = 1 << 20
 
@@ -79,12 +80,13 @@ class Recovery(_Part):
 
 
 class Retrieval(_Part):
-    """The knowledge retrieval stream; ``values`` of a clip's features, of type ``dtype``."""
+    """The knowledge retrieval stream; ``values`` of a feature, of type ``dtype``; ``by_place`` one for every place."""
 
     length: Count
     interval: Count
     width: Width
     cells: Count
+    by_place: bool = False
     values: Annotated[int, Field(ge=1, le=1 << 24)]
     dtype: Literal["float16", "float32"]
     tables: Count
@@ -92,9 +94,13 @@ class Retrieval(_Part):
 
 
 class Calibration(_Part):
-    """What normal video, held out of training, scores: each stream's scale, and the threshold of the fused score."""
+    """What normal video, held out of training, scores: each stream's scale, and the threshold of the fused score.
+
+    ``heat`` is the scale of the hottest place of a stream's heat; a stream that does not know where has none.
+    """
 
     scales: dict[str, Scale]
+    heat: dict[str, Scale]
     threshold: float
     videos: tuple[str, ...]
 

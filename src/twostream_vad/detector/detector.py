@@ -112,7 +112,7 @@ class Detector:
     """Streams, their scales on normal video and their weights in the fusion, by name. See `load`.
 
     ``rate`` ticks a second is what the streams have learned, ``threshold`` that of the fused causal score; without a
-    ``bundle`` nothing is explained by pictures.
+    ``bundle`` nothing is explained by pictures, without scales of ``heat`` there is none.
     """
 
     def __init__(
@@ -123,8 +123,9 @@ class Detector:
         weights: Mapping[str, float],
         threshold: float,
         bundle: Bundle | None = None,
+        heat: Mapping[str, Scale] | None = None,
     ) -> None:
-        self.streams, self.rate, self.scales = dict(streams), rate, dict(scales)
+        self.streams, self.rate, self.scales, self.heat = dict(streams), rate, dict(scales), dict(heat or {})
         self.weights, self.threshold, self.bundle = dict(weights), threshold, bundle
 
     @classmethod
@@ -138,8 +139,8 @@ class Detector:
 
         bundle = path if isinstance(path, Bundle) else Bundle(Path(path))
         told, streams = bundle.description, load_streams(bundle, device)
-        scales, threshold = told.calibration.scales, told.calibration.threshold
-        return cls(streams, told.pictures.rate, scales, told.weights, threshold, bundle)
+        normal = told.calibration
+        return cls(streams, told.pictures.rate, normal.scales, told.weights, normal.threshold, bundle, normal.heat)
 
     def watch(self, rate: float | None = None) -> Watcher:
         """A watcher of one camera; ``rate``: its frames a second, where that is known."""

@@ -37,25 +37,33 @@ class TorchPredictor:
 
 
 class TorchEncoder:
-    """A `ClipEncoder`: an I3D with its last ReLU, put into eval mode."""
+    """A `ClipEncoder`: an I3D with its last ReLU, put into eval mode; ``by_place`` says which features it gives."""
 
-    def __init__(self, net: I3D, source: str = "", device: Device = None) -> None:
+    def __init__(self, net: I3D, source: str = "", device: Device = None, *, by_place: bool = False) -> None:
         self.device, self.source = device or pick_device(), source
-        self.values = net.cells**2 * net.out_channels
-        self.net = _ready(net, self.device)
+        self.values = net.s4_channels if by_place else net.cells**2 * net.out_channels
+        self.side, self.net = net.size // 16 if by_place else 1, _ready(net, self.device)
 
     @classmethod
     def load(
-        cls, path: Path, *, width: float, size: int, cells: int, source: str = "", device: Device = None
+        cls,
+        path: Path,
+        *,
+        width: float,
+        size: int,
+        cells: int,
+        by_place: bool = False,
+        source: str = "",
+        device: Device = None,
     ) -> "TorchEncoder":
         """Of a file of an I3D or a STUNet; CheckpointError where it is missing, broken, or of another width."""
         net = _filled(lambda: I3D(width, size, cells, final_relu=True), load_encoder(path), path)
-        return cls(net, source or str(path), device)
+        return cls(net, source or str(path), device, by_place=by_place)
 
     def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 3, 8, S, S) → (N, values)."""
-        pooled = _computed(self.net, clips, self.device)
-        return pooled.float().reshape(len(clips), self.values).cpu().numpy()
+        """(N, 3, 8, S, S) → (N · side², values)."""
+        found = _computed(self.net if self.side == 1 else self.net.places, clips, self.device)
+        return found.float().reshape(-1, self.values).cpu().numpy()
 
 
 class TorchHasher:
@@ -85,13 +93,12 @@ def _filled(build: Callable[[], Net], tensors: Mapping[str, Tensor], path: Path)
     return net
 
 
-def _ready(net: nn.Module, device: torch.device) -> nn.Module:
-    ready: nn.Module = net.eval().to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+def _ready(net: Net, device: torch.device) -> Net:
+    ready: Net = net.eval().to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return ready
 
 
-def _computed(net: nn.Module, clips: NDArray[np.float32], device: torch.device) -> Tensor:
+def _computed(net: Callable[[Tensor], Tensor], clips: NDArray[np.float32], device: torch.device) -> Tensor:
     with torch.inference_mode():
         given = torch.from_numpy(clips).to(device).contiguous(memory_format=torch.channels_last_3d)
-        found: Tensor = net(given)
-        return found
+        return net(given)

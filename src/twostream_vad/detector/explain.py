@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..recovery.heat import heat_map
-from ..recovery.stream import RecoveryStream
 from ..retrieval.exemplars import Match
+from ..retrieval.placed import PlacedStream
 from ..retrieval.stream import RetrievalStream
 from ..scores.stream import Stream
 from .feed import Feed, Image
+from .heat import Looking, Sight, joint_heat
 from .parts import Parts
 
 Clips = Mapping[str, Tensor | None]  # stream → its last clip, (1, crops, 3, T, S, S)
@@ -44,22 +44,24 @@ def explain(
 
 
 def heat(detector: Parts, clips: Clips, image: Image) -> NDArray[np.float32] | None:
-    """Where the last frame of context recovery's clip errs, in the coordinates of the image (H, W, 3)."""
-    stream, clip = detector.streams.get("recovery"), clips.get("recovery")
-    if not isinstance(stream, RecoveryStream) or clip is None:
-        return None
+    """Where the streams' last clips are unlike normal ones, in the coordinates of the image (H, W, 3)."""
     height, width = image.shape[:2]
-    errors, boxes = stream.look(clip)[1][0], stream.views.boxes(height, width)
-    size, window, stride = stream.views.size, stream.how.window, stream.stride
-    return heat_map(errors, boxes, height=height, width=width, size=size, window=window, stride=stride)
+    sights: dict[str, Sight] = {}
+    local: dict[str, NDArray[np.float32]] = {}
+    for name, stream in detector.streams.items():
+        clip, scale = clips.get(name), detector.heat.get(name)
+        if isinstance(stream, Looking) and clip is not None and scale is not None:
+            sights[name], local[name] = (stream.grain, detector.weights[name], scale.high), stream.look(clip)[1][0]
+            views = stream.views
+    return joint_heat(local, sights, views, height, width) if local else None
 
 
 def nearest(detector: Parts, clips: Clips) -> Match | None:
-    """The normal event nearest to retrieval's clip, in its crop that is farthest from normal."""
+    """The normal event nearest to retrieval's clip, in its crop, or its place, that is farthest from normal."""
     stream, clip, exemplars = detector.streams.get("retrieval"), clips.get("retrieval"), detector.exemplars
-    if not isinstance(stream, RetrievalStream) or clip is None or exemplars is None:
+    if not isinstance(stream, RetrievalStream | PlacedStream) or clip is None or exemplars is None:
         return None
-    return exemplars.farthest(stream.tables, stream.hasher(stream.encoding.encode(clip)[0]))
+    return stream.nearest(stream.encoding.encode(clip)[0], exemplars)
 
 
 class _Unscored:

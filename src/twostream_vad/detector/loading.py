@@ -1,19 +1,16 @@
 """The streams of a bundle with their nets, by torch."""
 
-from typing import TYPE_CHECKING
-
 import torch
 
+from ..recovery.places import Places
 from ..recovery.stream import RecoveryStream
+from ..retrieval.centres import Centres
+from ..retrieval.placed import PlacedStream, load_normal
 from ..retrieval.stream import Encoding, RetrievalStream
 from ..retrieval.tables import HashTables
 from ..scores.stream import Stream
-from ..storage import load_tensors
-from .bundle import ENCODER, HASHNET, NORMAL, PREDICTOR, TABLES, Bundle
+from .bundle import CENTRES, DISTANCES, ENCODER, HASHNET, NORMAL, PREDICTOR, TABLES, Bundle
 from .engines import TorchEncoder, TorchHasher, TorchPredictor
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def load_streams(bundle: Bundle, device: torch.device | str | None = None) -> dict[str, Stream]:
@@ -28,14 +25,18 @@ def recovery_stream(bundle: Bundle, device: torch.device | None = None) -> Recov
     predictor = TorchPredictor.load(
         bundle.path(PREDICTOR), width=part.width, size=size, residual=part.residual, device=device
     )
-    normal: Tensor | None = load_tensors(bundle.path(NORMAL))[0]["normal"] if part.how.per_place else None
+    normal = Places.load(bundle.path(NORMAL)).normal if NORMAL in bundle.hashes else None
     return RecoveryStream(predictor, bundle.snippets["recovery"], bundle.views, part.how, part.stride, normal)
 
 
-def retrieval_stream(bundle: Bundle, device: torch.device | None = None) -> RetrievalStream:
-    """The knowledge retrieval stream."""
+def retrieval_stream(bundle: Bundle, device: torch.device | None = None) -> RetrievalStream | PlacedStream:
+    """The knowledge retrieval stream, in the paper's form or by place."""
     part, size = bundle.description.retrieval, bundle.description.pictures.size
-    encoder = TorchEncoder.load(bundle.path(ENCODER), width=part.width, size=size, cells=part.cells, device=device)
+    encoder = TorchEncoder.load(
+        bundle.path(ENCODER), width=part.width, size=size, cells=part.cells, by_place=part.by_place, device=device
+    )
     encoding = Encoding(encoder, bundle.snippets["retrieval"], bundle.views, part.dtype)
+    if part.by_place:
+        return PlacedStream(encoding, Centres.load(bundle.path(CENTRES)), load_normal(bundle.path(DISTANCES)))
     hasher = TorchHasher.load(bundle.path(HASHNET), values=part.values, tables=part.tables, bits=part.bits)
     return RetrievalStream(encoding, hasher, HashTables.load(bundle.path(TABLES)))

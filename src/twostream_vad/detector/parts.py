@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 
 class Parts(Protocol):
-    """Streams, scales and weights by name, as `Detector` has them."""
+    """Streams, scales, of scores and of heat, and weights by name, as `Detector` has them."""
 
     streams: dict[str, Stream]
     rate: float
     scales: dict[str, Scale]
+    heat: dict[str, Scale]
     weights: dict[str, float]
     threshold: float
 

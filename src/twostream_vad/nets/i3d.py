@@ -51,19 +51,23 @@ class I3D(nn.Module):
         self.s4_channels, self.out_channels = channels(1024, width), channels(2048, width)
         window = size // 32 - cells + 1  # 7 at the paper's 256
         self.head = nn.AvgPool3d((4, window, window), stride=1)
-        self.cells = cells
+        self.cells, self.size = cells, size
         last = self.s5[-1]
         assert isinstance(last, Bottleneck)
         last.final_relu = final_relu
 
     def maps(self, x: Tensor) -> EncoderMaps:
         """(B, 3, 8, S, S) → the maps at four depths."""
-        x = self.s2(self.stem(x))  # (B, 256, 8, S/4, S/4)
-        pool = self.pool(x)  # (B, 256, 4, S/4, S/4)
+        pool = self.pool(self.s2(self.stem(x)))  # (B, 256, 4, S/4, S/4)
         s3 = self.s3(pool)  # (B, 512, 4, S/8, S/8)
         s4 = self.s4(s3)  # (B, 1024, 4, S/16, S/16)
         s5 = self.s5(s4)  # (B, 2048, 4, S/32, S/32)
         return EncoderMaps(pool, s3, s4, s5)
+
+    def places(self, x: Tensor) -> Tensor:
+        """(B, 3, 8, S, S) → features of every place: s4, mean over time, channel last, (B, S/16, S/16, 1024w)."""
+        s4: Tensor = self.s4(self.s3(self.pool(self.s2(self.stem(x)))))
+        return s4.mean(2).permute(0, 2, 3, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, 8, S, S) → pooled features, channel last: (B, 1, cells, cells, 2048w)."""

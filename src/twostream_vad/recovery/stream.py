@@ -1,6 +1,6 @@
 """The context recovery stream: a predicted frame against the true one; its largest local error is the score."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -26,8 +26,9 @@ class Predictor(Protocol):
 class RecoveryStream:
     """Scores clips by MLE, the maximum local error, as ``how`` says, with a window's step of ``stride`` crop pixels.
 
-    The last of a snippet's frames is the predicted one. ``normal`` is what normal video reaches at each place,
-    (crops, 3, P, P), and needed where ``how`` judges by place.
+    The last of a snippet's frames is the predicted one. ``normal`` is, by window, what normal video reaches at each
+    place, (crops, 3, P, P), and needed where ``how`` judges by place. Heat has a window of its own, whatever the score
+    has, and is relative to what is normal where that is known.
     """
 
     def __init__(
@@ -37,18 +38,19 @@ class RecoveryStream:
         views: Views,
         how: Resolved,
         stride: int,
-        normal: Tensor | None = None,
+        normal: Mapping[int, Tensor] | None = None,
     ) -> None:
-        assert not how.per_place or normal is not None, "what is normal was measured"
         self.predictor, self.snippet, self.views = predictor, snippet, views
-        self.how, self.stride, self.normal = how, stride, normal
+        self.how, self.stride, self.normal = how, stride, normal or {}
+        assert not how.per_place or how.window in self.normal, "what is normal was measured"
+        self.grain = heat_window(views.size), stride
 
     def score(self, clips: Tensor) -> NDArray[np.float64]:
         """(B, crops, 3, 9, S, S) → (B,)."""
         return self.judge(*predict(self.predictor, clips), clips.shape[:2])[0]
 
     def look(self, clips: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """What `score` gives; errors by place (B, crops, P, P), a crop's largest its MLE up to λ's maximum's place."""
+        """What `score` gives, and the error at each place in the heat's own window, (B, crops, P, P)."""
         return self.judge(*predict(self.predictor, clips), clips.shape[:2])
 
     def judge(
@@ -56,14 +58,31 @@ class RecoveryStream:
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Score and error by place of predicted and true frames (B · crops, 3, S, S), ``crops`` being (B, crops)."""
         with torch.inference_mode():
-            found = local_errors(predicted, true, [self.how.window], self.stride)[self.how.window]
-            if self.how.per_place and self.normal is not None:
-                found = relative(found, self.normal, crops)
-            maxima = found.flatten(2).amax(2).reshape(*crops, 1, -1)
-            errors = maximum_local_error(maxima, l1=self.how.score_l1, channel_l2=self.how.channel_l2)
-            scores = over_crops(errors, self.how.crops)[:, 0].double().numpy()
-            local = found[:, 1 if self.how.channel_l2 else 0] + self.how.score_l1 * found[:, 2]
-            return scores, local.reshape(*crops, *local.shape[-2:]).numpy()
+            how, sides = self.how, (self.how.window, self.grain[0])
+            found = local_errors(predicted, true, sides, self.stride)
+            judged = relative(found[how.window], self.normal[how.window], crops) if how.per_place else found[how.window]
+            maxima = judged.flatten(2).amax(2).reshape(*crops, 1, -1)
+            errors = maximum_local_error(maxima, l1=how.score_l1, channel_l2=how.channel_l2)
+            warm = self._warm(found[self.grain[0]], crops)
+            local = warm[:, 1 if how.channel_l2 else 0] + how.score_l1 * warm[:, 2]
+            return over_crops(errors, how.crops)[:, 0].double().numpy(), local.reshape(
+                *crops, *local.shape[-2:]
+            ).numpy()
+
+    def _warm(self, found: Tensor, crops: Sequence[int]) -> Tensor:
+        known = self.normal.get(self.grain[0])
+        if known is None:
+            return found
+        # Video of another shape can be scored where the score is not by place: then all places count alike.
+        shared = (
+            known if len(known) == crops[1] else known.mean((0, 2, 3))[None, :, None, None].expand(crops[1], -1, 1, 1)
+        )
+        return relative(found, shared, crops)
+
+
+def heat_window(size: int) -> int:
+    """The side of the heat's window, of crops of ``size`` pixels: an eighth, about a person; no setting changes it."""
+    return size // 8
 
 
 def predict(predictor: Predictor, clips: Tensor) -> tuple[Tensor, Tensor]:

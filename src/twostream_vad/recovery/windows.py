@@ -11,7 +11,7 @@ from ..settings import RecoverySettings, Resolved
 from ..video.snippets import Snippet
 from ..video.views import Views
 from .error import frame_level_error, local_errors, maximum_local_error, over_crops
-from .stream import Predictor, predict, relative
+from .stream import Predictor, heat_window, predict, relative
 
 
 class AllWindows:
@@ -27,9 +27,10 @@ class AllWindows:
         self.snippet = Snippet.predicting(settings.length, settings.interval)
 
     def local_errors(self, clips: Tensor) -> dict[int, Tensor]:
-        """Clips (B, crops, 3, 9, S, S) → window → (B · crops, 3, P, P)."""
+        """Clips (B, crops, 3, 9, S, S) → window → (B · crops, 3, P, P), the heat's window among them."""
         with torch.inference_mode():
-            return self._errors(*predict(self.predictor, clips))
+            sides = sorted({*self.settings.windows, heat_window(self.views.size)})
+            return local_errors(*predict(self.predictor, clips), sides, self.settings.window_stride)
 
     def maxima(self, predicted: Tensor, true: Tensor, crops: Sequence[int]) -> Tensor:
         """Local maxima (B, crops, windows, 2, 3) of frames (B · crops, 3, S, S), ``crops`` being (B, crops).
@@ -40,7 +41,9 @@ class AllWindows:
         with torch.inference_mode():
             pairs = [
                 (plain, relative(plain, self.normal[window], crops) if window in self.normal else plain)
-                for window, plain in self._errors(predicted, true).items()
+                for window, plain in local_errors(
+                    predicted, true, self.settings.windows, self.settings.window_stride
+                ).items()
             ]
             found = [torch.stack([errors.flatten(2).amax(2) for errors in pair], dim=1) for pair in pairs]
             local = torch.stack(found, dim=1)
@@ -56,9 +59,6 @@ class AllWindows:
             frame = whole[..., :1] + how.score_l1 * whole[..., 1:]
             errors = torch.cat((maximum_errors(local, how), frame), dim=-1)
             return over_crops(errors, how.crops).double().numpy()
-
-    def _errors(self, predicted: Tensor, true: Tensor) -> dict[int, Tensor]:
-        return local_errors(predicted, true, self.settings.windows, self.settings.window_stride)
 
 
 def maximum_errors(maxima: Tensor, how: Resolved) -> Tensor:

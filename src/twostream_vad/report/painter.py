@@ -12,16 +12,13 @@ from ..runs.localise import HeatMaps
 from ..runs.videos import image_folder
 from ..video.pictures import thumbnail
 from .model import Card
-from .thumbnails import Thumbnails, heat_picture
+from .thumbnails import BRIGHTEST, Thumbnails, heat_picture
 
 
 class Painter:
-    """Frames, heat maps and nearest normal clips of a run's test videos; heat of ``scale`` is shown brightest."""
+    """Frames, heat maps and nearest normal clips of a run's test videos."""
 
     def __init__(self, scores: TestScores) -> None:
-        known = [values for values in scores.raw["recovery"].values() if len(values)]
-        # A heat map's maximum is about the frame's MLE, so the scores give the scale.
-        self.scale = float(np.percentile(np.concatenate(known), 99.5)) if known else 1.0
         self.videos, self.heat = {name: image_folder(video) for name, video in scores.videos.items()}, HeatMaps(scores)
         self._scores, self._features = scores, FeatureSet.load(scores.folder / "retrieval/features/testing")
         self._rows = {video.name: video for video in self._features.videos}
@@ -34,8 +31,7 @@ class Painter:
         if not 0 <= start < known.snippets:
             return None
         first = known.first + start * known.crops
-        codes = self._stream.hasher(self._features.array()[first : first + known.crops])
-        return self._exemplars.farthest(self._stream.tables, codes)
+        return self._stream.nearest(self._features.array()[first : first + known.crops], self._exemplars)
 
     def thumbnails(self, video: str, frames: int, step: int) -> Thumbnails:
         """Every ``step``-th frame and its heat map, small."""
@@ -60,4 +56,4 @@ class Painter:
 
     def _heat_picture(self, video: str, frame: int) -> bytes | None:
         heat = self.heat.at(video, frame)
-        return None if heat is None else heat_picture(heat, self.scale)
+        return None if heat is None else heat_picture(heat, BRIGHTEST)

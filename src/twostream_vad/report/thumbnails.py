@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..video.pictures import jpeg
 
 SAMPLES_PER_PAGE = 2500  # of 5 to 11 kB each with their heat maps, base64 included: 12 to 28 MB
+BRIGHTEST = 2.0  # heat, in units of what the hottest place of normal video reaches in one snippet of a hundred
 HEAT_WIDTH = 64  # a heat map is smooth: the browser enlarges it
 
 

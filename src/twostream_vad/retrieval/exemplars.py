@@ -48,6 +48,7 @@ class Match:
     table: int | None  # None where no table has one
     distance: float  # from the bucket's centre
     exemplar: Exemplar | None = None
+    place: int | None = None  # that spoke, where retrieval knows places
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..video.snippets import Snippet
 from ..video.views import Views
+from .exemplars import Exemplars, Match
 from .tables import HashTables
 
 FeatureType = Literal["float16", "float32"]
@@ -17,11 +18,12 @@ FeatureType = Literal["float16", "float32"]
 class ClipEncoder(Protocol):
     """An encoder of clips, by whichever engine."""
 
-    values: int  # of a clip's features
+    values: int  # of a feature
+    side: int  # a clip has side × side features: one, or one of every place of the encoder's map
     source: str  # says which weights these are
 
     def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Clips (N, 3, 8, S, S) → features (N, values)."""
+        """Clips (N, 3, 8, S, S) → features (N · side², values)."""
 
 
 class Hasher(Protocol):
@@ -41,9 +43,9 @@ class Encoding:
     dtype: FeatureType  # that features are rounded to, for training and scoring alike
 
     def encode(self, clips: Tensor) -> NDArray[Any]:
-        """(B, crops, 3, 8, S, S) → (B, crops, values) of ``dtype``."""
+        """(B, crops, 3, 8, S, S) → (B, crops · side², values) of ``dtype``."""
         features = self.encoder(clips.flatten(0, 1).numpy())
-        return features.reshape(*clips.shape[:2], -1).astype(self.dtype)
+        return features.reshape(len(clips), -1, self.encoder.values).astype(self.dtype)
 
 
 class RetrievalStream:
@@ -64,3 +66,7 @@ class RetrievalStream:
         # A clip at a time: products of matrices of other sizes round differently, and a clip has one score only.
         codes = np.stack([self.hasher(clip) for clip in features])
         return self.tables.scores(codes).astype(np.float64)
+
+    def nearest(self, features: NDArray[Any], exemplars: Exemplars) -> Match:
+        """The normal event nearest to the crop that is farthest from normal, of one clip's features (crops, values)."""
+        return exemplars.farthest(self.tables, self.hasher(features))

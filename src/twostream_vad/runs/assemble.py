@@ -9,6 +9,8 @@ from ..recovery.places import Places
 from ..recovery.selection import load_selection
 from ..recovery.stream import Predictor, RecoveryStream
 from ..recovery.windows import AllWindows
+from ..retrieval.centres import Centres
+from ..retrieval.placed import PlacedStream, load_normal
 from ..retrieval.stream import Encoding, RetrievalStream
 from ..retrieval.tables import HashTables
 from ..storage import typed
@@ -41,8 +43,8 @@ def all_windows(run: Run, predictor: Predictor | None = None) -> AllWindows:
 def recovery_stream(run: Run) -> RecoveryStream:
     """Context recovery with its chosen score."""
     windows, how = all_windows(run), load_selection(run.path("recovery/selection.json"))[0]
-    normal, stride = windows.normal.get(how.window), windows.settings.window_stride
-    return RecoveryStream(windows.predictor, windows.snippet, windows.views, how, stride, normal)
+    stride = windows.settings.window_stride
+    return RecoveryStream(windows.predictor, windows.snippet, windows.views, how, stride, windows.normal)
 
 
 def encoder_file(run: Run) -> tuple[Path, str]:
@@ -73,7 +75,9 @@ def encoding(run: Run) -> Encoding:
     """Retrieval's encoder, what it sees, and what its features are rounded to."""
     settings, view, (weights, source) = run.recipe.retrieval, views(run), encoder_file(run)
     width, cells = encoder_width(run), settings.cells
-    encoder = TorchEncoder.load(weights, width=width, size=view.size, cells=cells, source=source)
+    encoder = TorchEncoder.load(
+        weights, width=width, size=view.size, cells=cells, by_place=settings.by_place, source=source
+    )
     return Encoding(encoder, Snippet.centred(settings.length, settings.interval), view, settings.feature_dtype)
 
 
@@ -83,9 +87,13 @@ def hasher(run: Run, values: int) -> TorchHasher:
     return TorchHasher.load(path, values=values, tables=settings.tables, bits=settings.bits)
 
 
-def retrieval_stream(run: Run) -> RetrievalStream:
-    """Knowledge retrieval with its tables."""
-    encodes, tables = encoding(run), HashTables.load(run.path("retrieval/tables.safetensors"))
+def retrieval_stream(run: Run) -> RetrievalStream | PlacedStream:
+    """Knowledge retrieval with its normal events."""
+    encodes = encoding(run)
+    if run.recipe.retrieval.by_place:
+        centres = Centres.load(run.path("retrieval/centres.safetensors"))
+        return PlacedStream(encodes, centres, load_normal(run.path("retrieval/normal.safetensors")))
+    tables = HashTables.load(run.path("retrieval/tables.safetensors"))
     return RetrievalStream(encodes, hasher(run, encodes.encoder.values), tables)
 
 

@@ -43,10 +43,12 @@ def run_stage(run: Run, name: str, *, redo: bool = False, progress: Progress = s
 
 
 def wanted_stages(run: Run) -> list[str]:
-    """The stages that `fit` runs: no scoring without test videos, no encoder where the recipe trains none."""
+    """The stages that `fit` runs: no scoring without test videos, no encoder or hash net where none is trained."""
     left_out = set() if run.dataset.testing else {"score-recovery", "score-retrieval", "fuse"}
     if run.recipe.retrieval.encoder != "pace":
         left_out.add("train-encoder")
+    if run.recipe.retrieval.by_place:
+        left_out.add("train-retrieval")
     return [name for name in STAGES if name not in left_out]
 
 

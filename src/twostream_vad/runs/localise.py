@@ -15,53 +15,66 @@ from ..datasets.tracks import mask_tracks
 from ..evaluation.auc import NoMetricError
 from ..evaluation.pixels import LocalisedAuc, PixelAuc
 from ..evaluation.regions import detect_regions, read_tracks
+from ..detector.heat import joint_heat
 from ..progress import Progress, silent
-from ..recovery.heat import heat_map
 from ..recovery.regions import frame_regions, write_regions, write_regions_csv
+from ..recovery.stream import heat_window
+from ..retrieval.placed import PLACE
 from .curves import TestScores
 
 Floats = NDArray[np.float64]
 
 
 class HeatMaps:
-    """Heat maps of a run's test videos, from the errors that scoring has left; one frame is computed at a time.
+    """Heat maps of a run's test videos, from what scoring has left by place; one frame is computed at a time.
 
-    ``top`` is the largest error of all videos, ``offset`` the first tick with a heat map: none before it is predicted.
+    Both streams' snippets that a frame belongs to under the paper's protocol speak of it. 1 is what the hottest place
+    of normal video reaches in one snippet of a hundred, ``ordinary`` in every second; none is above ``top``.
     """
 
     def __init__(self, scores: TestScores) -> None:
-        self._scores, self.offset = scores, scores.bundle.snippets["recovery"].offset
-        self.top = max((float(self._errors(name).max(initial=0.0)) for name in scores.videos), default=0.0)
+        self._scores, told = scores, scores.bundle.description
+        scales, size = told.calibration.heat, told.pictures.size
+        grains = {"recovery": (heat_window(size), told.recovery.stride), "retrieval": (PLACE, PLACE)}
+        self.sights = {name: (grains[name], told.weights[name], scale.high) for name, scale in scales.items()}
+        shares = [(told.weights[name], scale.middle / max(scale.high, 1e-12)) for name, scale in scales.items()]
+        total = max(sum(weight for weight, _ in shares), 1e-12)
+        self.ordinary = sum(weight * middle for weight, middle in shares) / total
+        self.top = sum(
+            weight / total * max((float(self._values(name, video).max(initial=0)) for video in scores.videos), default=0)
+            / max(high, 1e-12)
+            for name, (_, weight, high) in self.sights.items()
+        )  # fmt: skip
 
     def at(self, video: str, frame: int) -> NDArray[np.float32] | None:
-        """The heat map (H, W) of a frame in its own coordinates; None for the first frames, which nothing predicts."""
-        errors, known = self._errors(video), self._scores.known[video]
-        row = int(self._scores.ticks[video][frame]) - self.offset if 0 <= frame < known.frames else -1
-        if not 0 <= row < len(errors):
+        """The heat map (H, W) of a frame in its own coordinates; None for those that no snippet's score is of."""
+        known, bundle = self._scores.known[video], self._scores.bundle
+        if not 0 <= frame < known.frames:
             return None
-        views, part = self._scores.bundle.views, self._scores.bundle.description.recovery
-        boxes, warm = views.boxes(known.height, known.width), errors[row].astype(np.float32)
-        place = {"size": views.size, "window": part.how.window, "stride": part.stride}
-        return heat_map(warm, boxes, height=known.height, width=known.width, **place)
+        tick, local = int(self._scores.ticks[video][frame]), {}
+        for name in self.sights:
+            values, row = self._values(name, video), tick - bundle.snippets[name].offset
+            if 0 <= row < len(values):
+                local[name] = values[row].astype(np.float32)
+        return joint_heat(local, self.sights, bundle.views, known.height, known.width)
 
-    def _errors(self, video: str) -> NDArray[np.float16]:
-        path = self._scores.folder / f"recovery/maps/{video}.npy"
-        errors: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return errors
+    def _values(self, stream: str, video: str) -> NDArray[np.float16]:
+        path = self._scores.folder / f"{stream}/maps/{video}.npy"
+        values: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return values
 
 
 def localise(scores: TestScores, progress: Progress = silent) -> dict[str, Any] | None:
     """Writes every test frame's regions and judges heat and regions; one frame's heat is held at a time.
 
-    A region is where the heat is at least half of its frame's largest, and at least the median score of held-out
-    normal video: ``results/regions.csv`` and ``.npz``. Gives pixel-level AUC (both kinds), RBDC, TBDC, and the files
+    A region is where the heat is at least half of its frame's largest, and at least what the hottest place of held-out
+    normal video has in every second snippet: ``results/regions.csv`` and ``.npz``. Gives pixel-level AUC (both kinds), RBDC, TBDC, and the files
     that they were judged by; without masks of every test video or tracks only what there is a truth for, else None.
 
     Raises:
         TsvadError: masks of another size or number than a video's frames.
     """
     heat, masks = HeatMaps(scores), find_masks(scores.source)
-    floor = scores.bundle.description.calibration.scales["recovery"].middle
     if masks is not None and not set(scores.videos) <= set(masks.names):
         masks = None  # of some videos only: the others need not be normal
     pixels, localised = PixelAuc(0.0, heat.top if heat.top > 0 else 1.0), LocalisedAuc()
@@ -74,7 +87,7 @@ def localise(scores: TestScores, progress: Progress = silent) -> dict[str, Any] 
             if warm is None:
                 warm = np.zeros((known.height, known.width), np.float32)
             else:
-                regions = frame_regions(warm, floor=floor)
+                regions = frame_regions(warm, floor=heat.ordinary)
                 found.append(np.column_stack([np.full(len(regions), frame), regions]))
             if mask is not None:
                 pixels.add(warm, mask)

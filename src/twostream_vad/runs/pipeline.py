@@ -13,7 +13,9 @@ TRAINING_KEYS = frozenset(
     {"length", "interval", "width", "residual", "pretrained", "encoder_rate", "encoder_reinit", "lr", "schedule"}
     | {"decay_epochs", "warmup_steps", "epochs", "draws", "batch", "l1", "precision"}
 )
-ENCODING_KEYS = frozenset({"length", "interval", "encoder", "pretrained", "cells", "feature_dtype", "score_batch"})
+ENCODING_KEYS = frozenset(
+    {"length", "interval", "encoder", "pretrained", "cells", "by_place"} | {"feature_dtype", "score_batch"}
+)
 HASHING_KEYS = frozenset(
     {"bits", "tables", "lr", "momentum", "weight_decay", "epochs", "draws", "batch", "gap", "mutual"}
 )
@@ -134,8 +136,9 @@ STAGES = {
             "index",
             "Build the hash tables of normal events from the training features.",
             "stages.retrieval:index",
-            ("retrieval/tables.safetensors", "retrieval/exemplars.safetensors"),
-            lambda _: ("train-retrieval",),
+            tuple(f"retrieval/{name}.safetensors" for name in ("tables", "centres", "normal", "exemplars")),
+            lambda r: ("features",) if r.retrieval.by_place else ("train-retrieval",),
+            lambda r: {"retrieval.centres": r.retrieval.centres} if r.retrieval.by_place else {},
         ),
         Stage(
             "select-weight",
@@ -177,7 +180,7 @@ STAGES = {
             "score retrieval",
             "Stage 6: score every test video by knowledge retrieval.",
             "stages.retrieval:score",
-            ("retrieval/scores.npz",),
+            ("retrieval/maps", "retrieval/scores.npz"),
             lambda _: ("pack",),
         ),
         Stage(

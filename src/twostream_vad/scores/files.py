@@ -54,11 +54,15 @@ def kept(path: Path, score: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     A long stage that keeps each video's scores so goes on, when it was killed, with the video that it was scoring.
     """
     if not path.exists():
-        scores = score()
-        with whole_file(path) as temporary:
-            np.save(temporary, scores)
+        save_array(path, score())
     array: NDArray[Any] = np.load(path, allow_pickle=False)
     return array
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write one ``.npy``, whole or not at all."""
+    with whole_file(path) as temporary:
+        np.save(temporary, array)
 
 
 def write_frame_scores(path: Path, times: NDArray[np.float64], columns: Mapping[str, NDArray[np.float64]]) -> None:

@@ -2,18 +2,19 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ...detector.bundle import Bundle, Calibration
 from ...detector.detector import RawScores, raw_scores
+from ...detector.heat import Looking
 from ...evaluation.auc import micro_auc
 from ...progress import Progress
 from ...recovery.pseudo import PseudoVideo, pseudo_videos
-from ...retrieval.stream import RetrievalStream
 from ...scores.calibration import Scale
 from ...scores.causal import causal_frames, cold_start
 from ...scores.files import kept, read_scores, write_scores
@@ -30,6 +31,9 @@ from ..videos import learned_rate, normal_videos
 
 WEIGHTS = (1.0, 0.5, 0.25, 0.125)
 """Weights of retrieval tried, recovery's being as the recipe says."""
+HOTTEST = "hottest "
+"""Before a stream's name: the largest of its values by place, of every snippet."""
+Scores = NDArray[np.float64]
 
 
 def select_weight(run: Run, progress: Progress) -> None:
@@ -65,7 +69,7 @@ def _rate_weights(run: Run, progress: Progress) -> Sequence[tuple[float, float |
     return sorted(rows, key=lambda row: -row[1])
 
 
-def _distances(stream: RetrievalStream, video: PseudoVideo, batch: int) -> NDArray[np.float64]:
+def _distances(stream: Stream, video: PseudoVideo, batch: int) -> NDArray[np.float64]:
     crops, log = (stream.views.scored(frame.image) for frame in video), ScoreLog()
     for clips in clip_batches(crops, stream.snippet, batch):
         log.add(stream.score(clips))
@@ -76,12 +80,15 @@ def calibrate(run: Run, progress: Progress) -> None:
     """Scores normal video that was held out of training: the scale of causal scores, and the alarm threshold."""
     both: dict[str, Stream] = {"recovery": recovery_stream(run), "retrieval": retrieval_stream(run)}
     rate, weights, videos = learned_rate(run), fusion_weights(run), normal_videos(run)
+    looking = with_heat(both)
     total, done, raw = sum(len(video) for video in videos.values()), 0, {}
     for name, video in videos.items():
-        raw[name] = _raw(run, both, rate, video)
+        raw[name] = _raw(run, looking, rate, video)
         done += len(video)
         progress(done, total, name)
-    scales = {stream: Scale.of(np.concatenate([scores.streams[stream] for scores in raw.values()])) for stream in both}
+    found = {name: Scale.of(np.concatenate([scores.streams[name] for scores in raw.values()])) for name in looking}
+    scales = {stream: found[stream] for stream in both}
+    heat = {stream: found[HOTTEST + stream] for stream in both if HOTTEST + stream in found}
     snippets = {name: stream.snippet for name, stream in both.items()}
     fused = [causal_frames(s.streams, snippets, scales, weights, s.ticks)[1] for s in raw.values()]
     reached = np.nanquantile(np.concatenate(fused), run.recipe.calibration.quantile)
@@ -89,12 +96,46 @@ def calibrate(run: Run, progress: Progress) -> None:
     for stream in both:
         scored = {name: scores.streams[stream] for name, scores in raw.items()}
         write_scores(run.path(f"calibration/{stream}.npz"), scored)
-    calibration = Calibration(scales=scales, threshold=threshold, videos=tuple(videos))
+    calibration = Calibration(scales=scales, heat=heat, threshold=threshold, videos=tuple(videos))
     write_text(run.path("calibration/scale.json"), calibration.model_dump_json(indent=1) + "\n")
     shutil.rmtree(run.path("calibration/videos"))
 
 
-def _raw(run: Run, both: dict[str, Stream], rate: float, video: ImageFolder) -> RawScores:
+class _Hottest:
+    """A stream whose values by place are looked at too; ``hottest`` is the last clips' largest."""
+
+    def __init__(self, stream: Stream, look: Callable[[Tensor], tuple[Scores, NDArray[np.float32]]]) -> None:
+        self.snippet, self.views, self._look, self.hottest = stream.snippet, stream.views, look, np.zeros(0)
+
+    def score(self, clips: Tensor) -> Scores:
+        scores, local = self._look(clips)
+        self.hottest = local.reshape(len(local), -1).max(axis=1).astype(np.float64)
+        return scores
+
+
+class _Heat:
+    """What `_Hottest` has just seen, as a stream of its own: a video's raw scores are kept with it."""
+
+    def __init__(self, seen: _Hottest) -> None:
+        self.snippet, self.views, self._seen = seen.snippet, seen.views, seen
+
+    def score(self, _: Tensor) -> Scores:
+        return self._seen.hottest
+
+
+def with_heat(streams: Mapping[str, Stream]) -> dict[str, Stream]:
+    """The streams, and behind each one that knows where, its hottest place."""
+    found: dict[str, Stream] = {}
+    for name, stream in streams.items():
+        if isinstance(stream, Looking):
+            seen = _Hottest(stream, stream.look)
+            found |= {name: seen, HOTTEST + name: _Heat(seen)}
+        else:
+            found[name] = stream
+    return found
+
+
+def _raw(run: Run, both: Mapping[str, Stream], rate: float, video: ImageFolder) -> RawScores:
     """The streams' scores of a video, kept on the disk: a killed calibration goes on where it was."""
     path = run.path(f"calibration/videos/{video.name}.npz")
     raw = raw_scores(both, rate, video, keep=path)

@@ -10,6 +10,7 @@ from ...nets.i3d import load_encoder
 from ...progress import Progress
 from ...recovery.places import Places
 from ...recovery.selection import load_selection
+from ...recovery.stream import heat_window
 from ...retrieval.features import FeatureSet
 from ...storage import save_tensors
 from ...video.views import MEAN, STD
@@ -30,14 +31,18 @@ def pack(run: Run, progress: Progress) -> None:
         files = {
             parts.PREDICTOR: run.path("recovery/model.safetensors"),
             parts.ENCODER: encoder,
-            parts.HASHNET: run.path("retrieval/model.safetensors"),
-            parts.TABLES: run.path("retrieval/tables.safetensors"),
             parts.EXEMPLARS: run.path("retrieval/exemplars.safetensors"),
         }
-        how = description.recovery.how
-        if how.per_place:
-            measured = Places.load(run.path("recovery/places.safetensors")).normal[how.window]
-            save_tensors(normal, {"normal": measured}, {"kind": "normal", "window": str(how.window)})
+        if run.recipe.retrieval.by_place:
+            files[parts.CENTRES] = run.path("retrieval/centres.safetensors")
+            files[parts.DISTANCES] = run.path("retrieval/normal.safetensors")
+        else:
+            files[parts.HASHNET] = run.path("retrieval/model.safetensors")
+            files[parts.TABLES] = run.path("retrieval/tables.safetensors")
+        if run.recipe.recovery.per_place is not False:
+            wanted = {description.recovery.how.window, heat_window(description.pictures.size)}
+            known = Places.load(run.path("recovery/places.safetensors")).normal
+            Places({window: known[window] for window in wanted}).save(normal)
             files[parts.NORMAL] = normal
         write_bundle(run.path("detector"), description, files)
     Bundle(run.path("detector"))  # as everybody else will open it
@@ -49,7 +54,7 @@ def _describe(run: Run) -> Description:
     how = load_selection(run.path("recovery/selection.json"))[0]
     values = FeatureSet.load(run.path("retrieval/features/training")).values
     predicts = recovery.model_dump(include={"length", "interval", "width", "residual"})
-    knows = retrieval.model_dump(include={"length", "interval", "cells", "tables", "bits"})
+    knows = retrieval.model_dump(include={"length", "interval", "cells", "by_place", "tables", "bits"})
     return Description(
         format=parts.FORMAT,
         made_by=version("twostream-vad"),

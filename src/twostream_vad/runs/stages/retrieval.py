@@ -13,15 +13,17 @@ from ...progress import Progress
 from ...retrieval.exemplars import Exemplars
 from ...retrieval.features import FeatureSet, extract_features
 from ...retrieval.pace import train_pace
+from ...retrieval.placed import PlacedStream
 from ...retrieval.tables import HashTables
 from ...retrieval.train import train_retrieval
-from ...scores.files import write_scores
+from ...scores.files import save_array, write_scores
 from ...video.pictures import thumbnail
 from ...video.snippets import Snippet
 from ..assemble import encoding, hasher, views
 from ..curves import ticks_by_video
 from ..run import Run, RunError
 from ..videos import learned_rate, split_training, training_videos
+from .places import index_places
 
 INDEX_ROWS = 4096
 
@@ -62,11 +64,14 @@ def train(run: Run, progress: Progress) -> None:
 def index(run: Run, progress: Progress) -> None:
     """Builds the hash tables from the training features, and an exemplar of each bucket with its pictures."""
     settings, features = run.recipe.retrieval, FeatureSet.load(run.path("retrieval/features/training"))
+    snippet = Snippet.centred(settings.length, settings.interval)
+    if settings.by_place:
+        index_places(run, features, snippet.span, progress)
+        return
     hashes, tables, array = hasher(run, features.values), HashTables(settings.tables, settings.bits), features.array()
     for codes in _codes(hashes, array):
         tables.add(codes)
         progress(tables.codes, features.rows)
-    snippet = Snippet.centred(settings.length, settings.interval)
     names = [video.name for video in features.videos]
     exemplars = Exemplars.build(tables, _codes(hashes, array), features.places(), names)
     videos = training_videos(run)
@@ -81,11 +86,15 @@ def _codes(hashes: TorchHasher, array: NDArray[Any]) -> Iterator[NDArray[np.floa
 
 
 def score(run: Run, progress: Progress) -> None:
-    """Stage 6: scores every test video by knowledge retrieval; ``scores.npz`` holds (snippets,) a video."""
+    """Stage 6: ``scores.npz``, (snippets,) a test video; by place also ``maps``, the relative distances there."""
     features = FeatureSet.load(run.path("retrieval/features/testing"))
     stream, array, scores = retrieval_stream(Bundle(run.path("detector"))), features.array(), {}
     for done, video in enumerate(features.videos):
-        rows = array[video.first : video.first + video.rows]
-        scores[video.name] = stream.score_features(rows.reshape(video.snippets, video.crops, features.values))
+        rows = array[video.first : video.first + video.rows].reshape(video.snippets, video.crops, features.values)
+        if isinstance(stream, PlacedStream):
+            scores[video.name], local = stream.look_at(rows)
+            save_array(run.path(f"retrieval/maps/{video.name}.npy"), local.astype(np.float16))
+        else:
+            scores[video.name] = stream.score_features(rows)
         progress(done + 1, len(features.videos), video.name)
     write_scores(run.path("retrieval/scores.npz"), scores)

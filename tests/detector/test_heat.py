@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from twostream_vad.recovery.heat import heat_map
+from twostream_vad.detector.heat import heat_map
 from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.settings import Resolved
 from twostream_vad.video.snippets import RECOVERY
