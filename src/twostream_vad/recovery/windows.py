@@ -49,13 +49,12 @@ class AllWindows:
             local = torch.stack(found, dim=1)
             return local.reshape(*crops, *local.shape[1:])
 
-    def scores(self, predicted: Tensor, true: Tensor, crops: Sequence[int], how: Resolved) -> NDArray[np.float64]:
-        """(B, windows + 1): MLE for each window, then FLE; λ, error map, crops and place as ``how`` says."""
+    def scores(self, local: Tensor, predicted: Tensor, true: Tensor, how: Resolved) -> NDArray[np.float64]:
+        """(B, windows + 1): MLE for each window, of `maxima`, then FLE; λ, error map, crops and place as ``how`` says."""
         with torch.inference_mode():
-            local = self.maxima(predicted, true, crops)
             whole = torch.stack([frame_level_error(predicted, true, l1=l1) for l1 in (0.0, 1.0)], dim=1)
             whole[:, 1] -= whole[:, 0]
-            whole = whole.reshape(*crops, 2)
+            whole = whole.reshape(*local.shape[:2], 2)
             frame = whole[..., :1] + how.score_l1 * whole[..., 1:]
             errors = torch.cat((maximum_errors(local, how), frame), dim=-1)
             return over_crops(errors, how.crops).double().numpy()

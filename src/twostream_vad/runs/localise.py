@@ -12,10 +12,10 @@ from ..datasets.errors import DatasetError
 from ..datasets.manifest import Prepared
 from ..datasets.masks import MaskSource, find_masks
 from ..datasets.tracks import mask_tracks
+from ..detector.heat import joint_heat
 from ..evaluation.auc import NoMetricError
 from ..evaluation.pixels import LocalisedAuc, PixelAuc
 from ..evaluation.regions import detect_regions, read_tracks
-from ..detector.heat import joint_heat
 from ..progress import Progress, silent
 from ..recovery.regions import frame_regions, write_regions, write_regions_csv
 from ..recovery.stream import heat_window

@@ -171,7 +171,7 @@ STAGES = {
             "score recovery",
             "Stage 3: score every test video by context recovery.",
             "stages.recovery:score",
-            ("recovery/scores", "recovery/maps", "recovery/scores.npz", "recovery/fle.npz"),
+            ("recovery/scores", "recovery/maps", "recovery/maxima", "recovery/scores.npz", "recovery/fle.npz"),
             lambda _: ("pack",),
             _scoring,
         ),

@@ -1,8 +1,11 @@
 """Stages of context recovery: train, choose the window, score."""
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,15 +51,14 @@ def select(run: Run, progress: Progress) -> None:
 
 
 def score(run: Run, progress: Progress) -> None:
-    """Stage 3: ``scores.npz``, (snippets, windows) a video, and the chosen window's errors by place in ``maps``."""
+    """Stage 3: ``scores.npz``, (snippets, windows) a video, and its errors by place in ``maps``."""
     bundle = Bundle(run.path("detector"))
     stream, rate = recovery_stream(bundle), bundle.description.pictures.rate
     windows = all_windows(run, stream.predictor)
     videos, ticks, folder, scores = run.dataset.testing, ticks_by_video(run, "testing", rate), run.path("recovery"), {}
     for done, video in enumerate(videos):
         progress(done, len(videos), video.name)
-        count, maps = int(ticks[video.name][-1]) + 1, folder / f"maps/{video.name}.npy"
-        look = partial(_score, stream, windows, video, rate, count, maps)
+        look = partial(_score, stream, windows, video, rate, int(ticks[video.name][-1]) + 1, folder)
         scores[video.name] = kept(folder / f"scores/{video.name}.npy", look)
     progress(len(videos), len(videos))
     write_scores(run.path("recovery/scores.npz"), {name: columns[:, :-1] for name, columns in scores.items()})
@@ -64,29 +66,49 @@ def score(run: Run, progress: Progress) -> None:
 
 
 def _score(
-    stream: RecoveryStream, windows: AllWindows, video: Video, rate: float, ticks: int, maps: Path
+    stream: RecoveryStream, windows: AllWindows, video: Video, rate: float, ticks: int, folder: Path
 ) -> NDArray[np.float64]:
-    """Scores of one video, (snippets, windows + 1); before them lie its ``maps``, (snippets, crops, P, P) float16."""
-    snippets, done, written = stream.snippet.count(ticks), 0, None
+    """Scores of one video, (snippets, windows + 1); before them lie its ``maps``, (snippets, crops, P, P) float16.
+
+    And its ``maxima``, see `AllWindows.maxima`: what any other way to score would have given.
+    """
+    snippets, done = stream.snippet.count(ticks), 0
     scores = np.zeros((snippets, len(windows.settings.windows) + 1))
     crops = (stream.views.scored(frame.image) for frame in at_ticks(video.open(), rate))
-    with whole_file(maps) as temporary:
+    with (
+        whole_array(folder / f"maps/{video.name}.npy", snippets, np.float16) as maps,
+        whole_array(folder / f"maxima/{video.name}.npy", snippets, np.float32) as maxima,
+    ):
         for clips in clip_batches(crops, stream.snippet, batch=1):  # one by one, as a detector sees them
             if done == snippets:
                 raise ChangedVideoError(video.path, f"has more than the {ticks} frames that were counted")
             predicted, true = predict(stream.predictor, clips)
             own, places = stream.judge(predicted, true, clips.shape[:2])
-            scores[done] = windows.scores(predicted, true, clips.shape[:2], stream.how)[0]
+            local = windows.maxima(predicted, true, clips.shape[:2])
+            scores[done] = windows.scores(local, predicted, true, stream.how)[0]
             scores[done, windows.settings.windows.index(stream.how.window)] = own[0]
-            if written is None:
-                shape = (snippets, *places.shape[1:])
-                written = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-            written[done] = places[0]
+            maps(done, places[0])
+            maxima(done, local[0].numpy())
             done += 1
         if done != snippets:
             raise ChangedVideoError(video.path, f"no longer has {ticks} frames")
-        if written is None:
-            np.save(temporary, np.zeros((0, 1, 1, 1), np.float16))
-        else:
-            written.flush()
     return scores
+
+
+@contextmanager
+def whole_array(path: Path, rows: int, dtype: type[np.floating[Any]]) -> Iterator[Callable[[int, NDArray[Any]], None]]:
+    """Takes rows one by one and writes them as one ``.npy``, whole or not at all; (0, 1, 1, 1) where none come."""
+    with whole_file(path) as temporary:
+        written: list[NDArray[Any]] = []
+
+        def put(row: int, values: NDArray[Any]) -> None:
+            if not written:
+                shape = (rows, *values.shape)
+                written.append(np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape))
+            written[0][row] = values
+
+        yield put
+        if written:
+            written[0].flush()  # type: ignore[attr-defined]
+        else:
+            np.save(temporary, np.zeros((0, 1, 1, 1), dtype))
