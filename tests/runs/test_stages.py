@@ -96,13 +96,13 @@ def test_nothing_half_written_is_left(stopped: Run) -> None:
 
 def test_a_stopped_calibration_scores_no_snippet_twice(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    score = RecoveryStream.score
+    plain = RecoveryStream.look
 
-    def look(self: RecoveryStream, clips: Tensor) -> NDArray[np.float64]:
+    def look(self: RecoveryStream, clips: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         looked.append(len(clips))
-        return score(self, clips)
+        return plain(self, clips)
 
-    monkeypatch.setattr(RecoveryStream, "score", look)
+    monkeypatch.setattr(RecoveryStream, "look", look)
     run = Run.open(copied, ["calibration.quantile=0.9"])
     with pytest.raises(KeyboardInterrupt):
         run_stage(run, "calibrate", redo=True, progress=stop_half_way)

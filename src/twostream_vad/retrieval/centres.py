@@ -192,7 +192,7 @@ class Centres:
             centre, distance = self.find(means, places)
             far = ~(distance <= self.radius * self.keys.spreads[places])
             self._fold(centre[~far], means[~far], counts[~far], seen[~far])
-            means, places, counts, rows, seen = (array[far] for array in (means, places, counts, rows, seen))
+            means, (places, counts, rows, seen) = means[far], (a[far] for a in (places, counts, rows, seen))
         for name, array in zip(HELD, (means, places, counts, rows, seen), strict=True):
             setattr(self, name, np.concatenate([getattr(self, name), array]))
         self._index = None

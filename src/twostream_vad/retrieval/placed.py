@@ -61,14 +61,18 @@ class PlacedStream:
         return Match(0 if centres[place] >= 0 else None, float(distances[place]), seen, place)
 
     def _find(self, clip: NDArray[Any]) -> tuple[NDArray[np.int64], Floats]:
+        self.refuse_other_shape(clip)
+        centres, distances = self.centres.find(clip, np.arange(len(clip)))
+        return centres, distances / self.normal
+
+    def refuse_other_shape(self, clip: NDArray[Any]) -> None:
+        """Raises TsvadError for features (places, values) of a clip that has other places than the detector knows."""
         if len(clip) != len(self.normal):
             raise TsvadError(
                 f"the video gives {len(clip)} places a frame, the detector's camera {len(self.normal)}: what is normal "
                 "is known by place, so it takes video of its own camera's shape only (fit with --set "
                 "retrieval.by_place=false)"
             )
-        centres, distances = self.centres.find(clip, np.arange(len(clip)))
-        return centres, distances / self.normal
 
 
 def around(local: Floats) -> Floats:
