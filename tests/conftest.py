@@ -73,6 +73,21 @@ def fitted(plaza: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
+@pytest.fixture(scope="session")
+def placed(fitted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`fitted`, with knowledge retrieval by place: 3 crops of 8 × 8 places, up to 2,000 centres."""
+    from twostream_vad.runs.fit import run_stage
+    from twostream_vad.runs.run import Run
+
+    run = Run.open(
+        shutil.copytree(fitted, tmp_path_factory.mktemp("placed") / "run"),
+        ["retrieval.by_place=true", "retrieval.centres=2000", "fusion.retrieval=0.5"],
+    )
+    for stage in ("features", "index", "select-weight", "calibrate", "pack", "score-retrieval"):
+        run_stage(run, stage, redo=True)
+    return run.folder
+
+
 @pytest.fixture
 def copied(fitted: Path, tmp_path: Path) -> Path:
     """A copy of the fitted run, to be changed."""

@@ -33,7 +33,10 @@ class ExemplarError(TsvadError):
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A normal event: where it was seen, and a strip of small JPEGs. ``frame`` is its first, counted from 0."""
+    """A normal event: where it was seen, and a strip of small JPEGs. ``frame`` is its first, counted from 0.
+
+    By place ``crop`` is the place, counted through all crops.
+    """
 
     video: str
     frame: int
@@ -240,11 +243,16 @@ ARRAYS |= {"keys": np.uint64, "distances": np.float32, "pictures": np.uint8}
 
 def sentence(match: Match, span: int) -> str:
     """What was nearest, in words; ``span`` is that of retrieval's snippet."""
+    by_place, seen = match.place is not None, match.exemplar
     if match.table is None:
-        return "no bucket matched: nothing like this was seen in training"
-    place = f"(distance {match.distance:.2f}, table {match.table})"
-    seen = match.exemplar
+        return f"{'nothing is known' if by_place else 'no bucket matched'}: nothing like this was seen in training"
+    place = (
+        f"({match.distance:.2f} of what is normal)"
+        if by_place
+        else f"(distance {match.distance:.2f}, table {match.table})"
+    )
     if seen is None:
-        return f"nearest normal: a bucket without an exemplar {place}"
+        return f"nearest normal: a {'centre' if by_place else 'bucket'} without an exemplar {place}"
     frames = f"frames {seen.frame}–{seen.frame + span}" if span else f"frame {seen.frame}"
-    return f"nearest normal: training {seen.video}, {frames}, crop {seen.crop} {place}"
+    where = "same place" if by_place else f"crop {seen.crop}"
+    return f"nearest normal: training {seen.video}, {frames}, {where} {place}"

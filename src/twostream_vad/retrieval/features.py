@@ -26,7 +26,10 @@ class FeatureError(TsvadError):
 
 @dataclass(frozen=True)
 class VideoRows:
-    """Where a video's features lie: ``snippets * crops`` rows from ``first``; ``done`` snippets are there."""
+    """Where a video's features lie: ``snippets * crops`` rows from ``first``; ``done`` snippets are there.
+
+    By place each place of a crop counts as one of ``crops``.
+    """
 
     name: str
     first: int
@@ -128,7 +131,8 @@ def extract_features(
 def _open(sources: Sequence[tuple[FrameSource, int, int]], encoding: Encoding, folder: Path) -> FeatureSet:
     videos, first = [], 0
     for source, frames, crops in sources:
-        videos.append(VideoRows(source.name, first, encoding.snippet.count(frames), crops))
+        rows = crops * encoding.encoder.side**2
+        videos.append(VideoRows(source.name, first, encoding.snippet.count(frames), rows))
         first += videos[-1].rows
     fresh = FeatureSet(folder, tuple(videos), encoding.encoder.values, encoding.dtype, encoding.encoder.source)
     if (folder / "features.json").exists():
@@ -154,8 +158,10 @@ def _extract_video(
     # Batches restart at a multiple of the batch size, so that a resumed run computes the same batches.
     crops = (encoding.views.scored(frame.image) for tick, frame in enumerate(at_ticks(source, rate)) if tick >= first)
     for clips in clip_batches(crops, encoding.snippet, batch):
-        if video.done + clips.shape[0] > video.snippets or clips.shape[1] != video.crops:
-            raise ChangedVideoError(source.path, f"does not give {video.snippets} snippets of {video.crops} crops")
+        own = clips.shape[1] * encoding.encoder.side**2
+        if video.done + clips.shape[0] > video.snippets or own != video.crops:
+            wanted = f"{video.snippets} snippets of {video.crops // encoding.encoder.side**2} crops"
+            raise ChangedVideoError(source.path, f"does not give {wanted}")
         row, rows = video.first + video.done * video.crops, clips.shape[0] * video.crops
         array[row : row + rows] = encoding.encode(clips).reshape(-1, features.values)
         video = replace(video, done=video.done + clips.shape[0])
