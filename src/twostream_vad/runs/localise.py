@@ -40,11 +40,10 @@ class HeatMaps:
         shares = [(told.weights[name], scale.middle / max(scale.high, 1e-12)) for name, scale in scales.items()]
         total = max(sum(weight for weight, _ in shares), 1e-12)
         self.ordinary = sum(weight * middle for weight, middle in shares) / total
-        self.top = sum(
-            weight / total * max((float(self._values(name, video).max(initial=0)) for video in scores.videos), default=0)
-            / max(high, 1e-12)
-            for name, (_, weight, high) in self.sights.items()
-        )  # fmt: skip
+        self.top = 0.0
+        for name, (_, weight, high) in self.sights.items():
+            hottest = max((float(self._values(name, video).max(initial=0)) for video in scores.videos), default=0.0)
+            self.top += weight / total * hottest / max(high, 1e-12)
 
     def at(self, video: str, frame: int) -> NDArray[np.float32] | None:
         """The heat map (H, W) of a frame in its own coordinates; None for those that no snippet's score is of."""

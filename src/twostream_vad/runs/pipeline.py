@@ -136,7 +136,7 @@ STAGES = {
             "index",
             "Build the hash tables of normal events from the training features.",
             "stages.retrieval:index",
-            tuple(f"retrieval/{name}.safetensors" for name in ("tables", "centres", "normal", "exemplars")),
+            tuple(f"retrieval/{name}.safetensors" for name in ("tables", "centres", "exemplars")),
             lambda r: ("features",) if r.retrieval.by_place else ("train-retrieval",),
             lambda r: {"retrieval.centres": r.retrieval.centres} if r.retrieval.by_place else {},
         ),
