@@ -67,8 +67,9 @@ def localise(scores: TestScores, progress: Progress = silent) -> dict[str, Any] 
     """Writes every test frame's regions and judges heat and regions; one frame's heat is held at a time.
 
     A region is where the heat is at least half of its frame's largest, and at least what the hottest place of held-out
-    normal video has in every second snippet: ``results/regions.csv`` and ``.npz``. Gives pixel-level AUC (both kinds), RBDC, TBDC, and the files
-    that they were judged by; without masks of every test video or tracks only what there is a truth for, else None.
+    normal video has in every second snippet: ``results/regions.csv`` and ``.npz``. Gives pixel-level AUC (both kinds),
+    RBDC, TBDC, and the files that they were judged by; without masks of every test video or tracks only what there is a
+    truth for, else None.
 
     Raises:
         TsvadError: masks of another size or number than a video's frames.
