@@ -116,6 +116,12 @@ class PseudoSettings(Section):
         "too fast; giants is too large; tumbles lies on its side; wanderers goes where nothing goes; loiterers stays",
         min_length=1,
     )
+    judge: Literal["recovery", "fused"] = key(
+        "recovery", "what a choice is ranked by: context recovery alone, as in the paper, or fused with retrieval"
+    )
+    tie: float = key(
+        0.0, "difference of AUC within which choices are equal, so that the larger window wins", ge=0, lt=1
+    )
     videos: Count = key(5, "videos taken a scene (the name's part before `_`)")
     angle: tuple[int, int] = key((2, 5), "whole degrees, least and most, that a video is turned")
     ghosting: float = key(0.5, "share of the frames, centred, that become ghosts", gt=0, lt=1)

@@ -143,10 +143,12 @@ def test_no_stream_that_counts_gives_no_heat() -> None:
     assert joint_heat(local, {"recovery": ((16, 8), 0.0, 1.0)}, views, height, width) is None
 
 
-def test_joint_heat_lies_in_the_boxes_of_the_crops() -> None:
+def test_joint_heat_lies_in_the_boxes_of_the_crops_the_hottest_where_they_overlap() -> None:
     views, height, width = SHAPES["regions"]
-    local = {"retrieval": np.stack([np.full((8, 8), crop + 1, np.float32) for crop in range(2)])}
+    boxes = views.boxes(height, width)
+    local = {"retrieval": np.stack([np.full((8, 8), crop + 1, np.float32) for crop in range(len(boxes))])}
     found = joint_heat(local, {"retrieval": ((16, 16), 1.0, 1.0)}, views, height, width)
     expected = np.zeros((height, width), np.float32)
-    expected[20:80, 10:100], expected[70:170, 120:190] = 1, 2
+    for crop, (x0, y0, x1, y1) in enumerate(boxes):
+        expected[round(y0) : round(y1), round(x0) : round(x1)] = crop + 1
     np.testing.assert_array_equal(found, expected)

@@ -234,9 +234,9 @@ def test_exemplars_without_pictures_can_be_forgotten_too() -> None:
     [
         (
             Match(0, 1.234, Exemplar("a", 3, 77), 77),
-            "nearest normal: training a, frames 3–10, same place (1.23 of what is normal)",
+            "nearest normal: training a, frames 3–10, same place (distance 1.23)",
         ),
-        (Match(0, 1.234, None, 77), "nearest normal: a centre without an exemplar (1.23 of what is normal)"),
+        (Match(0, 1.234, None, 77), "nearest normal: a centre without an exemplar (distance 1.23)"),
         (Match(None, np.inf, None, 77), "nothing is known: nothing like this was seen in training"),
     ],
 )

@@ -29,7 +29,7 @@ NORMAL = "recovery/normal.safetensors"
 ENCODER = "retrieval/encoder.safetensors"
 HASHNET = "retrieval/hashnet.safetensors"
 TABLES = "retrieval/tables.safetensors"
-CENTRES, DISTANCES = "retrieval/centres.safetensors", "retrieval/normal.safetensors"
+CENTRES = "retrieval/centres.safetensors"
 EXEMPLARS = "retrieval/exemplars.safetensors"
 CHUNK = 1 << 20
 

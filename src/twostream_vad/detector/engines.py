@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -62,8 +63,11 @@ class TorchEncoder:
 
     def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 3, 8, S, S) → (N · side², values)."""
-        found = _computed(self.net if self.side == 1 else self.net.places, clips, self.device)
-        return found.float().reshape(-1, self.values).cpu().numpy()
+        if self.side == 1:
+            return _computed(self.net, clips, self.device).float().reshape(-1, self.values).cpu().numpy()
+        found = _computed(self.net.places, clips, self.device).float().reshape(-1, self.values)
+        # As the hash net begins: what kind of thing lies there counts, not how strong its contrast is.
+        return F.layer_norm(found, (self.values,)).cpu().numpy()
 
 
 class TorchHasher:

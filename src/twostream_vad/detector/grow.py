@@ -171,7 +171,7 @@ class PlaceIndex(Index):
         video, before, places = (
             NormalVideo(stream, source, rate, progress, MOST_PICTURES),
             self.added,
-            len(stream.normal),
+            stream.centres.keys.places,
         )
         features = (stream.encoding.encode(clip)[0] for clip in video.clips())
         while part := list(islice(features, CLIPS)):
@@ -201,7 +201,7 @@ class PlaceIndex(Index):
         return heads, [(str(len(own)), str(self.added), str(len(held)), str(held.limit), spread, coarse)]
 
     def _by_place(self) -> NDArray[np.int64]:
-        return np.bincount(self.centres.places, minlength=len(self.centres.keys.spreads))
+        return np.bincount(self.centres.places, minlength=self.centres.keys.places)
 
 
 def open_index(bundle: Bundle) -> Index:

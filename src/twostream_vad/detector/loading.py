@@ -5,11 +5,11 @@ import torch
 from ..recovery.places import Places
 from ..recovery.stream import RecoveryStream
 from ..retrieval.centres import Centres
-from ..retrieval.placed import PlacedStream, load_normal
+from ..retrieval.placed import PlacedStream
 from ..retrieval.stream import Encoding, RetrievalStream
 from ..retrieval.tables import HashTables
 from ..scores.stream import Stream
-from .bundle import CENTRES, DISTANCES, ENCODER, HASHNET, NORMAL, PREDICTOR, TABLES, Bundle
+from .bundle import CENTRES, ENCODER, HASHNET, NORMAL, PREDICTOR, TABLES, Bundle
 from .engines import TorchEncoder, TorchHasher, TorchPredictor
 
 
@@ -37,6 +37,6 @@ def retrieval_stream(bundle: Bundle, device: torch.device | None = None) -> Retr
     )
     encoding = Encoding(encoder, bundle.snippets["retrieval"], bundle.views, part.dtype)
     if part.by_place:
-        return PlacedStream(encoding, Centres.load(bundle.path(CENTRES)), load_normal(bundle.path(DISTANCES)))
+        return PlacedStream(encoding, Centres.load(bundle.path(CENTRES)))
     hasher = TorchHasher.load(bundle.path(HASHNET), values=part.values, tables=part.tables, bits=part.bits)
     return RetrievalStream(encoding, hasher, HashTables.load(bundle.path(TABLES)))

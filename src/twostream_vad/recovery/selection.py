@@ -26,6 +26,7 @@ from .pseudo import PseudoVideo, pseudo_videos
 from .stream import predict
 from .windows import AllWindows, maximum_errors
 
+Curves = Mapping[str, NDArray[np.float64]]
 CANDIDATES = TypeAdapter(tuple[Resolved, ...])
 
 
@@ -62,13 +63,16 @@ def select_score(
     folder: Path,
     seed: int,
     progress: Progress = silent,
+    beside: Sequence[Curves] = ({},),
 ) -> tuple[tuple[Resolved, ...], dict[str, NDArray[np.float64]]]:
     """Scores pseudo-anomalies of normal videos and ranks every window (and open setting) by micro-AUC.
 
     ``folder`` keeps each pseudo-anomalous video's errors, so that a killed choice goes on behind the last of them.
+    ``beside`` is what a candidate's frame scores are added to, video → (frames,): retrieval's at every weight that may
+    be chosen later. A candidate is worth what it reaches with the best of them.
 
     Returns:
-        All candidates, the best first, the larger window where two are equal; and the best one's scores of every
+        All candidates, the best first, of equal ones the larger window; and the best one's scores of every
         pseudo-anomalous video, (snippets,).
 
     Raises:
@@ -80,8 +84,14 @@ def select_score(
         progress(done, len(jobs), video.name)
         maxima[video.name] = torch.from_numpy(kept(folder / f"{video.name}.npy", partial(_maxima, windows, video)))
     progress(len(jobs), len(jobs))
-    candidates = [_rate(windows, jobs, pseudo.kinds, maxima, how) for how in _options(windows.settings)]
-    ranked = tuple(sorted(candidates, key=lambda c: (-c.mean, -c.window)))
+    candidates = [_rate(windows, jobs, pseudo.kinds, maxima, how, beside) for how in _options(windows.settings)]
+    best = max(candidate.mean for candidate in candidates)
+    # Those within a tie of the best first, the largest window before all others.
+    ranked = tuple(
+        sorted(
+            candidates, key=lambda c: (-c.window, -c.mean) if best - c.mean <= pseudo.tie else (0, -c.mean, -c.window)
+        )
+    )
     return ranked, {name: _scores(windows, rows, ranked[0]) for name, rows in maxima.items()}
 
 
@@ -110,16 +120,25 @@ def _rate(
     kinds: Sequence[str],
     maxima: Mapping[str, Tensor],
     how: Resolved,
+    beside: Sequence[Curves],
 ) -> Resolved:
     curves = {
         video.name: paper_timeline(_scores(windows, maxima[video.name], how), windows.snippet, len(video))
         for video in videos
     }
+    reached = [how.model_copy(update={"aucs": rate(curves, videos, kinds, other)}) for other in beside]
+    return max(reached, key=lambda candidate: candidate.mean)
+
+
+def rate(
+    curves: Curves, videos: Sequence[PseudoVideo], kinds: Sequence[str], beside: Curves | None = None
+) -> dict[str, float]:
+    """Kind of pseudo-anomaly → micro-AUC of frame scores (frames,) by video, what stands ``beside`` them added."""
     aucs = {}
     for kind in kinds:
         labels = {video.name: video.labels() for video in videos if video.kind == kind}
-        aucs[kind] = micro_auc({name: curves[name] for name in labels}, labels)
-    return how.model_copy(update={"aucs": aucs})
+        aucs[kind] = micro_auc({name: curves[name] + (beside or {}).get(name, 0.0) for name in labels}, labels)
+    return aucs
 
 
 def _scores(windows: AllWindows, maxima: Tensor, how: Resolved) -> NDArray[np.float64]:

@@ -50,7 +50,7 @@ class AllWindows:
             return local.reshape(*crops, *local.shape[1:])
 
     def scores(self, local: Tensor, predicted: Tensor, true: Tensor, how: Resolved) -> NDArray[np.float64]:
-        """(B, windows + 1): MLE for each window, of `maxima`, then FLE; λ, error map, crops and place as ``how`` says."""
+        """(B, windows + 1): MLE of each window, from `maxima`, then FLE; λ, map, crops and place as ``how`` says."""
         with torch.inference_mode():
             whole = torch.stack([frame_level_error(predicted, true, l1=l1) for l1 in (0.0, 1.0)], dim=1)
             whole[:, 1] -= whole[:, 0]

@@ -246,11 +246,7 @@ def sentence(match: Match, span: int) -> str:
     by_place, seen = match.place is not None, match.exemplar
     if match.table is None:
         return f"{'nothing is known' if by_place else 'no bucket matched'}: nothing like this was seen in training"
-    place = (
-        f"({match.distance:.2f} of what is normal)"
-        if by_place
-        else f"(distance {match.distance:.2f}, table {match.table})"
-    )
+    place = f"(distance {match.distance:.2f})" if by_place else f"(distance {match.distance:.2f}, table {match.table})"
     if seen is None:
         return f"nearest normal: a {'centre' if by_place else 'bucket'} without an exemplar {place}"
     frames = f"frames {seen.frame}–{seen.frame + span}" if span else f"frame {seen.frame}"

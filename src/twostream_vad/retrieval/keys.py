@@ -59,6 +59,11 @@ class Keys:
         return cls(np.ascontiguousarray(basis[:, :SKETCH]), mixes, medians, spreads)
 
     @property
+    def places(self) -> int:
+        """Places that are known."""
+        return len(self.medians)
+
+    @property
     def tables(self) -> int:
         """Keys of a feature."""
         return len(self.mixes[0]) // BITS

@@ -10,7 +10,7 @@ from ..recovery.selection import load_selection
 from ..recovery.stream import Predictor, RecoveryStream
 from ..recovery.windows import AllWindows
 from ..retrieval.centres import Centres
-from ..retrieval.placed import PlacedStream, load_normal
+from ..retrieval.placed import PlacedStream
 from ..retrieval.stream import Encoding, RetrievalStream
 from ..retrieval.tables import HashTables
 from ..storage import typed
@@ -91,8 +91,7 @@ def retrieval_stream(run: Run) -> RetrievalStream | PlacedStream:
     """Knowledge retrieval with its normal events."""
     encodes = encoding(run)
     if run.recipe.retrieval.by_place:
-        centres = Centres.load(run.path("retrieval/centres.safetensors"))
-        return PlacedStream(encodes, centres, load_normal(run.path("retrieval/normal.safetensors")))
+        return PlacedStream(encodes, Centres.load(run.path("retrieval/centres.safetensors")))
     tables = HashTables.load(run.path("retrieval/tables.safetensors"))
     return RetrievalStream(encodes, hasher(run, encodes.encoder.values), tables)
 

@@ -40,11 +40,10 @@ class HeatMaps:
         shares = [(told.weights[name], scale.middle / max(scale.high, 1e-12)) for name, scale in scales.items()]
         total = max(sum(weight for weight, _ in shares), 1e-12)
         self.ordinary = sum(weight * middle for weight, middle in shares) / total
-        self.top = sum(
-            weight / total * max((float(self._values(name, video).max(initial=0)) for video in scores.videos), default=0)
-            / max(high, 1e-12)
-            for name, (_, weight, high) in self.sights.items()
-        )  # fmt: skip
+        self.top = 0.0
+        for name, (_, weight, high) in self.sights.items():
+            hottest = max((float(self._values(name, video).max(initial=0)) for video in scores.videos), default=0.0)
+            self.top += weight / total * hottest / max(high, 1e-12)
 
     def at(self, video: str, frame: int) -> NDArray[np.float32] | None:
         """The heat map (H, W) of a frame in its own coordinates; None for those that no snippet's score is of."""
@@ -68,8 +67,9 @@ def localise(scores: TestScores, progress: Progress = silent) -> dict[str, Any] 
     """Writes every test frame's regions and judges heat and regions; one frame's heat is held at a time.
 
     A region is where the heat is at least half of its frame's largest, and at least what the hottest place of held-out
-    normal video has in every second snippet: ``results/regions.csv`` and ``.npz``. Gives pixel-level AUC (both kinds), RBDC, TBDC, and the files
-    that they were judged by; without masks of every test video or tracks only what there is a truth for, else None.
+    normal video has in every second snippet: ``results/regions.csv`` and ``.npz``. Gives pixel-level AUC (both kinds),
+    RBDC, TBDC, and the files that they were judged by; without masks of every test video or tracks only what there is a
+    truth for, else None.
 
     Raises:
         TsvadError: masks of another size or number than a video's frames.

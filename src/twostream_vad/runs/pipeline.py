@@ -89,21 +89,6 @@ STAGES = {
             lambda r: _shared(r) | _section(r, "recovery", TRAINING_KEYS) | _size(r.recovery.pretrained),
         ),
         Stage(
-            "select-window",
-            "recovery select-window",
-            "Choose the error window by pseudo-anomalies of normal video, and print what each window reaches.",
-            "stages.recovery:select",
-            (
-                "recovery/places.sums.safetensors",
-                "recovery/places.safetensors",
-                "recovery/pseudo",
-                "recovery/selection.json",
-                "recovery/pseudo.npz",
-            ),
-            lambda _: ("train-recovery",),
-            lambda r: _scoring(r) | _section(r, "pseudo"),
-        ),
-        Stage(
             "train-encoder",
             "train encoder",
             "Train retrieval's encoder without labels, by telling at which pace each part of a picture plays.\n\n"
@@ -136,9 +121,27 @@ STAGES = {
             "index",
             "Build the hash tables of normal events from the training features.",
             "stages.retrieval:index",
-            tuple(f"retrieval/{name}.safetensors" for name in ("tables", "centres", "normal", "exemplars")),
+            tuple(f"retrieval/{name}.safetensors" for name in ("tables", "centres", "exemplars")),
             lambda r: ("features",) if r.retrieval.by_place else ("train-retrieval",),
             lambda r: {"retrieval.centres": r.retrieval.centres} if r.retrieval.by_place else {},
+        ),
+        Stage(
+            "select-window",
+            "recovery select-window",
+            "Choose the error window by pseudo-anomalies of normal video, and print what each window reaches.",
+            "stages.recovery:select",
+            (
+                "recovery/places.sums.safetensors",
+                "recovery/places.safetensors",
+                "recovery/pseudo",
+                "recovery/selection.json",
+                "recovery/pseudo.npz",
+                "retrieval/pseudo",
+            ),
+            lambda r: ("train-recovery",) if r.pseudo.judge == "recovery" else ("train-recovery", "index"),
+            lambda r: (
+                _scoring(r) | _section(r, "pseudo") | (_section(r, "fusion") if r.pseudo.judge == "fused" else {})
+            ),
         ),
         Stage(
             "select-weight",

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,25 +11,23 @@ from torch import Tensor
 from ...detector.bundle import Bundle, Calibration
 from ...detector.detector import RawScores, raw_scores
 from ...detector.heat import Looking
-from ...evaluation.auc import micro_auc
 from ...progress import Progress
-from ...recovery.pseudo import PseudoVideo, pseudo_videos
+from ...recovery.selection import rate
 from ...scores.calibration import Scale
 from ...scores.causal import causal_frames, cold_start
-from ...scores.files import kept, read_scores, write_scores
+from ...scores.files import read_scores, write_scores
 from ...scores.fusion import fuse
-from ...scores.stream import ScoreLog, Stream, clip_batches
+from ...scores.stream import Stream
 from ...scores.timeline import paper_timeline
 from ...storage import write_text
 from ...video.frames import ImageFolder
 from ...video.snippets import Snippet
 from ..assemble import fusion_weights, recovery_stream, retrieval_stream
 from ..curves import TestScores
+from ..pseudo import WEIGHTS, retrieval_curves, spoilt_videos
 from ..run import Run
 from ..videos import learned_rate, normal_videos
 
-WEIGHTS = (1.0, 0.5, 0.25, 0.125)
-"""Weights of retrieval tried, recovery's being as the recipe says."""
 HOTTEST = "hottest "
 """Before a stream's name: the largest of its values by place, of every snippet."""
 Scores = NDArray[np.float64]
@@ -41,39 +38,21 @@ def select_weight(run: Run, progress: Progress) -> None:
     given = run.recipe.fusion.retrieval
     rows = [(given, None)] if given != "select" else _rate_weights(run, progress)
     write_text(run.path("results/weight.json"), json.dumps(rows) + "\n")
+    shutil.rmtree(run.path("retrieval/pseudo"), ignore_errors=True)
 
 
 def _rate_weights(run: Run, progress: Progress) -> Sequence[tuple[float, float | None]]:
     """Weights of retrieval and the mean micro-AUC over all kinds of pseudo-anomalies, the best first."""
-    stream, errors, settings = retrieval_stream(run), read_scores(run.path("recovery/pseudo.npz")), run.recipe.recovery
+    errors, settings, videos = read_scores(run.path("recovery/pseudo.npz")), run.recipe.recovery, spoilt_videos(run)
     snippet = Snippet.predicting(settings.length, settings.interval)
-    videos = pseudo_videos(normal_videos(run), run.recipe.pseudo, snippet, seed=run.recipe.seed)
-    curves, folder = {}, run.path("retrieval/pseudo")
-    for done, video in enumerate(videos):
-        progress(done, len(videos), video.name)
-        look = partial(_distances, stream, video, run.recipe.retrieval.score_batch)
-        curves[video.name] = {
-            "recovery": paper_timeline(errors[video.name], snippet, len(video)),
-            "retrieval": paper_timeline(kept(folder / f"{video.name}.npy", look), stream.snippet, len(video)),
-        }
-    progress(len(videos), len(videos))
-    shutil.rmtree(folder)
-    rows: list[tuple[float, float]] = []
+    own = {video.name: paper_timeline(errors[video.name], snippet, len(video)) for video in videos}
+    others, rows = retrieval_curves(run, progress), []
     for weight in WEIGHTS:
-        aucs, weights = [], {"recovery": run.recipe.fusion.recovery, "retrieval": weight}
-        for kind in run.recipe.pseudo.kinds:
-            own = [video for video in videos if video.kind == kind]
-            fused = {video.name: fuse(curves[video.name], weights) for video in own}
-            aucs.append(micro_auc(fused, {video.name: video.labels() for video in own}))
-        rows.append((weight, float(np.mean(aucs))))
-    return sorted(rows, key=lambda row: -row[1])
-
-
-def _distances(stream: Stream, video: PseudoVideo, batch: int) -> NDArray[np.float64]:
-    crops, log = (stream.views.scored(frame.image) for frame in video), ScoreLog()
-    for clips in clip_batches(crops, stream.snippet, batch):
-        log.add(stream.score(clips))
-    return log.array()
+        both = {name: fuse({"recovery": own[name], "retrieval": others[name]},
+                           {"recovery": run.recipe.fusion.recovery, "retrieval": weight}) for name in own}  # fmt: skip
+        rows.append((weight, float(np.mean(list(rate(both, videos, run.recipe.pseudo.kinds).values())))))
+    best = max(auc for _, auc in rows)
+    return sorted(rows, key=lambda row: (0, -row[0]) if best - row[1] <= run.recipe.pseudo.tie else (1, -row[1]))
 
 
 def calibrate(run: Run, progress: Progress) -> None:

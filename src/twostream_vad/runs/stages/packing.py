@@ -35,7 +35,6 @@ def pack(run: Run, progress: Progress) -> None:
         }
         if run.recipe.retrieval.by_place:
             files[parts.CENTRES] = run.path("retrieval/centres.safetensors")
-            files[parts.DISTANCES] = run.path("retrieval/normal.safetensors")
         else:
             files[parts.HASHNET] = run.path("retrieval/model.safetensors")
             files[parts.TABLES] = run.path("retrieval/tables.safetensors")

@@ -1,9 +1,6 @@
-"""Knowledge retrieval by place: the index of normal events, and what is normal at each place."""
-
-from collections.abc import Iterator
+"""Knowledge retrieval by place: the index of normal events."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import TsvadError
 from ...progress import Progress
@@ -11,53 +8,30 @@ from ...retrieval.centres import Centres
 from ...retrieval.exemplars import Exemplars
 from ...retrieval.features import FeatureSet
 from ...retrieval.keys import Keys
-from ...retrieval.placed import save_normal, what_is_normal
 from ...video.pictures import thumbnail
 from ..run import Run
 from ..videos import training_videos
 
-CLIPS = 64  # looked up at once
-FOLDS = 4  # parts of the training videos; each is compared with the others
-Rows = NDArray[np.int64]
+CLIPS = 64  # put in at once
 
 
 def index_places(run: Run, features: FeatureSet, span: int, progress: Progress) -> None:
-    """Writes the centres, their exemplars, and what normal video reaches at each place.
-
-    Normal is judged by training videos, each against the centres of others: held-out video stays unseen, and sets the
-    scale and the threshold.
-    """
+    """Writes the centres of normal events at each place, and their exemplars with pictures."""
     counts = {video.crops for video in features.videos}
     if len(counts) > 1:
         raise TsvadError(f"{run.data}: training videos give {sorted(counts)} places a frame: one camera, please")
     array, places = features.array(), counts.pop()
-    rows, at = np.arange(features.rows), np.arange(features.rows) % places
-    keys = Keys.fit(array, at, seed=run.recipe.seed)
-
-    def build(chosen: Rows) -> Centres:
-        built = Centres(keys, run.recipe.retrieval.centres)
-        for first in range(0, len(chosen), CLIPS * places):
-            part = chosen[first : first + CLIPS * places]
-            built.add(array[part[0] : part[-1] + 1] if len(chosen) == len(rows) else array[part], at[part])
-        return built
-
-    centres = build(rows)
+    limit = run.recipe.retrieval.centres
+    if limit < 2 * places:
+        raise TsvadError(f"retrieval.centres={limit}: a frame has {places} places, and each needs several; give more")
+    at = np.arange(CLIPS * places) % places
+    centres = Centres(Keys.fit(array, np.arange(features.rows) % places, seed=run.recipe.seed), limit)
+    for first in range(0, features.rows, CLIPS * places):
+        part = array[first : first + CLIPS * places]
+        centres.add(part, at[: len(part)])
+        progress(first + len(part), features.rows)
     centres.save(run.path("retrieval/centres.safetensors"))
-    folds = min(FOLDS, len(features.videos))
-    of_fold = np.repeat(np.arange(len(features.videos)) % folds, [video.rows for video in features.videos])
-
-    def distances() -> Iterator[NDArray[np.float32]]:
-        for fold in range(folds):
-            progress(fold, folds)
-            others = build(rows[of_fold != fold]) if folds > 1 else centres
-            own = rows[of_fold == fold]
-            for first in range(0, len(own), CLIPS * places):
-                part = own[first : first + CLIPS * places]
-                yield others.find(array[part], at[part])[1].reshape(-1, places)
-
-    save_normal(run.path("retrieval/normal.safetensors"), what_is_normal(distances()))
     _exemplars(run, features, centres, span).save(run.path("retrieval/exemplars.safetensors"))
-    progress(folds, folds)
 
 
 def _exemplars(run: Run, features: FeatureSet, centres: Centres, span: int) -> Exemplars:
