@@ -19,11 +19,12 @@ TINY = (
     # By place a run judges video of its camera's shape only, and tests score square ones too.
     *("recovery.windows=[128,32,16]", "recovery.window_stride=8", "recovery.per_place=false", "pseudo.videos=1"),
     *("pseudo.kinds=[ghosts,jumps,rushes]", "pace.epochs=1", "pace.draws=2", "pace.batch=2"),
-    *("retrieval.interval=1", "retrieval.encoder=pace", "retrieval.cells=1"),
+    *("retrieval.by_place=false", "retrieval.interval=1", "retrieval.encoder=pace", "retrieval.cells=1"),
     *("retrieval.epochs=1", "retrieval.batch=16", "retrieval.tables=4", "retrieval.bits=8"),
     "fusion.retrieval=select",
 )
 """Of `demo`, what makes it fit in seconds: 22 snippets a video for recovery, 23 for retrieval."""
+SCORING = "score-recovery", "score-retrieval", "fuse"
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +84,7 @@ def placed(fitted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(fitted, tmp_path_factory.mktemp("placed") / "run"),
         ["retrieval.by_place=true", "retrieval.centres=2000", "fusion.retrieval=0.5"],
     )
-    for stage in ("features", "index", "select-weight", "calibrate", "pack", "score-retrieval"):
+    for stage in ("features", "index", "select-window", "select-weight", "calibrate", "pack", *SCORING):
         run_stage(run, stage, redo=True)
     return run.folder
 

@@ -1,9 +1,10 @@
-"""A frame explained by a detector that knows places: heat of both streams, the nearest event of the place that spoke."""
+"""A frame explained by a detector that knows places: joint heat, the nearest event of the place that spoke."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from twostream_vad import Detector
 from twostream_vad.detector.explain import Explanation
@@ -34,15 +35,14 @@ def seen(detector: Detector, video: ImageFolder) -> dict[int, Explanation]:
     return {found.frame: found for found in detector.explain(video, FRAMES)}
 
 
-def local_of(
-    detector: Parts, name: str, video: ImageFolder, last: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def local_of(detector: Parts, name: str, video: ImageFolder, last: int) -> NDArray[np.float32]:
     """A stream's values by place, of its snippet that ends with a frame."""
     stream = detector.streams[name]
     assert isinstance(stream, Looking)
     frames = [stream.views.scored(video.read(index)) for index in range(last - stream.snippet.span, last + 1)]
     (clip,) = clip_batches(frames, stream.snippet, 1)
-    return stream.look(clip)[1][0]
+    local: NDArray[np.float32] = stream.look(clip)[1][0]
+    return local
 
 
 def test_the_nearest_event_is_a_normal_one_of_the_place_that_spoke(
@@ -76,11 +76,11 @@ def test_before_a_stream_has_a_snippet_the_other_speaks_alone(detector: Detector
         (False, False),
         (False, False),
     ]
-    sights = {"retrieval": ((WINDOW, 16), 1.0, detector.heat["retrieval"].high)}
+    sights = {"retrieval": ((WINDOW, 16), detector.weights["retrieval"], detector.heat["retrieval"].high)}
     height, width = early[7].image.shape[:2]
     local = {"retrieval": local_of(detector, "retrieval", video, 7)}
     expected = joint_heat(local, sights, detector.streams["retrieval"].views, height, width)
-    np.testing.assert_allclose(early[7].heat, expected, rtol=1e-6)
+    np.testing.assert_array_equal(early[7].heat, expected)
 
 
 def test_a_place_stream_scores_a_file_as_its_stage_has_scored_it(

@@ -307,7 +307,8 @@ def test_a_merge_keeps_the_limit_the_count_and_the_mean_of_all() -> None:
     assert len(merged) <= 100
     assert merged.counts.sum() == merged.added == 350
     assert merged.radius >= max(first.radius, second.radius) > 0
-    features, at = (np.concatenate(parts) for parts in zip(draw(200), draw(150, seed=1), strict=True))
+    (held, held_at), (more, more_at) = draw(200), draw(150, seed=1)
+    features, at = np.concatenate([held, more]), np.concatenate([held_at, more_at])
     for place in range(2):
         own = merged.places == place
         mean = np.average(merged.means[own].astype(np.float64), axis=0, weights=merged.counts[own])

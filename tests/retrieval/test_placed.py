@@ -75,7 +75,7 @@ def test_clips_are_looked_at_by_their_features() -> None:
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(stream.score(clips), scores)
     assert isinstance(stream, Looking)
-    assert (scores.dtype, local.dtype) == (np.float64, np.float32)
+    assert (scores.dtype.name, local.dtype.name) == ("float64", "float32")
 
 
 def test_a_clip_scores_the_same_alone_and_among_others_to_the_bit() -> None:

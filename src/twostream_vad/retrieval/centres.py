@@ -122,7 +122,7 @@ class Centres:
         return loaded
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        held = {name: getattr(self.keys if hasattr(self.keys, name) else self, name) for name in ARRAYS}
+        held = {name: getattr(self if name in HELD else self.keys, name) for name in ARRAYS}
         return {name: np.ascontiguousarray(array) for name, array in held.items()}
 
     def _checked(self, features: Floats, places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
