@@ -24,7 +24,6 @@ TINY = (
     "fusion.retrieval=select",
 )
 """Of `demo`, what makes it fit in seconds: 22 snippets a video for recovery, 23 for retrieval."""
-SCORING = "score-recovery", "score-retrieval", "fuse"
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +83,7 @@ def placed(fitted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(fitted, tmp_path_factory.mktemp("placed") / "run"),
         ["retrieval.by_place=true", "retrieval.centres=2000", "fusion.retrieval=0.5"],
     )
-    for stage in ("features", "index", "select-window", "select-weight", "calibrate", "pack", *SCORING):
+    for stage in ("features", "index", "select-window", "select-weight", "calibrate", "pack", "score-retrieval"):
         run_stage(run, stage, redo=True)
     return run.folder
 

@@ -218,7 +218,7 @@ def test_exemplars_of_forgotten_centres_go_with_their_pictures(kept: tuple[int, 
     rows = np.arange(10)
     whole = pictured(Exemplars.of_centres(rows, np.stack([rows % 2, 20 * rows, rows], axis=1), ("a", "b")))
     found = whole.kept(np.array(kept, np.int64))
-    assert [found.of(0, row) for row in rows] == [whole.of(0, row) if row in kept else None for row in rows]
+    assert [found.of(0, row) for row in range(10)] == [whole.of(0, row) if row in kept else None for row in range(10)]
     assert len(found.ends) == STRIP * len(kept)
     assert found._fault() == ""
 
@@ -226,7 +226,7 @@ def test_exemplars_of_forgotten_centres_go_with_their_pictures(kept: tuple[int, 
 def test_exemplars_without_pictures_can_be_forgotten_too() -> None:
     rows = np.arange(4)
     found = Exemplars.of_centres(rows, np.zeros((4, 3), np.int64), ("a",)).kept(rows[1:3])
-    assert [found.of(0, row) for row in rows] == [None, Exemplar("a", 0, 0), Exemplar("a", 0, 0), None]
+    assert [found.of(0, row) for row in range(4)] == [None, Exemplar("a", 0, 0), Exemplar("a", 0, 0), None]
 
 
 @pytest.mark.parametrize(

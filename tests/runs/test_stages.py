@@ -18,11 +18,11 @@ from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.recovery.train import train_recovery
 from twostream_vad.retrieval.pace import train_pace
 from twostream_vad.retrieval.train import train_retrieval
-from twostream_vad.runs import assemble, evaluate
+from twostream_vad.runs import assemble, evaluate, pseudo
 from twostream_vad.runs.fit import run_stage, wanted_stages
 from twostream_vad.runs.pipeline import STAGES
 from twostream_vad.runs.run import Run, RunError
-from twostream_vad.runs.stages import fusion, recovery, retrieval
+from twostream_vad.runs.stages import recovery, retrieval
 from twostream_vad.storage import sha256_of
 from twostream_vad.video.frames import ChangedVideoError
 
@@ -127,7 +127,7 @@ def test_a_stage_done_anew_behind_a_symbolic_link_gives_the_same(copied: Path, f
 
 def test_weights_are_rated_best_first(fitted: Path) -> None:
     rows = assemble.rated_weights(Run.open(fitted))
-    assert sorted(weight for weight, _ in rows) == sorted(fusion.WEIGHTS)
+    assert sorted(weight for weight, _ in rows) == sorted(pseudo.WEIGHTS)
     aucs = [auc for _, auc in rows if auc is not None]
     assert aucs == sorted(aucs, reverse=True)
     assert len(aucs) == len(rows)
