@@ -30,8 +30,8 @@ class Painter:
         known, start = self._rows[video], int(self._scores.ticks[video][frame]) - self._stream.snippet.span
         if not 0 <= start < known.snippets:
             return None
-        first = known.first + start * known.crops
-        return self._stream.nearest(self._features.array()[first : first + known.crops], self._exemplars)
+        first = known.first + start * known.each
+        return self._stream.nearest(self._features.array()[first : first + known.each], self._exemplars)
 
     def thumbnails(self, video: str, frames: int, step: int) -> Thumbnails:
         """Every ``step``-th frame and its heat map, small."""
