@@ -67,7 +67,7 @@ class FeatureSet:
         return sum(video.rows for video in self.videos)
 
     def places(self) -> NDArray[np.int64]:
-        """Where each row comes from: its video, its snippet's first frame, its crop (or place of all crops), (rows, 3)."""
+        """Where each row comes from: its video, its snippet's first frame, its crop or place of all, (rows, 3)."""
         found = [np.zeros((0, 3), np.int64)]
         for number, video in enumerate(self.videos):
             frame, crop = np.divmod(np.arange(video.rows), video.each)
