@@ -84,7 +84,7 @@ def tiny() -> Detector:
     class Means:
         """A clip's mean in each cell."""
 
-        values, source = 3 * CELLS * CELLS, "means"
+        values, side, source = 3 * CELLS * CELLS, 1, "means"
 
         def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
             cells = clips.mean(2).reshape(len(clips), 3, CELLS, SIDE // CELLS, CELLS, SIDE // CELLS)

@@ -19,7 +19,7 @@ TINY = (
     # By place a run judges video of its camera's shape only, and tests score square ones too.
     *("recovery.windows=[128,32,16]", "recovery.window_stride=8", "recovery.per_place=false", "pseudo.videos=1"),
     *("pseudo.kinds=[ghosts,jumps,rushes]", "pace.epochs=1", "pace.draws=2", "pace.batch=2"),
-    *("retrieval.interval=1", "retrieval.encoder=pace", "retrieval.cells=1"),
+    *("retrieval.by_place=false", "retrieval.interval=1", "retrieval.encoder=pace", "retrieval.cells=1"),
     *("retrieval.epochs=1", "retrieval.batch=16", "retrieval.tables=4", "retrieval.bits=8"),
     "fusion.retrieval=select",
 )
@@ -71,6 +71,21 @@ def fitted(plaza: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("runs") / "run"
     fit(Run.create(folder, load_recipe(tiny_recipe), plaza))
     return folder
+
+
+@pytest.fixture(scope="session")
+def placed(fitted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`fitted`, with knowledge retrieval by place: 3 crops of 8 × 8 places, up to 2,000 centres."""
+    from twostream_vad.runs.fit import run_stage
+    from twostream_vad.runs.run import Run
+
+    run = Run.open(
+        shutil.copytree(fitted, tmp_path_factory.mktemp("placed") / "run"),
+        ["retrieval.by_place=true", "retrieval.centres=2000", "fusion.retrieval=0.5"],
+    )
+    for stage in ("features", "index", "select-window", "select-weight", "calibrate", "pack", "score-retrieval"):
+        run_stage(run, stage, redo=True)
+    return run.folder
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`tsvad index show|add|merge` on the fitted run's detector: hash tables are looked at, and grow."""
+"""`tsvad index show|add|merge` on a fitted run's detector: what is known is looked at, and grows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,8 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
-from twostream_vad.detector.bundle import DESCRIPTION, EXEMPLARS, HASHNET, TABLES, Bundle, write_bundle
+from twostream_vad.detector.bundle import CENTRES, DESCRIPTION, EXEMPLARS, HASHNET, TABLES, Bundle, write_bundle
+from twostream_vad.retrieval.centres import Centres
 from twostream_vad.retrieval.exemplars import STRIP, Exemplars
 from twostream_vad.retrieval.tables import HashTables
 from twostream_vad.runs.run import Run
@@ -128,3 +129,38 @@ def test_nothing_that_is_there_is_written_over(
         assert said.stderr.splitlines()[-1] == f"tsvad: {out} is there already; choose another --out"
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
     assert (fitted / "detector/SHA256SUMS").read_bytes() == before
+
+
+FEATURES, PLACES = 2 * 23 * 192, 192
+"""Of the run by place."""
+
+
+def test_by_place_the_index_is_one_row(tsvad: Tsvad, placed: Path) -> None:
+    said = tsvad("index", "show", placed)
+    assert (said.returncode, said.stderr) == (0, "")
+    heads, row = (
+        [cell.strip() for cell in line.split(mark)[1:-1]]
+        for line, mark in zip(said.stdout.splitlines()[1:4:2], "┃│", strict=True)
+    )
+    assert heads[:4] == ["places", "features added", "centres", "at most"]
+    assert [row[0], row[1], row[3]] == [str(PLACES), str(FEATURES), "2000"]
+
+
+def test_by_place_more_normal_video_is_added_and_merged(tsvad: Tsvad, placed: Path, more: Path, tmp_path: Path) -> None:
+    said = tsvad("index", "add", placed, more, "--out", tmp_path / "grown")
+    assert said.returncode == 0
+    grown = Centres.load(Bundle(tmp_path / "grown").path(CENTRES))
+    assert said.stdout == (
+        f"{tmp_path / 'grown'}: {FEATURES + 23 * PLACES} features in {len(grown)} centres of {PLACES} places\n"
+    )
+    assert f"{23 * PLACES} features of normal video added to {FEATURES}" in said.stderr
+    assert tsvad("index", "merge", tmp_path / "grown", placed, "--out", tmp_path / "both").returncode == 0
+    both = Centres.load(Bundle(tmp_path / "both").path(CENTRES))
+    assert both.counts.sum() == both.added == 2 * FEATURES + 23 * PLACES
+    assert len(both) <= 2000
+
+
+def test_detectors_of_both_forms_are_not_merged(refused: Refused, fitted: Path, placed: Path, tmp_path: Path) -> None:
+    said = refused("index", "merge", fitted, placed, "--out", tmp_path / "both")
+    assert "it knows normal events by place" in said
+    assert not (tmp_path / "both").exists()

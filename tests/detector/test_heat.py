@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from twostream_vad.detector.heat import heat_map
+from twostream_vad.detector.heat import Sight, heat_map, joint_heat
 from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.settings import Resolved
 from twostream_vad.video.snippets import RECOVERY
@@ -96,3 +96,59 @@ def test_nothing_is_hot_where_no_crop_looks() -> None:
     seen = np.zeros((height, width), bool)
     seen[20:80, 10:100] = seen[70:170, 120:190] = True
     assert np.array_equal(heat > 0, seen)
+
+
+def test_each_stream_counts_by_its_weight_in_units_of_its_own_normal_heat() -> None:
+    views, height, width = SHAPES["square"]
+    rng = np.random.default_rng(0)
+    local = {"recovery": rng.random((1, 15, 15), np.float32), "retrieval": rng.random((1, 8, 8), np.float32)}
+    sights: dict[str, Sight] = {"recovery": ((16, 8), 1.0, 0.5), "retrieval": ((16, 16), 0.25, 4.0)}
+    found = joint_heat(local, sights, views, height, width)
+    laid = [
+        heat_map(local[name], views.boxes(height, width), height=height, width=width, size=SIZE, window=16, stride=step)
+        for name, step in (("recovery", 8), ("retrieval", 16))
+    ]
+    assert found is not None
+    np.testing.assert_allclose(found, 0.8 * laid[0] / 0.5 + 0.2 * laid[1] / 4, rtol=1e-5)
+
+
+def test_both_streams_at_their_normal_heat_are_1() -> None:
+    views, height, width = SHAPES["landscape"]
+    crops = views.count(height, width)
+    local = {name: np.full((crops, 8, 8), high, np.float32) for name, high in (("recovery", 0.2), ("retrieval", 3.0))}
+    sights: dict[str, Sight] = {"recovery": ((16, 16), 1.0, 0.2), "retrieval": ((16, 16), 0.7, 3.0)}
+    found = joint_heat(local, sights, views, height, width)
+    assert found is not None
+    assert found.shape == (height, width)
+    np.testing.assert_allclose(found[:, 2:-2], 1, rtol=1e-5)
+
+
+def test_a_stream_that_has_not_spoken_takes_nothing_from_the_other() -> None:
+    views, height, width = SHAPES["square"]
+    local = {"recovery": np.ones((1, 15, 15), np.float32)}
+    both: dict[str, Sight] = {"recovery": ((16, 8), 1.0, 2.0), "retrieval": ((16, 16), 3.0, 1.0)}
+    alone = joint_heat(local, {"recovery": both["recovery"]}, views, height, width)
+    found = joint_heat(local, both, views, height, width)
+    assert alone is not None
+    assert found is not None
+    np.testing.assert_array_equal(found, alone)
+    np.testing.assert_allclose(found, 0.5)
+
+
+def test_no_stream_that_counts_gives_no_heat() -> None:
+    views, height, width = SHAPES["square"]
+    local = {"recovery": np.ones((1, 15, 15), np.float32)}
+    assert joint_heat({}, {"recovery": ((16, 8), 1.0, 1.0)}, views, height, width) is None
+    assert joint_heat(local, {}, views, height, width) is None
+    assert joint_heat(local, {"recovery": ((16, 8), 0.0, 1.0)}, views, height, width) is None
+
+
+def test_joint_heat_lies_in_the_boxes_of_the_crops_the_hottest_where_they_overlap() -> None:
+    views, height, width = SHAPES["regions"]
+    boxes = views.boxes(height, width)
+    local = {"retrieval": np.stack([np.full((8, 8), crop + 1, np.float32) for crop in range(len(boxes))])}
+    found = joint_heat(local, {"retrieval": ((16, 16), 1.0, 1.0)}, views, height, width)
+    expected = np.zeros((height, width), np.float32)
+    for crop, (x0, y0, x1, y1) in enumerate(boxes):
+        expected[round(y0) : round(y1), round(x0) : round(x1)] = crop + 1
+    np.testing.assert_array_equal(found, expected)

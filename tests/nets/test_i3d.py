@@ -189,3 +189,12 @@ def test_the_encoder_is_not_looked_for_elsewhere(tmp_path: Path) -> None:
     torch.save({"stem.conv.weight": torch.zeros(2)}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="tsvad weights import"):
         load_encoder(tmp_path / "a.pth")
+
+
+def test_places_are_s4_averaged_over_time_channel_last() -> None:
+    net = random_encoder(64, 1, final_relu=True)
+    x = torch.randn(2, 3, 8, 64, 64)
+    with torch.no_grad():
+        places, s4 = net.places(x), plain_maps(net.state_dict(), x, final_relu=True)[2]
+    assert places.shape == (2, 4, 4, net.s4_channels)
+    torch.testing.assert_close(places, s4.mean(2).movedim(1, -1), rtol=1e-3, atol=1e-4 * float(s4.max()))

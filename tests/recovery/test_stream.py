@@ -20,8 +20,8 @@ from twostream_vad.video.views import Views
 
 CPU = torch.device("cpu")
 WINDOWS, STRIDE = (128, 48), 16
-
-
+HEAT = 16
+"""The heat's window, of crops of 128 pixels."""
 SETTINGS = RecoverySettings.model_validate({"width": 1 / 16, "windows": WINDOWS, "window_stride": STRIDE})
 VIEWS = Views(128)
 
@@ -31,7 +31,7 @@ def how(**values: object) -> Resolved:
     return Resolved.model_validate(given)
 
 
-def stream_of(net: STUNet, normal: Tensor | None = None, **values: object) -> RecoveryStream:
+def stream_of(net: STUNet, normal: dict[int, Tensor] | None = None, **values: object) -> RecoveryStream:
     return RecoveryStream(TorchPredictor(net, CPU), RECOVERY, VIEWS, how(**values), STRIDE, normal)
 
 
@@ -82,7 +82,8 @@ def test_scores_are_mle_of_each_window_then_fle(
 ) -> None:
     windows = windows_of(net)
     chosen = how(score_l1=l1, channel_l2=channel_l2, crops=crops)
-    scores = windows.scores(*predict(windows.predictor, clips()), (2, 3), chosen)
+    frames = predict(windows.predictor, clips())
+    scores = windows.scores(windows.maxima(*frames, (2, 3)), *frames, chosen)
     gaps = pictures[1] - pictures[0]
     over = np.max if crops == "max" else np.mean
     expected = [
@@ -116,7 +117,8 @@ def test_a_streams_score_is_its_column_of_all_windows_to_the_bit(
     window: int, l1: float, channel_l2: bool, crops: str, net: STUNet
 ) -> None:
     stream = stream_of(net, window=window, score_l1=l1, channel_l2=channel_l2, crops=crops)
-    columns = windows_of(net).scores(*predict(stream.predictor, clips()), (2, 3), stream.how)
+    windows, frames = windows_of(net), predict(stream.predictor, clips())
+    columns = windows.scores(windows.maxima(*frames, (2, 3)), *frames, stream.how)
     assert stream.score(clips()).tolist() == columns[:, WINDOWS.index(window)].tolist()
 
 
@@ -152,7 +154,7 @@ def test_a_look_gives_the_very_scores(l1: float, channel_l2: bool, crops: str, n
 
 
 @pytest.mark.parametrize(("l1", "channel_l2", "window"), [(0.0, False, 48), (0.5, True, 48), (1.0, False, 128)])
-def test_a_look_gives_the_chosen_windows_error_by_place(
+def test_a_look_gives_the_error_by_place_in_the_heats_window_whatever_the_score_has(
     l1: float,
     channel_l2: bool,
     window: int,
@@ -161,17 +163,18 @@ def test_a_look_gives_the_chosen_windows_error_by_place(
 ) -> None:
     stream = stream_of(net, window=window, score_l1=l1, channel_l2=channel_l2)
     places = stream.look(clips())[1]
-    starts = range(0, 128 - window + 1, STRIDE)
+    starts = range(0, 128 - HEAT + 1, STRIDE)
+    assert stream.grain == (HEAT, STRIDE)
     assert places.shape == (2, 3, len(starts), len(starts))
     for (snippet, crop, row, column), place in np.ndenumerate(places):
         y, x = starts[row], starts[column]
-        gap = (pictures[1] - pictures[0])[snippet, crop][:, y : y + window, x : x + window]
+        gap = (pictures[1] - pictures[0])[snippet, crop][:, y : y + HEAT, x : x + HEAT]
         error = np.sqrt((gap**2).sum(0)) / 3 if channel_l2 else (gap**2).mean(0)
         assert place == pytest.approx(error.mean() + l1 * np.abs(gap).mean(), rel=1e-4)
 
 
-def test_without_l1_the_largest_error_by_place_is_the_score(net: STUNet) -> None:
-    stream = stream_of(net, window=48, score_l1=0.0, crops="max")
+def test_in_the_heats_window_and_without_l1_the_largest_error_by_place_is_the_score(net: STUNet) -> None:
+    stream = stream_of(net, window=HEAT, score_l1=0.0, crops="max")
     scores, places = stream.look(clips())
     np.testing.assert_allclose(places.max(axis=(1, 2, 3)), scores, rtol=1e-6)
 
@@ -182,10 +185,10 @@ def test_by_place_each_error_is_relative_to_what_is_normal_there(net: STUNet) ->
     errors = {w: local.reshape(2, 3, *local.shape[1:]) for w, local in plain.local_errors(clips()).items()}
     rng = torch.Generator().manual_seed(1)
     normal = {w: 0.5 + torch.rand(local.shape[1:], generator=rng) for w, local in errors.items()}
-    stream = stream_of(net, normal[48], per_place=True, score_l1=1.0, crops="max")
+    stream = stream_of(net, normal, per_place=True, score_l1=1.0, crops="max")
     scores, maps = stream.look(clips())
-    relative = errors[48] / normal[48]
-    torch.testing.assert_close(torch.from_numpy(maps), relative[:, :, 0] + relative[:, :, 2])
+    warm, relative = errors[HEAT] / normal[HEAT], errors[48] / normal[48]
+    torch.testing.assert_close(torch.from_numpy(maps), warm[:, :, 0] + warm[:, :, 2])
     expected = (relative.flatten(3).amax(3)[..., 0] + relative.flatten(3).amax(3)[..., 2]).amax(1)
     torch.testing.assert_close(torch.from_numpy(scores).float(), expected)
     both = windows_of(net, normal).maxima(*predict(plain.predictor, clips()), (2, 3))
@@ -195,7 +198,16 @@ def test_by_place_each_error_is_relative_to_what_is_normal_there(net: STUNet) ->
 
 def test_video_of_another_shape_is_refused_where_errors_are_judged_by_place(net: STUNet) -> None:
     with pytest.raises(TsvadError, match="3 crops a frame, the detector's camera 1"):
-        stream_of(net, torch.ones(1, 3, 1, 1), per_place=True).score(clips())
+        stream_of(net, {48: torch.ones(1, 3, 1, 1)}, per_place=True).score(clips())
+
+
+def test_heat_of_another_shape_is_relative_to_what_is_normal_on_average(net: STUNet) -> None:
+    normal = torch.stack([torch.full((8, 8), 2.0), torch.ones(8, 8), torch.full((8, 8), 4.0)])[None]
+    normal[..., ::2] *= 3  # columns of 6 and 2, of 12 and 4: 4 and 8 on average
+    plain = stream_of(net, score_l1=0.0).look(clips())
+    scores, maps = stream_of(net, {HEAT: normal}, score_l1=0.0).look(clips())
+    assert np.array_equal(scores, plain[0])
+    np.testing.assert_allclose(maps, plain[1] / 4, rtol=1e-6)
 
 
 def test_any_function_of_arrays_predicts() -> None:

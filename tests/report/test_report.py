@@ -119,7 +119,7 @@ def test_a_heat_map_is_as_large_as_the_frame_and_hot_where_the_error_is(painter:
     assert heat is not None
     assert heat.shape == painter.videos["02"].read(20).shape[:2]
     assert heat.min() >= 0
-    assert 0 < heat.max() < 100 * painter.scale
+    assert 0 < heat.max() < 100  # times normal video's hottest place
 
 
 def scores(*values: float) -> NDArray[np.float64]:

@@ -259,3 +259,65 @@ def test_foreign_or_altered_metadata_is_refused(tmp_path: Path, state: dict[str,
     save_file(load_file(path), path, held | state)
     with pytest.raises(TableError, match="index the training features again"):
         Centres.load(path)
+
+
+def two(limit: int = 1000) -> tuple[Centres, Centres]:
+    """Centres of two videos, of the same keys."""
+    (held, at), (other, other_at) = draw(200), draw(150, seed=1)
+    keys = Keys.fit(held, at)
+    first, second = Centres(keys, limit), Centres(keys, limit)
+    first.add(held, at)
+    second.add(other, other_at)
+    return first, second
+
+
+def test_merged_centres_answer_as_if_all_had_been_added_to_one() -> None:
+    first, second = two()
+    merged = first.merge(second)
+    first.add(*draw(150, seed=1))
+    asked = draw(80, seed=2)
+    for one, other in zip(merged.find(*asked), first.find(*asked), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (merged.rows.tolist(), merged.added) == (list(range(350)), 350)
+
+
+def test_a_merge_leaves_both_as_they_were() -> None:
+    first, second = two(limit=100)
+    before = [(each.means.copy(), each.counts.copy(), each.added) for each in (first, second)]
+    first.merge(second)
+    for each, (means, counts, added) in zip((first, second), before, strict=True):
+        np.testing.assert_array_equal(each.means, means)
+        np.testing.assert_array_equal(each.counts, counts)
+        assert each.added == added
+
+
+@pytest.mark.parametrize("limit", [100, 1000])
+def test_centres_merged_with_themselves_count_double(limit: int) -> None:
+    first = two(limit)[0]
+    both = first.merge(first)
+    np.testing.assert_allclose(both.means, first.means, atol=1e-6)
+    np.testing.assert_array_equal(both.counts, 2 * first.counts)
+    np.testing.assert_array_equal(both.rows, first.rows)
+    np.testing.assert_array_equal(both.seen, first.seen + 200)
+
+
+def test_a_merge_keeps_the_limit_the_count_and_the_mean_of_all() -> None:
+    first, second = two(limit=100)
+    merged = first.merge(second)
+    assert len(merged) <= 100
+    assert merged.counts.sum() == merged.added == 350
+    assert merged.radius >= max(first.radius, second.radius) > 0
+    (held, held_at), (more, more_at) = draw(200), draw(150, seed=1)
+    features, at = np.concatenate([held, more]), np.concatenate([held_at, more_at])
+    for place in range(2):
+        own = merged.places == place
+        mean = np.average(merged.means[own].astype(np.float64), axis=0, weights=merged.counts[own])
+        np.testing.assert_allclose(mean, features[at == place].mean(axis=0, dtype=np.float64), atol=1e-4)
+    assert (merged.rows <= merged.seen).all()
+    assert (at[merged.rows] == merged.places).all()
+
+
+def test_centres_of_other_keys_are_not_merged() -> None:
+    first, other = Centres.build(*draw(50)), Centres.build(*draw(50), seed=1)
+    with pytest.raises(TableError, match="build both from one fit"):
+        first.merge(other)

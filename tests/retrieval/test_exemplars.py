@@ -202,3 +202,43 @@ def test_altered_exemplars_are_refused_by_file(what: str, tmp_path: Path) -> Non
     exemplars.save(path)
     with pytest.raises(ExemplarError, match=r"exemplars\.safetensors: is altered"):
         Exemplars.load(path)
+
+
+def test_centres_are_explained_by_their_first_feature_in_any_order() -> None:
+    where = np.array([[1, 5, 2], [0, 3, 1]])
+    found = pictured(Exemplars.of_centres(np.array([90, 7]), where, ("a", "b")))
+    strip = tuple(f"a{frame}".encode() for frame in (3, 5, 8, 10))
+    assert found.of(0, 7) == Exemplar("a", 3, 1, strip)
+    assert found.of(0, 90) == Exemplar("b", 5, 2, tuple(f"b{frame}".encode() for frame in (5, 7, 10, 12)))
+    assert found.of(0, 8) is None
+
+
+@pytest.mark.parametrize("kept", [(4, 9), (), (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)])
+def test_exemplars_of_forgotten_centres_go_with_their_pictures(kept: tuple[int, ...]) -> None:
+    rows = np.arange(10)
+    whole = pictured(Exemplars.of_centres(rows, np.stack([rows % 2, 20 * rows, rows], axis=1), ("a", "b")))
+    found = whole.kept(np.array(kept, np.int64))
+    assert [found.of(0, row) for row in range(10)] == [whole.of(0, row) if row in kept else None for row in range(10)]
+    assert len(found.ends) == STRIP * len(kept)
+    assert found._fault() == ""
+
+
+def test_exemplars_without_pictures_can_be_forgotten_too() -> None:
+    rows = np.arange(4)
+    found = Exemplars.of_centres(rows, np.zeros((4, 3), np.int64), ("a",)).kept(rows[1:3])
+    assert [found.of(0, row) for row in range(4)] == [None, Exemplar("a", 0, 0), Exemplar("a", 0, 0), None]
+
+
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        (
+            Match(0, 1.234, Exemplar("a", 3, 77), 77),
+            "nearest normal: training a, frames 3–10, same place (distance 1.23)",
+        ),
+        (Match(0, 1.234, None, 77), "nearest normal: a centre without an exemplar (distance 1.23)"),
+        (Match(None, np.inf, None, 77), "nothing is known: nothing like this was seen in training"),
+    ],
+)
+def test_a_sentence_by_place_names_no_table_and_no_crop(match: Match, said: str) -> None:
+    assert sentence(match, SPAN) == said

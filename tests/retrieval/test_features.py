@@ -260,3 +260,20 @@ def test_a_broken_manifest_is_refused_by_file(damage: str, sources: Sources, tmp
     path.write_text(text[:40] if damage == "cut" else text, "utf-8")
     with pytest.raises(FeatureError, match=r"features\.json: broken .* extract again"):
         FeatureSet.load(tmp_path)
+
+
+def test_by_place_every_place_of_a_crop_has_a_row(sources: Sources, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = TorchEncoder(I3D(1 / 16, 32, 1), "weights 1", torch.device("cpu"), by_place=True)
+    encoding = Encoding(encoder, SNIPPET, VIEWS, "float32")
+    found = extract_features(sources, encoding, tmp_path, rate=25, batch=1)
+    assert [(video.first, video.snippets, video.crops) for video in found.videos] == [
+        (0, 13, 3 * 4),
+        (156, 0, 3 * 4),
+        (156, 5, 1 * 4),
+    ]
+    views = [VIEWS.scored(frame.image) for frame in sources[2][0]]
+    for start in range(5):
+        clip = torch.stack(views[start : start + 8], dim=2)[None]
+        rows = found.array()[156 + 4 * start : 156 + 4 * start + 4]
+        np.testing.assert_array_equal(rows, encoding.encode(clip)[0])

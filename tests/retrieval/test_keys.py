@@ -81,3 +81,11 @@ def test_keys_of_nothing_or_of_places_below_0_are_refused() -> None:
     for held, at in ((features[:0], places[:0]), (features, places - 5)):
         with pytest.raises(ValueError, match="keys need features, and places from 0"):
             Keys.fit(held, at)
+
+
+def test_keys_are_the_same_only_where_all_of_them_are() -> None:
+    features, places = draw(100)
+    one, again, other = (Keys.fit(features, places, seed=seed) for seed in (1, 1, 2))
+    assert one.same(again)
+    assert not one.same(other)
+    assert not one.same(Keys.fit(features, places * 2, seed=1))

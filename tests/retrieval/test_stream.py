@@ -167,3 +167,17 @@ def test_a_hashnet_file_of_other_features_is_refused_by_file(tmp_path: Path) -> 
     save_tensors(tmp_path / "model.safetensors", HashNet(VALUES, 3, 2).state_dict(), {})
     with pytest.raises(CheckpointError, match=r"model\.safetensors: not the tensors of this net"):
         TorchHasher.load(tmp_path / "model.safetensors", values=VALUES // 2, tables=3, bits=2)
+
+
+def test_by_place_a_clip_has_a_normalised_feature_of_each_place_row_by_row_of_the_map(tmp_path: Path) -> None:
+    save_file(random_i3d(final_relu=True).state_dict(), tmp_path / "i3d.safetensors")
+    encoder = TorchEncoder.load(
+        tmp_path / "i3d.safetensors", width=WIDTH, size=SIZE, cells=2, by_place=True, device=CPU
+    )
+    assert (encoder.side, encoder.values) == (8, 64)
+    found = encoding_of(encoder).encode(clips(2, 2)).reshape(2, 2, 8, 8, 64)
+    with torch.no_grad():
+        s4 = random_i3d(final_relu=True).maps(clips(2, 2).flatten(0, 1)).s4.mean(2).reshape(2, 2, 64, 8, 8)
+    plain = s4.movedim(2, -1).double().numpy()
+    gaps = plain - plain.mean(-1, keepdims=True)
+    np.testing.assert_allclose(found, gaps / np.sqrt(plain.var(-1, keepdims=True) + 1e-5), atol=1e-3)

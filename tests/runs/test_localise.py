@@ -62,7 +62,6 @@ def hot_at(scores: TestScores, left: int, top: int, heat: float = 100.0) -> None
 
 def test_the_first_frames_have_no_heat_map(scores: TestScores) -> None:
     heat = HeatMaps(scores)
-    assert heat.offset == FIRST
     assert [heat.at("01", frame) is None for frame in (-1, 0, 7, 8, 29, 30)] == [True, True, True, False, False, True]
 
 
@@ -71,13 +70,15 @@ def test_heat_lies_where_the_errors_are(scores: TestScores) -> None:
     warm = heat.at("02", 15)
     assert warm is not None
     assert warm.shape == (HEIGHT, WIDTH)
-    assert heat.top == warm.max() == 100
-    rows, columns = np.nonzero(warm > 50)
+    unit = scores.bundle.description.calibration.heat["recovery"].high
+    assert heat.top == pytest.approx(100 / unit)
+    assert warm.max() == pytest.approx(heat.top)
+    rows, columns = np.nonzero(warm > 50 / unit)
     assert abs(rows.mean() - (TOP + SIDE / 2)) < 4
     assert abs(columns.mean() - (LEFT + SIDE / 2)) < 4
     normal = heat.at("02", 11)
     assert normal is not None
-    assert normal.max() < 0.02
+    assert normal.max() < 0.02 / unit
 
 
 def test_heat_of_errors_in_their_place_is_judged_as_right(scores: TestScores) -> None:
@@ -103,7 +104,7 @@ def test_regions_are_written_with_their_frames_boxes_and_scores(scores: TestScor
     localise(scores)
     rows = read_scores(scores.folder / "results/regions.npz")
     assert list(rows) == ["01", "02"]
-    hot = rows["01"][rows["01"][:, 5] > 50]
+    hot = rows["01"][rows["01"][:, 5] > 50 / scores.bundle.description.calibration.heat["recovery"].high]
     assert hot[:, 0].tolist() == list(ANOMALOUS)
     np.testing.assert_allclose(hot[:, 1:5], [[LEFT, TOP, LEFT + SIDE, TOP + SIDE]] * len(hot), atol=8)
     lines = (scores.folder / "results/regions.csv").read_text("utf-8").splitlines()
@@ -111,8 +112,8 @@ def test_regions_are_written_with_their_frames_boxes_and_scores(scores: TestScor
     assert lines[0].startswith("video,frame,")
 
 
-def test_no_region_is_colder_than_an_ordinary_normal_frame(scores: TestScores) -> None:
-    floor = scores.bundle.description.calibration.scales["recovery"].middle
+def test_no_region_is_colder_than_the_hottest_place_of_ordinary_normal_video(scores: TestScores) -> None:
+    floor = scores.bundle.description.calibration.heat["recovery"].middle
     hot_at(scores, LEFT, TOP, heat=floor * 0.9)
     localise(scores)
     assert [len(rows) for rows in read_scores(scores.folder / "results/regions.npz").values()] == [0, 0]
@@ -189,7 +190,8 @@ def test_maps_of_the_fitted_run_are_its_errors_by_place(fitted: Path) -> None:
     scores = TestScores.load(run, Bundle(run.path("detector")))
     heat = HeatMaps(scores)
     largest = max(float(np.load(scores.folder / f"recovery/maps/{name}.npy").max()) for name in ("01", "02"))
-    assert heat.top == largest > 0
+    assert heat.top == pytest.approx(largest / scores.bundle.description.calibration.heat["recovery"].high)
+    assert largest > 0
     warm = heat.at("01", FIRST)
     assert warm is not None
     assert 0 < warm.max() <= heat.top

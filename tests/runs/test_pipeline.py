@@ -19,13 +19,14 @@ def settings() -> set[str]:
 
 
 def test_a_change_of_any_setting_is_seen_by_a_stage() -> None:
-    read = {key for stage in STAGES.values() for key in stage.reads(load_recipe("demo"))}
+    forms = [load_recipe("demo", [f"retrieval.by_place={by_place}"]) for by_place in ("false", "true")]
+    read = {key for form in forms for stage in STAGES.values() for key in stage.reads(form)}
     assert read - {"pretrained bytes"} == settings() - {"name", "about"}
 
 
 def test_the_keys_are_those_of_the_recipe() -> None:
     assert set(RecoverySettings.model_fields) > TRAINING_KEYS
-    assert set(RetrievalSettings.model_fields) == ENCODING_KEYS | HASHING_KEYS
+    assert set(RetrievalSettings.model_fields) == ENCODING_KEYS | HASHING_KEYS | {"centres"}
     assert not ENCODING_KEYS & HASHING_KEYS
     assert "recovery" in Recipe.model_fields
 

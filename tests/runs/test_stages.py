@@ -18,11 +18,11 @@ from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.recovery.train import train_recovery
 from twostream_vad.retrieval.pace import train_pace
 from twostream_vad.retrieval.train import train_retrieval
-from twostream_vad.runs import assemble, evaluate
+from twostream_vad.runs import assemble, evaluate, pseudo
 from twostream_vad.runs.fit import run_stage, wanted_stages
 from twostream_vad.runs.pipeline import STAGES
 from twostream_vad.runs.run import Run, RunError
-from twostream_vad.runs.stages import fusion, recovery, retrieval
+from twostream_vad.runs.stages import recovery, retrieval
 from twostream_vad.storage import sha256_of
 from twostream_vad.video.frames import ChangedVideoError
 
@@ -96,13 +96,13 @@ def test_nothing_half_written_is_left(stopped: Run) -> None:
 
 def test_a_stopped_calibration_scores_no_snippet_twice(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    score = RecoveryStream.score
+    plain = RecoveryStream.look
 
-    def look(self: RecoveryStream, clips: Tensor) -> NDArray[np.float64]:
+    def look(self: RecoveryStream, clips: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         looked.append(len(clips))
-        return score(self, clips)
+        return plain(self, clips)
 
-    monkeypatch.setattr(RecoveryStream, "score", look)
+    monkeypatch.setattr(RecoveryStream, "look", look)
     run = Run.open(copied, ["calibration.quantile=0.9"])
     with pytest.raises(KeyboardInterrupt):
         run_stage(run, "calibrate", redo=True, progress=stop_half_way)
@@ -127,7 +127,7 @@ def test_a_stage_done_anew_behind_a_symbolic_link_gives_the_same(copied: Path, f
 
 def test_weights_are_rated_best_first(fitted: Path) -> None:
     rows = assemble.rated_weights(Run.open(fitted))
-    assert sorted(weight for weight, _ in rows) == sorted(fusion.WEIGHTS)
+    assert sorted(weight for weight, _ in rows) == sorted(pseudo.WEIGHTS)
     aucs = [auc for _, auc in rows if auc is not None]
     assert aucs == sorted(aucs, reverse=True)
     assert len(aucs) == len(rows)

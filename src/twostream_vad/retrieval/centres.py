@@ -1,30 +1,25 @@
 """Normal events as centres in feature space, found by hashed keys: near to exact, in bounded memory and time."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from ..storage import whole_file
 from .buckets import Floats
-from .keys import BITS, SKETCH, Keys
+from .centrefile import ARRAYS, fault, read, unusable, write
+from .keys import Keys
 from .tables import TableError
 
-FORMAT = "twostream-vad centres"
-VERSION = "1"
 LIMIT = 1 << 18  # centres: 190 MB at 128 values, 8 tables
 REACH = 8  # candidates on either side in each table
 REFINED = 8  # candidates whose distance is computed in full
 BLOCK = 1 << 14  # rows added in one go
 CHUNK = 1 << 9  # rows looked up in one go
 KEPT = 0.75  # of the limit, once centres were merged
-ARRAYS = {
-    **dict.fromkeys(("directions", "mixes", "medians", "spreads", "means"), np.float32),
-    **dict.fromkeys(("places", "counts", "rows", "seen"), np.int64),
-}
+HELD = "means", "places", "counts", "rows", "seen"
+Ints = NDArray[np.int64]
 
 
 class Centres:
@@ -77,18 +72,22 @@ class Centres:
             block, at = self._checked(features[start : start + BLOCK], places[start : start + BLOCK])
             numbers = np.arange(self.added, self.added + len(block))
             self.added += len(block)
-            if self.radius > 0:
-                centre, distance = self.find(block, at)
-                near = distance <= self.radius * self.keys.spreads[at]
-                self._fold(centre[near], block[near], numbers[near])
-                block, at, numbers = block[~near], at[~near], numbers[~near]
-            self.means = np.concatenate([self.means, block])
-            self.places = np.concatenate([self.places, at])
-            self.counts = np.concatenate([self.counts, np.ones(len(at), np.int64)])
-            self.rows, self.seen = (np.concatenate([held, numbers]) for held in (self.rows, self.seen))
-            self._index = None
-            if len(self) > self.limit:
-                self._shrink()
+            self._put(block, at, np.ones(len(at), np.int64), numbers, numbers, near=self.radius > 0)
+
+    def merge(self, other: "Centres") -> "Centres":
+        """New centres of the features of both, with this one's limits; the other's features are numbered on.
+
+        What of the other lies within the radius of a centre goes into it. TableError where the keys differ.
+        """
+        if not self.keys.same(other.keys):
+            raise TableError("cannot merge centres that other keys find: build both from one fit")
+        merged = Centres(self.keys, self.limit, self.coarsest, self.reach)
+        for name in HELD:
+            setattr(merged, name, getattr(self, name).copy())
+        merged.radius, merged.added = max(self.radius, other.radius), self.added + other.added
+        rows, seen = (numbers + self.added for numbers in (other.rows, other.seen))
+        merged._put(other.means, other.places, other.counts, rows, seen, near=True)
+        return merged
 
     def find(self, features: Floats, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The nearest centre found and its L2 distance, of features (N, values) at places (N,): both (N,).
@@ -102,43 +101,28 @@ class Centres:
     def save(self, path: Path) -> None:
         """Write safetensors, whole or not at all."""
         state = {name: repr(float(getattr(self, name))) for name in ("radius", "coarsest")}
-        state |= {name: str(getattr(self, name)) for name in ("limit", "reach", "added")}
-        with whole_file(path) as temporary:
-            save_file(self._arrays(), temporary, {"format": FORMAT, "version": VERSION} | state)
+        write(path, self._arrays(), state | {name: str(getattr(self, name)) for name in ("limit", "reach", "added")})
 
     @classmethod
     def load(cls, path: Path) -> "Centres":
         """Read what ``save`` wrote; TableError where the file is not that, cut short or altered."""
-        try:
-            with safe_open(path, framework="numpy") as file:
-                state = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        except SafetensorError as error:
-            raise _unusable(path, f"is not a whole safetensors file ({error})") from None
-        if state.get("format") != FORMAT or state.get("version") != VERSION:
-            raise _unusable(path, f"does not hold centres of version {VERSION}")
-        if {name: array.dtype.type for name, array in arrays.items()} != ARRAYS:
-            raise _unusable(path, f"must hold exactly {', '.join(ARRAYS)} in their own types")
+        arrays, state = read(path)
         try:
             limit, reach, added = (int(state.get(name, "")) for name in ("limit", "reach", "added"))
             radius, coarsest = (float(state.get(name, "")) for name in ("radius", "coarsest"))
-            loaded = cls(
-                Keys(*(arrays.pop(name) for name in ("directions", "mixes", "medians", "spreads"))),
-                limit,
-                coarsest,
-                reach,
-            )
+            keys = Keys(*(arrays.pop(field.name) for field in fields(Keys)))
+            loaded = cls(keys, limit, coarsest, reach)
         except ValueError as error:
-            raise _unusable(path, f"states sizes that cannot be: {error}") from None
+            raise unusable(path, f"states sizes that cannot be: {error}") from None
         loaded.radius, loaded.added = radius, added
         for name, array in arrays.items():
             setattr(loaded, name, array)
-        if fault := _fault(loaded):
-            raise _unusable(path, f"is altered: {fault}")
+        if reason := fault(loaded):
+            raise unusable(path, f"is altered: {reason}")
         return loaded
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        held = {name: getattr(self.keys if hasattr(self.keys, name) else self, name) for name in ARRAYS}
+        held = {name: getattr(self if name in HELD else self.keys, name) for name in ARRAYS}
         return {name: np.ascontiguousarray(array) for name, array in held.items()}
 
     def _checked(self, features: Floats, places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -200,16 +184,32 @@ class Centres:
             self._index = sketches, [(own[order], order) for own, order in zip(keys, orders, strict=True)]
         return self._index
 
-    def _fold(self, centre: NDArray[np.int64], features: NDArray[np.float32], numbers: NDArray[np.int64]) -> None:
-        """Features into their centres, which move to the new mean."""
+    def _put(
+        self, means: NDArray[np.float32], places: Ints, counts: Ints, rows: Ints, seen: Ints, *, near: bool
+    ) -> None:
+        """Further centres, into those held where they are ``near`` one."""
+        if near:
+            centre, distance = self.find(means, places)
+            far = ~(distance <= self.radius * self.keys.spreads[places])
+            self._fold(centre[~far], means[~far], counts[~far], seen[~far])
+            means, (places, counts, rows, seen) = means[far], (a[far] for a in (places, counts, rows, seen))
+        for name, array in zip(HELD, (means, places, counts, rows, seen), strict=True):
+            setattr(self, name, np.concatenate([getattr(self, name), array]))
+        self._index = None
+        if len(self) > self.limit:
+            self._shrink()
+
+    def _fold(self, centre: Ints, means: NDArray[np.float32], counts: Ints, seen: Ints) -> None:
+        """Means of so many features into their centres, which move to the new mean."""
         order = np.argsort(centre, kind="stable")
-        own, starts, new = np.unique(centre[order], return_index=True, return_counts=True)
+        own, starts = np.unique(centre[order], return_index=True)
         if len(own) == 0:
             return
-        shift = np.add.reduceat(features[order] - self.means[centre[order]], starts, axis=0)
-        self.counts[own] += new
+        weights = counts[order, None].astype(np.float32)
+        shift = np.add.reduceat(weights * (means[order] - self.means[centre[order]]), starts, axis=0)
+        self.counts[own] += np.add.reduceat(counts[order], starts)
         self.means[own] += shift / self.counts[own, None].astype(np.float32)
-        np.maximum.at(self.seen, centre, numbers)
+        np.maximum.at(self.seen, centre, seen)
 
     def _shrink(self) -> None:
         """Merges the nearest pairs, or forgets rare centres, until KEPT of the limit are left."""
@@ -232,7 +232,7 @@ class Centres:
             self._keep(np.delete(each, second))
 
     def _keep(self, kept: NDArray[np.int64]) -> None:
-        for name in ("means", "places", "counts", "rows", "seen"):
+        for name in HELD:
             setattr(self, name, getattr(self, name)[kept])
         self._index = None
 
@@ -257,40 +257,3 @@ def _gaps(
     gaps: NDArray[np.float32] = np.einsum("ijk,ijk->ij", taken, taken)
     gaps[barred] = np.inf
     return gaps
-
-
-def _fault(loaded: Centres) -> str:
-    """What is wrong with centres read from a file; empty where nothing is."""
-    keys, each = loaded.keys, (len(loaded.means),)
-    if keys.mixes.ndim != 2 or keys.directions.ndim != 2 or keys.medians.ndim != 2 or loaded.means.ndim != 2:
-        return "array shapes do not fit each other"
-    values, width = keys.mixes.shape
-    shapes: list[tuple[NDArray[Any], tuple[int, ...]]] = [
-        (keys.directions, (values, min(SKETCH, values))),
-        (keys.medians, (len(keys.spreads), width)),
-        (keys.spreads, (len(keys.spreads),)),
-        (loaded.means, (*each, values)),
-        *((array, each) for array in (loaded.places, loaded.counts, loaded.rows, loaded.seen)),
-    ]
-    if width == 0 or width % BITS or any(array.shape != shape for array, shape in shapes):
-        return "array shapes do not fit each other"
-    if not all(
-        np.isfinite(array).all() for array in (keys.directions, keys.mixes, keys.medians, keys.spreads, loaded.means)
-    ):
-        return "a value is not finite"
-    if (keys.spreads <= 0).any():
-        return "a place's spread is not positive"
-    if each[0] > loaded.limit or not 0 <= loaded.radius < np.inf or np.isnan(loaded.coarsest):
-        return "more centres than its limit, or a radius that cannot be"
-    if each[0] > 0:
-        if loaded.places.min() < 0 or loaded.places.max() >= len(keys.medians):
-            return "a place has no keys"
-        if loaded.counts.min() < 1 or loaded.counts.max() > 1 << 48 or loaded.rows.min() < 0:
-            return "a centre's count is not positive"
-        if (loaded.rows > loaded.seen).any() or loaded.seen.max() >= loaded.added:
-            return "rows are not those that were added"
-    return ""
-
-
-def _unusable(path: Path, why: str) -> TableError:
-    return TableError(f"{path} {why}: index the training features again to make it anew")

@@ -34,7 +34,10 @@ class ExemplarError(TsvadError):
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A normal event: where it was seen, and a strip of small JPEGs. ``frame`` is its first, counted from 0."""
+    """A normal event: where it was seen, and a strip of small JPEGs. ``frame`` is its first, counted from 0.
+
+    By place ``crop`` is the place, counted through all crops.
+    """
 
     video: str
     frame: int
@@ -113,10 +116,30 @@ class Exemplars:
             raise ExemplarError(f"{missed} keys have no bucket: not the tables' codes; run `tsvad index RUN --redo`")
         held = np.flatnonzero(rows >= 0)
         of_table = np.repeat(np.arange(tables.tables), np.diff(tables.offsets))
-        return cls(
-            of_table[held], tables.keys[held], best[held], places[rows[held]].reshape(-1, 3), tuple(videos),
-            np.zeros(0, np.uint8), np.zeros(0, np.int64), np.full((len(held), STRIP), -1, np.int64),
-        )  # fmt: skip
+        return cls._bare(of_table[held], tables.keys[held], best[held], places[rows[held]].reshape(-1, 3), videos)
+
+    @classmethod
+    def of_centres(cls, rows: NDArray[np.int64], places: NDArray[np.int64], videos: Sequence[str]) -> "Exemplars":
+        """The first feature of each centre, of table 0 and keyed by its number, ``rows`` (E,). Without pictures yet.
+
+        ``places`` (E, 3) are each one's video, by its number in ``videos``, first frame and place.
+        """
+        order = np.argsort(rows)
+        near, keys = np.zeros(len(rows), np.float32), rows[order].astype(np.uint64)
+        return cls._bare(np.zeros(len(rows), np.int64), keys, near, places[order], videos)
+
+    @classmethod
+    def _bare(
+        cls,
+        tables: NDArray[np.int64],
+        keys: NDArray[np.uint64],
+        distances: NDArray[np.float32],
+        places: NDArray[np.int64],
+        videos: Sequence[str],
+    ) -> "Exemplars":
+        strips = np.full((len(keys), STRIP), -1, np.int64)
+        none = np.zeros(0, np.uint8), np.zeros(0, np.int64)
+        return cls(tables, keys, distances, places, tuple(videos), *none, strips)
 
     def illustrated(self, read: Read, span: int, total: int) -> "Exemplars":
         """The same with a strip of pictures an exemplar; a picture that several share is kept once.
@@ -152,6 +175,17 @@ class Exemplars:
             tables[kept], keys[kept], distances[kept], places[kept], (*self.videos, *other.videos),
             np.concatenate([self.pictures, other.pictures]),
             np.concatenate([self.ends, other.ends + len(self.pictures)]), strips[kept],
+        )  # fmt: skip
+
+    def kept(self, rows: NDArray[np.int64]) -> "Exemplars":
+        """Those of centres whose first feature has one of these numbers, with their own pictures and no others."""
+        held = np.isin(self.keys, rows.astype(np.uint64))
+        used, which = np.unique(self.strips[held], return_inverse=True)
+        which = which.reshape(-1, STRIP) - (used < 0).sum()
+        jpegs = [self._picture(picture) for picture in used.tolist() if picture >= 0]
+        return Exemplars(
+            self.tables[held], self.keys[held], self.distances[held], self.places[held], self.videos,
+            np.frombuffer(b"".join(jpegs), np.uint8), np.cumsum([len(jpeg) for jpeg in jpegs], dtype=np.int64), which,
         )  # fmt: skip
 
     def of(self, table: int, key: int) -> Exemplar | None:
@@ -229,12 +263,12 @@ ARRAYS |= {"keys": np.uint64, "distances": np.float32, "pictures": np.uint8}
 
 def sentence(match: Match, span: int) -> str:
     """What was nearest, in words; ``span`` is that of retrieval's snippet."""
+    by_place, seen = match.place is not None, match.exemplar
     if match.table is None:
-        return "no bucket matched: nothing like this was seen in training"
-    place = f"(distance {match.distance:.2f}, table {match.table})"
-    seen = match.exemplar
+        return f"{'nothing is known' if by_place else 'no bucket matched'}: nothing like this was seen in training"
+    place = f"(distance {match.distance:.2f})" if by_place else f"(distance {match.distance:.2f}, table {match.table})"
     if seen is None:
-        return f"nearest normal: a bucket without an exemplar {place}"
+        return f"nearest normal: a {'centre' if by_place else 'bucket'} without an exemplar {place}"
     frames = f"frames {seen.frame}–{seen.frame + span}" if span else f"frame {seen.frame}"
     if match.place is not None:
         return f"nearest normal at that place: training {seen.video}, {frames} (distance {match.distance:.2f})"

@@ -1,6 +1,6 @@
 """Hash keys of features whose order is that of nearness: the longer a shared prefix, the nearer two features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,10 @@ class Keys:
     def tables(self) -> int:
         """Keys of a feature."""
         return len(self.mixes[0]) // BITS
+
+    def same(self, other: "Keys") -> bool:
+        """Whether both give every feature the same keys."""
+        return all(np.array_equal(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
 
     def keys(self, features: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Features (N, values) at places (N,) → (tables, N): the place, then the bits, the first one highest."""

@@ -42,7 +42,7 @@ class PlacedStream:
         # A clip at a time: it has one score only, whatever comes beside it.
         found = [around(self._find(clip)[1].reshape(-1, side, side)) for clip in features]
         local = np.stack(found) if found else np.zeros((0, 1, side, side), np.float32)
-        return local.reshape(len(local), -1).max(axis=1).astype(np.float64), local
+        return local.max(axis=(1, 2, 3)).astype(np.float64), local
 
     def nearest(self, features: NDArray[Any], exemplars: Exemplars) -> Match:
         """The normal event nearest to what lies at the place that speaks, of one clip's features (places, values)."""
@@ -53,13 +53,17 @@ class PlacedStream:
         seen = exemplars.of(0, int(self.centres.rows[centre])) if centre >= 0 else None
         return Match(0 if centre >= 0 else None, float(distances[place]), seen, Place(place, side, self.views))
 
-    def _find(self, clip: NDArray[Any]) -> tuple[NDArray[np.int64], Floats]:
+    def refuse_other_shape(self, clip: NDArray[Any]) -> None:
+        """Raises TsvadError for features (places, values) of a clip that has other places than the detector knows."""
         known = self.centres.keys.places
         if len(clip) != known:
             raise TsvadError(
                 f"the video gives {len(clip)} places a frame, the detector's camera {known}: what is normal is known "
                 "by place, so it takes video of its own camera's shape only (fit with --set retrieval.by_place=false)"
             )
+
+    def _find(self, clip: NDArray[Any]) -> tuple[NDArray[np.int64], Floats]:
+        self.refuse_other_shape(clip)
         return self.centres.find(clip, np.arange(len(clip)))
 
 

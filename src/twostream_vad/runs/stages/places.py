@@ -5,7 +5,7 @@ import numpy as np
 from ...errors import TsvadError
 from ...progress import Progress
 from ...retrieval.centres import Centres
-from ...retrieval.exemplars import STRIP, Exemplars
+from ...retrieval.exemplars import Exemplars
 from ...retrieval.features import FeatureSet
 from ...retrieval.keys import Keys
 from ...video.pictures import thumbnail
@@ -21,10 +21,11 @@ def index_places(run: Run, features: FeatureSet, span: int, progress: Progress) 
     if len(counts) > 1:
         raise TsvadError(f"{run.data}: training videos give {sorted(counts)} places a frame: one camera, please")
     array, places = features.array(), counts.pop()
+    limit = run.recipe.retrieval.centres
+    if limit < 2 * places:
+        raise TsvadError(f"retrieval.centres={limit}: a frame has {places} places, and each needs several; give more")
     at = np.arange(CLIPS * places) % places
-    centres = Centres(
-        Keys.fit(array, np.arange(features.rows) % places, seed=run.recipe.seed), run.recipe.retrieval.centres
-    )
+    centres = Centres(Keys.fit(array, np.arange(features.rows) % places, seed=run.recipe.seed), limit)
     for first in range(0, features.rows, CLIPS * places):
         part = array[first : first + CLIPS * places]
         centres.add(part, at[: len(part)])
@@ -35,15 +36,11 @@ def index_places(run: Run, features: FeatureSet, span: int, progress: Progress) 
 
 def _exemplars(run: Run, features: FeatureSet, centres: Centres, span: int) -> Exemplars:
     """Of each centre the first feature that it was made of, keyed by that feature's row."""
-    seen, names = np.sort(centres.rows), [video.name for video in features.videos]
     firsts = np.array([video.first for video in features.videos])
-    video = np.searchsorted(firsts, seen, side="right") - 1
-    frame, place = np.divmod(seen - firsts[video], features.videos[0].each)
-    bare = Exemplars(
-        np.zeros(len(seen), np.int64), seen.astype(np.uint64), np.zeros(len(seen), np.float32),
-        np.stack([video, frame, place], axis=1), tuple(names), np.zeros(0, np.uint8), np.zeros(0, np.int64),
-        np.full((len(seen), STRIP), -1, np.int64),
-    )  # fmt: skip
+    video = np.searchsorted(firsts, centres.rows, side="right") - 1
+    frame, place = np.divmod(centres.rows - firsts[video], features.videos[0].each)
+    places = np.stack([video, frame, place], axis=1)
+    bare = Exemplars.of_centres(centres.rows, places, [video.name for video in features.videos])
     videos = training_videos(run)
     frames = sum(len(source) for source in videos.values())
     return bare.illustrated(lambda name, index: thumbnail(videos[name].read(index)), span, frames)

@@ -1,0 +1,83 @@
+"""The file of centres: what it must hold, and what may be wrong with it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ..storage import whole_file
+from .keys import BITS, SKETCH
+from .tables import TableError
+
+if TYPE_CHECKING:
+    from .centres import Centres
+
+FORMAT = "twostream-vad centres"
+VERSION = "1"
+ARRAYS = {
+    **dict.fromkeys(("directions", "mixes", "medians", "spreads", "means"), np.float32),
+    **dict.fromkeys(("places", "counts", "rows", "seen"), np.int64),
+}
+
+
+def write(path: Path, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, str]) -> None:
+    """ARRAYS and all else that is known, as safetensors, whole or not at all."""
+    with whole_file(path) as temporary:
+        save_file(dict(arrays), temporary, {"format": FORMAT, "version": VERSION, **state})
+
+
+def read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """What ``write`` wrote; TableError for another file, or a broken one."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            state = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise unusable(path, f"is not a whole safetensors file ({error})") from None
+    if state.get("format") != FORMAT or state.get("version") != VERSION:
+        raise unusable(path, f"does not hold centres of version {VERSION}")
+    if {name: array.dtype.type for name, array in arrays.items()} != ARRAYS:
+        raise unusable(path, f"must hold exactly {', '.join(ARRAYS)} in their own types")
+    return arrays, state
+
+
+def fault(loaded: "Centres") -> str:
+    """What is wrong with centres read from a file; empty where nothing is."""
+    keys, each = loaded.keys, (len(loaded.means),)
+    if keys.mixes.ndim != 2 or keys.directions.ndim != 2 or keys.medians.ndim != 2 or loaded.means.ndim != 2:
+        return "array shapes do not fit each other"
+    values, width = keys.mixes.shape
+    shapes: list[tuple[NDArray[Any], tuple[int, ...]]] = [
+        (keys.directions, (values, min(SKETCH, values))),
+        (keys.medians, (len(keys.spreads), width)),
+        (keys.spreads, (len(keys.spreads),)),
+        (loaded.means, (*each, values)),
+        *((array, each) for array in (loaded.places, loaded.counts, loaded.rows, loaded.seen)),
+    ]
+    if width == 0 or width % BITS or any(array.shape != shape for array, shape in shapes):
+        return "array shapes do not fit each other"
+    if not all(
+        np.isfinite(array).all() for array in (keys.directions, keys.mixes, keys.medians, keys.spreads, loaded.means)
+    ):
+        return "a value is not finite"
+    if (keys.spreads <= 0).any():
+        return "a place's spread is not positive"
+    if each[0] > loaded.limit or not 0 <= loaded.radius < np.inf or np.isnan(loaded.coarsest):
+        return "more centres than its limit, or a radius that cannot be"
+    if each[0] > 0:
+        if loaded.places.min() < 0 or loaded.places.max() >= len(keys.medians):
+            return "a place has no keys"
+        if loaded.counts.min() < 1 or loaded.counts.max() > 1 << 48 or loaded.rows.min() < 0:
+            return "a centre's count is not positive"
+        if (loaded.rows > loaded.seen).any() or loaded.seen.max() >= loaded.added:
+            return "rows are not those that were added"
+    return ""
+
+
+def unusable(path: Path, why: str) -> TableError:
+    """The refusal of a file, with the remedy."""
+    return TableError(f"{path} {why}: index the training features again to make it anew")
