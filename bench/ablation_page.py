@@ -85,8 +85,8 @@ def sections(rows: Sequence[Row]) -> Iterator[str]:
     """All that is said of one dataset."""
     base, bare = of(rows, SHIPPED), of(rows, NO_NET)
     seeds = ", ".join(str(row.seed) for row in base)
-    yield f"Seeds {seeds}; {machines(base)}. Minutes are those of all stages of `tsvad fit`, "
-        "those that a variant shares with the base run counted too.\n"
+    shared = "those that a variant shares with the run of the recipe as it is counted too"
+    yield f"Seeds {seeds}; {machines(base)}. Minutes are those of all stages of `tsvad fit`,\n{shared}.\n"
     heads = ("", *AUCS, *WHERE.values(), "minutes", "regret")
     yield table(heads, main_table(rows, len(base)))
     yield "".join(f"- *{title(name)}*: {VARIANTS[name].about}.\n" for name in VARIANTS if of(rows, name))
