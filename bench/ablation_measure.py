@@ -19,17 +19,18 @@ from twostream_vad.nets.shipped import SHIPPED, weight_mark
 from twostream_vad.recovery.error import over_crops
 from twostream_vad.recovery.selection import load_selection
 from twostream_vad.recovery.windows import maximum_errors
+from twostream_vad.runs.assemble import rated_weights
 from twostream_vad.runs.curves import Scores, TestScores, without_lost
 from twostream_vad.runs.evaluate import labels_of
 from twostream_vad.runs.record import Record, flat
 from twostream_vad.runs.run import Run
-from twostream_vad.runs.stages.fusion import WEIGHTS
 from twostream_vad.scores.causal import causal_frames, cold_start
 from twostream_vad.scores.fusion import fuse
 from twostream_vad.scores.timeline import paper_timeline
 from twostream_vad.settings import Recipe
 from twostream_vad.storage import typed
 
+WEIGHTS = (1.0, 0.5, 0.25, 0.125)  # of retrieval: what `select` tries, looked at where the weight is fixed too
 SAME = 1e-5  # of frame scores in 0 to 1, computed here and by the run's stages
 
 
@@ -132,7 +133,7 @@ class Rescored:
             "channel_l2": (False, True),
             "crops": ("mean", "max"),
             "per_place": (False, True) if places else (self.chosen.per_place,),
-            "weight": tuple(sorted({*WEIGHTS, self.chosen.weight}, reverse=True)),
+            "weight": tuple(sorted({*WEIGHTS, *(weight for weight, _ in rated_weights(self.run))}, reverse=True)),
         }
 
     def opened(self) -> list[str]:
