@@ -1,4 +1,4 @@
-"""An index that grows: more normal video is normal afterwards, and still explained; in hash tables and by place."""
+"""An index that grows: more normal video is normal afterwards and explained; in the paper's form and by place."""
 
 from collections.abc import Callable
 from itertools import pairwise

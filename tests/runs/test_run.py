@@ -179,7 +179,7 @@ def test_settings_that_a_stage_does_not_read_leave_it_done(run: Run) -> None:
 
 
 def test_what_stands_on_a_stage_with_other_settings_is_done_no_more(run: Run) -> None:
-    finish(run, "prepare", "train-recovery", "select-window")
+    finish(run, "prepare", "train-recovery", "train-encoder", "features", "index", "select-window")
     changed = with_(run, "recovery.lr=0.5")
     assert not changed.is_done("select-window")
     with pytest.raises(RunError, match="run `tsvad train recovery"):
@@ -187,7 +187,7 @@ def test_what_stands_on_a_stage_with_other_settings_is_done_no_more(run: Run) ->
 
 
 def test_what_stands_on_a_stage_done_anew_is_refused_and_says_so(run: Run) -> None:
-    finish(run, "prepare", "train-recovery", "select-window")
+    finish(run, "prepare", "train-recovery", "train-encoder", "features", "index", "select-window")
     changed = with_(run, "recovery.lr=0.5")
     changed.begin("train-recovery", redo=True)
     changed.end("train-recovery")
@@ -197,7 +197,7 @@ def test_what_stands_on_a_stage_done_anew_is_refused_and_says_so(run: Run) -> No
 
 
 def test_redo_deletes_this_stages_outputs_and_no_others(run: Run) -> None:
-    finish(run, "prepare", "train-recovery", "select-window", "train-encoder", "features", "train-retrieval", "index")
+    finish(run, "prepare", "train-recovery", "train-encoder", "features", "train-retrieval", "index", "select-window")
     for name, stage in STAGES.items():
         for output in stage.outputs:
             run.path(output).parent.mkdir(parents=True, exist_ok=True)

@@ -167,10 +167,14 @@ def _card(alarm: "Alarm", seen: "Explanation", scores: "VideoScores", span: int)
     from ..report.alarms import AlarmCard
     from ..report.thumbnails import BRIGHTEST, heat_picture
     from ..retrieval.exemplars import sentence
-    from ..video.pictures import thumbnail
+    from ..video.pictures import marked, thumbnail
 
-    match = seen.nearest
+    match, picture = seen.nearest, thumbnail(seen.image, 480)
     exemplar = None if match is None else match.exemplar
+    strip = () if exemplar is None else exemplar.strip
+    if match is not None and match.place is not None:
+        box = match.place.box(*seen.image.shape[:2])
+        picture, strip = marked(picture, box), tuple(marked(each, box) for each in strip)
     start, end, peak = (float(scores.times[frame]) for frame in (alarm.first, alarm.last, alarm.peak))
     return AlarmCard(
         start=start,
@@ -181,10 +185,10 @@ def _card(alarm: "Alarm", seen: "Explanation", scores: "VideoScores", span: int)
         last_frame=alarm.last,
         peak_frame=alarm.peak,
         stream=alarm.stream,
-        picture=thumbnail(seen.image, 480),
+        picture=picture,
         heat=None if seen.heat is None else heat_picture(seen.heat, BRIGHTEST),
         sentence="" if match is None else sentence(match, span),
-        nearest=() if exemplar is None else exemplar.strip,
+        nearest=strip,
         where="" if exemplar is None else f"{exemplar.video}, from frame {exemplar.frame}",
     )
 

@@ -10,7 +10,7 @@ from ..retrieval.features import FeatureSet
 from ..runs.curves import TestScores
 from ..runs.localise import HeatMaps
 from ..runs.videos import image_folder
-from ..video.pictures import thumbnail
+from ..video.pictures import marked, thumbnail
 from .model import Card
 from .thumbnails import BRIGHTEST, Thumbnails, heat_picture
 
@@ -30,8 +30,8 @@ class Painter:
         known, start = self._rows[video], int(self._scores.ticks[video][frame]) - self._stream.snippet.span
         if not 0 <= start < known.snippets:
             return None
-        first = known.first + start * known.crops
-        return self._stream.nearest(self._features.array()[first : first + known.crops], self._exemplars)
+        first = known.first + start * known.each
+        return self._stream.nearest(self._features.array()[first : first + known.each], self._exemplars)
 
     def thumbnails(self, video: str, frames: int, step: int) -> Thumbnails:
         """Every ``step``-th frame and its heat map, small."""
@@ -42,16 +42,21 @@ class Painter:
 
     def card(self, video: str, frame: int, sentence: str) -> Card:
         """One frame with its error map and the nearest normal clip."""
-        match = self.nearest(video, frame)
+        match, known = self.nearest(video, frame), self._scores.known[video]
+        picture = thumbnail(self.videos[video].read(frame), 320)
+        strip = () if match is None or match.exemplar is None else match.exemplar.strip
+        if match is not None and match.place is not None:
+            box = match.place.box(known.height, known.width)
+            picture, strip = marked(picture, box), tuple(marked(each, box) for each in strip)
         if match is not None:
             sentence = f"{sentence}; {nearest_sentence(match, self._stream.snippet.span)}"
         return Card(
             video=video,
             frame=frame,
-            picture=thumbnail(self.videos[video].read(frame), 320),
+            picture=picture,
             heat=self._heat_picture(video, frame),
             sentence=sentence,
-            nearest=() if match is None or match.exemplar is None else match.exemplar.strip,
+            nearest=strip,
         )
 
     def _heat_picture(self, video: str, frame: int) -> bytes | None:

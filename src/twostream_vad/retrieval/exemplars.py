@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from ..errors import TsvadError
 from ..storage import whole_file
+from ..video.views import Views
 from .buckets import Floats
 from .tables import HashTables
 
@@ -44,6 +45,25 @@ class Exemplar:
     strip: tuple[bytes, ...] = ()
 
 
+@dataclass(frozen=True)
+class Place:
+    """A place of a camera's picture: number ``index`` through all crops, ``side`` x ``side`` each, row by row."""
+
+    index: int
+    side: int
+    views: Views
+
+    def box(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """It and the eight beside it in a frame of height x width pixels: left, top, right, bottom, shares of it."""
+        crop, cell = divmod(self.index, self.side * self.side)
+        row, column = divmod(cell, self.side)
+        x0, y0, x1, y1 = self.views.boxes(height, width)[crop]
+        across, down = (x1 - x0) / self.side, (y1 - y0) / self.side
+        left, right = x0 + max(column - 1, 0) * across, x0 + min(column + 2, self.side) * across
+        top, bottom = y0 + max(row - 1, 0) * down, y0 + min(row + 2, self.side) * down
+        return left / width, top / height, right / width, bottom / height
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """The bucket nearest to a code."""
@@ -51,7 +71,7 @@ class Match:
     table: int | None  # None where no table has one
     distance: float  # from the bucket's centre
     exemplar: Exemplar | None = None
-    place: int | None = None  # that spoke, where retrieval knows places
+    place: Place | None = None  # that spoke, where retrieval knows places
 
 
 @dataclass(frozen=True)
@@ -250,5 +270,6 @@ def sentence(match: Match, span: int) -> str:
     if seen is None:
         return f"nearest normal: a {'centre' if by_place else 'bucket'} without an exemplar {place}"
     frames = f"frames {seen.frame}–{seen.frame + span}" if span else f"frame {seen.frame}"
-    where = "same place" if by_place else f"crop {seen.crop}"
-    return f"nearest normal: training {seen.video}, {frames}, {where} {place}"
+    if match.place is not None:
+        return f"nearest normal at that place: training {seen.video}, {frames} (distance {match.distance:.2f})"
+    return f"nearest normal: training {seen.video}, {frames}, crop {seen.crop} {place}"

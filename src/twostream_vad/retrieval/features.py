@@ -26,26 +26,29 @@ class FeatureError(TsvadError):
 
 @dataclass(frozen=True)
 class VideoRows:
-    """Where a video's features lie: ``snippets * crops`` rows from ``first``; ``done`` snippets are there.
-
-    By place each place of a crop counts as one of ``crops``.
-    """
+    """Where a video's features lie: ``snippets * crops * places`` rows from ``first``; ``done`` snippets are there."""
 
     name: str
     first: int
     snippets: int
     crops: int
     done: int = 0
+    places: int = 1  # of a crop that have a feature each
 
     @property
     def rows(self) -> int:
         """All of the video's."""
-        return self.snippets * self.crops
+        return self.snippets * self.each
+
+    @property
+    def each(self) -> int:
+        """A snippet's."""
+        return self.crops * self.places
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Features of one split in a folder: ``features.npy``, a row a snippet and crop; ``features.json``."""
+    """Features of one split in a folder: ``features.npy``, a row a snippet, crop and place; ``features.json``."""
 
     folder: Path
     videos: tuple[VideoRows, ...]
@@ -64,15 +67,15 @@ class FeatureSet:
         return sum(video.rows for video in self.videos)
 
     def places(self) -> NDArray[np.int64]:
-        """Where each row comes from: its video, its snippet's first frame and its crop, (rows, 3)."""
+        """Where each row comes from: its video, its snippet's first frame, its crop or place of all, (rows, 3)."""
         found = [np.zeros((0, 3), np.int64)]
         for number, video in enumerate(self.videos):
-            frame, crop = np.divmod(np.arange(video.rows), video.crops)
+            frame, crop = np.divmod(np.arange(video.rows), video.each)
             found.append(np.stack([np.full(video.rows, number), frame, crop], axis=1))
         return np.concatenate(found)
 
     def array(self, mode: Literal["r", "r+"] = "r") -> NDArray[Any]:
-        """The features as a memory map, (rows, values); rows of a video in the order snippet, crop."""
+        """The features as a memory map, (rows, values); rows of a video in the order snippet, crop, place."""
         try:
             array: NDArray[Any] = np.load(self.path, mmap_mode=mode, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
@@ -131,8 +134,8 @@ def extract_features(
 def _open(sources: Sequence[tuple[FrameSource, int, int]], encoding: Encoding, folder: Path) -> FeatureSet:
     videos, first = [], 0
     for source, frames, crops in sources:
-        rows = crops * encoding.encoder.side**2
-        videos.append(VideoRows(source.name, first, encoding.snippet.count(frames), rows))
+        places = encoding.encoder.side**2
+        videos.append(VideoRows(source.name, first, encoding.snippet.count(frames), crops, places=places))
         first += videos[-1].rows
     fresh = FeatureSet(folder, tuple(videos), encoding.encoder.values, encoding.dtype, encoding.encoder.source)
     if (folder / "features.json").exists():
@@ -158,11 +161,9 @@ def _extract_video(
     # Batches restart at a multiple of the batch size, so that a resumed run computes the same batches.
     crops = (encoding.views.scored(frame.image) for tick, frame in enumerate(at_ticks(source, rate)) if tick >= first)
     for clips in clip_batches(crops, encoding.snippet, batch):
-        own = clips.shape[1] * encoding.encoder.side**2
-        if video.done + clips.shape[0] > video.snippets or own != video.crops:
-            wanted = f"{video.snippets} snippets of {video.crops // encoding.encoder.side**2} crops"
-            raise ChangedVideoError(source.path, f"does not give {wanted}")
-        row, rows = video.first + video.done * video.crops, clips.shape[0] * video.crops
+        if video.done + clips.shape[0] > video.snippets or clips.shape[1] != video.crops:
+            raise ChangedVideoError(source.path, f"does not give {video.snippets} snippets of {video.crops} crops")
+        row, rows = video.first + video.done * video.each, clips.shape[0] * video.each
         array[row : row + rows] = encoding.encode(clips).reshape(-1, features.values)
         video = replace(video, done=video.done + clips.shape[0])
         pending += rows

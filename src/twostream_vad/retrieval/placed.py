@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import TsvadError
 from .centres import Centres
-from .exemplars import Exemplars, Match
+from .exemplars import Exemplars, Match, Place
 from .stream import Encoding
 
 Floats = NDArray[np.float32]
@@ -51,7 +51,7 @@ class PlacedStream:
         place = int(around(distances.reshape(-1, side, side)).argmax())
         centre = int(centres[place])
         seen = exemplars.of(0, int(self.centres.rows[centre])) if centre >= 0 else None
-        return Match(0 if centre >= 0 else None, float(distances[place]), seen, place)
+        return Match(0 if centre >= 0 else None, float(distances[place]), seen, Place(place, side, self.views))
 
     def refuse_other_shape(self, clip: NDArray[Any]) -> None:
         """Raises TsvadError for features (places, values) of a clip that has other places than the detector knows."""

@@ -17,7 +17,7 @@ CLIPS = 64  # put in at once
 
 def index_places(run: Run, features: FeatureSet, span: int, progress: Progress) -> None:
     """Writes the centres of normal events at each place, and their exemplars with pictures."""
-    counts = {video.crops for video in features.videos}
+    counts = {video.each for video in features.videos}
     if len(counts) > 1:
         raise TsvadError(f"{run.data}: training videos give {sorted(counts)} places a frame: one camera, please")
     array, places = features.array(), counts.pop()
@@ -38,7 +38,7 @@ def _exemplars(run: Run, features: FeatureSet, centres: Centres, span: int) -> E
     """Of each centre the first feature that it was made of, keyed by that feature's row."""
     firsts = np.array([video.first for video in features.videos])
     video = np.searchsorted(firsts, centres.rows, side="right") - 1
-    frame, place = np.divmod(centres.rows - firsts[video], features.videos[0].crops)
+    frame, place = np.divmod(centres.rows - firsts[video], features.videos[0].each)
     places = np.stack([video, frame, place], axis=1)
     bare = Exemplars.of_centres(centres.rows, places, [video.name for video in features.videos])
     videos = training_videos(run)

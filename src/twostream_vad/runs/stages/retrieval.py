@@ -90,7 +90,7 @@ def score(run: Run, progress: Progress) -> None:
     features = FeatureSet.load(run.path("retrieval/features/testing"))
     stream, array, scores = retrieval_stream(Bundle(run.path("detector"))), features.array(), {}
     for done, video in enumerate(features.videos):
-        rows = array[video.first : video.first + video.rows].reshape(video.snippets, video.crops, features.values)
+        rows = array[video.first : video.first + video.rows].reshape(video.snippets, video.each, features.values)
         if isinstance(stream, PlacedStream):
             scores[video.name], local = stream.look_at(rows)
             save_array(run.path(f"retrieval/maps/{video.name}.npy"), local.astype(np.float16))
