@@ -51,9 +51,10 @@ def test_the_nearest_event_is_a_normal_one_of_the_place_that_spoke(
     for frame in FRAMES[1:]:
         match = seen[frame].nearest
         assert match is not None
-        assert match.place == local_of(detector, "retrieval", video, frame).argmax()
+        assert match.place is not None
+        assert match.place.index == local_of(detector, "retrieval", video, frame).argmax()
         assert match.exemplar is not None
-        assert match.exemplar.crop == match.place
+        assert match.exemplar.crop == match.place.index
         assert len(match.exemplar.strip) == 4
         assert all(picture.startswith(b"\xff\xd8") for picture in match.exemplar.strip)
 

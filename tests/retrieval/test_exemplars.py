@@ -8,11 +8,13 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from twostream_vad.retrieval.exemplars import STRIP, Exemplar, ExemplarError, Exemplars, Match, sentence
+from twostream_vad.retrieval.exemplars import STRIP, Exemplar, ExemplarError, Exemplars, Match, Place, sentence
 from twostream_vad.retrieval.tables import HashTables
+from twostream_vad.video.views import Views
 
 Codes = NDArray[np.float32]
 SPAN = 7
+AT = Place(77, 8, Views(128))
 
 
 def draw(count: int, tables: int = 3, bits: int = 8, seed: int = 0, distinct: int | None = None) -> Codes:
@@ -233,11 +235,11 @@ def test_exemplars_without_pictures_can_be_forgotten_too() -> None:
     ("match", "said"),
     [
         (
-            Match(0, 1.234, Exemplar("a", 3, 77), 77),
-            "nearest normal: training a, frames 3–10, same place (distance 1.23)",
+            Match(0, 1.234, Exemplar("a", 3, 77), AT),
+            "nearest normal at that place: training a, frames 3–10 (distance 1.23)",
         ),
-        (Match(0, 1.234, None, 77), "nearest normal: a centre without an exemplar (distance 1.23)"),
-        (Match(None, np.inf, None, 77), "nothing is known: nothing like this was seen in training"),
+        (Match(0, 1.234, None, AT), "nearest normal: a centre without an exemplar (distance 1.23)"),
+        (Match(None, np.inf, None, AT), "nothing is known: nothing like this was seen in training"),
     ],
 )
 def test_a_sentence_by_place_names_no_table_and_no_crop(match: Match, said: str) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from twostream_vad.detector.heat import Looking
 from twostream_vad.errors import TsvadError
 from twostream_vad.retrieval.centres import Centres
-from twostream_vad.retrieval.exemplars import Exemplar, Exemplars
+from twostream_vad.retrieval.exemplars import Exemplar, Exemplars, Place
 from twostream_vad.retrieval.placed import PlacedStream, around
 from twostream_vad.retrieval.stream import Encoding
 from twostream_vad.video.snippets import RETRIEVAL
@@ -110,7 +110,10 @@ def test_the_nearest_event_shown_is_of_the_place_that_spoke() -> None:
         match = stream.nearest(clip, exemplars)
         place = int(stream.look_at(clip[None])[1].argmax())
         apart = np.linalg.norm(known[:, place] - clip[place], axis=1)
-        assert (match.place, match.exemplar) == (place, Exemplar("a", int(apart.argmin()), place))
+        assert (match.place, match.exemplar) == (
+            Place(place, SIDE, Views(12)),
+            Exemplar("a", int(apart.argmin()), place),
+        )
         assert match.distance == pytest.approx(apart.min(), rel=1e-5)
         spoke.add(place)
     assert len(spoke) > 3

@@ -270,6 +270,6 @@ def sentence(match: Match, span: int) -> str:
     if seen is None:
         return f"nearest normal: a {'centre' if by_place else 'bucket'} without an exemplar {place}"
     frames = f"frames {seen.frame}–{seen.frame + span}" if span else f"frame {seen.frame}"
-    if match.place is not None:
-        return f"nearest normal at that place: training {seen.video}, {frames} (distance {match.distance:.2f})"
+    if by_place:
+        return f"nearest normal at that place: training {seen.video}, {frames} {place}"
     return f"nearest normal: training {seen.video}, {frames}, crop {seen.crop} {place}"
