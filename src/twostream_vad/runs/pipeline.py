@@ -136,7 +136,7 @@ STAGES = {
                 "recovery/pseudo",
                 "recovery/selection.json",
                 "recovery/pseudo.npz",
-                "retrieval/pseudo",
+                "retrieval/pseudo.npz",
             ),
             lambda r: ("train-recovery",) if r.pseudo.judge == "recovery" else ("train-recovery", "index"),
             lambda r: (

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +35,9 @@ def weights(run: Run) -> Sequence[float]:
     return WEIGHTS if given == "select" else (given,)
 
 
-def retrieval_curves(run: Run, progress: Progress) -> Curves:
-    """Pseudo-anomalous video → retrieval's frame scores, paper's protocol; kept video by video."""
-    stream, videos, folder = retrieval_stream(run), spoilt_videos(run), run.path("retrieval/pseudo")
+def retrieval_curves(run: Run, folder: Path, progress: Progress) -> Curves:
+    """Pseudo-anomalous video → retrieval's frame scores, paper's protocol; ``folder`` keeps them video by video."""
+    stream, videos = retrieval_stream(run), spoilt_videos(run)
     curves = {}
     for done, video in enumerate(videos):
         progress(done, len(videos), video.name)
@@ -46,9 +47,9 @@ def retrieval_curves(run: Run, progress: Progress) -> Curves:
     return curves
 
 
-def retrieval_beside(run: Run, progress: Progress) -> list[Curves]:
-    """For every weight that may be chosen, what is added to one of context recovery's scores."""
-    curves, recovery = retrieval_curves(run, progress), run.recipe.fusion.recovery or 1e-6
+def beside(run: Run, curves: Curves) -> list[Curves]:
+    """For every weight that may be chosen, what is added to one of context recovery's scores: retrieval's curves."""
+    recovery = run.recipe.fusion.recovery or 1e-6
     return [{name: weight / recovery * curve for name, curve in curves.items()} for weight in weights(run)]
 
 

@@ -46,7 +46,11 @@ def _rate_weights(run: Run, progress: Progress) -> Sequence[tuple[float, float |
     errors, settings, videos = read_scores(run.path("recovery/pseudo.npz")), run.recipe.recovery, spoilt_videos(run)
     snippet = Snippet.predicting(settings.length, settings.interval)
     own = {video.name: paper_timeline(errors[video.name], snippet, len(video)) for video in videos}
-    others, rows = retrieval_curves(run, progress), []
+    rows: list[tuple[float, float]] = []
+    if run.recipe.pseudo.judge == "fused":  # the window was chosen beside them
+        others = read_scores(run.path("retrieval/pseudo.npz"))
+    else:
+        others = retrieval_curves(run, run.path("retrieval/pseudo"), progress)
     for weight in WEIGHTS:
         both = {name: fuse({"recovery": own[name], "retrieval": others[name]},
                            {"recovery": run.recipe.fusion.recovery, "retrieval": weight}) for name in own}  # fmt: skip

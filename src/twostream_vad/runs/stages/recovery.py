@@ -26,7 +26,7 @@ from ...video.frames import ChangedVideoError
 from ...video.ticks import at_ticks
 from ..assemble import all_windows, views
 from ..curves import ticks_by_video
-from ..pseudo import retrieval_beside
+from ..pseudo import Curves, beside, retrieval_curves
 from ..run import Run
 from ..videos import normal_videos, training_videos
 
@@ -45,8 +45,12 @@ def select(run: Run, progress: Progress) -> None:
         Places.measure(all_windows(run), training_videos(run), sums, progress=progress).save(places)
     sums.unlink(missing_ok=True)
     windows, folder, recipe = all_windows(run), run.path("recovery/pseudo"), run.recipe
-    beside = [{}] if recipe.pseudo.judge == "recovery" else retrieval_beside(run, progress)
-    candidates, scores = select_score(normal_videos(run), windows, recipe.pseudo, folder, recipe.seed, progress, beside)
+    others: list[Curves] = [{}]
+    if recipe.pseudo.judge == "fused":
+        curves = retrieval_curves(run, folder / "retrieval", progress)
+        write_scores(run.path("retrieval/pseudo.npz"), curves)
+        others = beside(run, curves)
+    candidates, scores = select_score(normal_videos(run), windows, recipe.pseudo, folder, recipe.seed, progress, others)
     write_scores(run.path("recovery/pseudo.npz"), scores)
     save_selection(run.path("recovery/selection.json"), candidates)
     shutil.rmtree(folder)
