@@ -48,7 +48,13 @@ class PlacedStream:
         """The normal event nearest to what lies at the place that speaks, of one clip's features (places, values)."""
         side = self.encoding.encoder.side
         centres, distances = self._find(features)
-        place = int(around(distances.reshape(-1, side, side)).argmax())
+        places = distances.reshape(-1, side, side)
+        crop, row, column = np.unravel_index(int(around(places).argmax()), places.shape)
+        # Of those that speak together, the one that is farthest from normal.
+        near = np.full(places.shape, -np.inf, np.float32)
+        beside = (crop, slice(max(row - 1, 0), row + 2), slice(max(column - 1, 0), column + 2))
+        near[beside] = places[beside]
+        place = int(near.argmax())
         centre = int(centres[place])
         seen = exemplars.of(0, int(self.centres.rows[centre])) if centre >= 0 else None
         return Match(0 if centre >= 0 else None, float(distances[place]), seen, Place(place, side, self.views))
@@ -68,14 +74,12 @@ class PlacedStream:
 
 
 def around(local: Floats) -> Floats:
-    """Each place's mean with the eight beside it, as far as there are any: (crops, side, side) → the same.
+    """Each place's mean with the eight beside it; beyond the edge lies what lies at it: (crops, side, side) → the same.
 
     What moves is larger than a cell; a single cell that is far from normal is mostly noise.
     """
     height, width = local.shape[1:]
-    padded, inside = np.pad(local, ((0, 0), (1, 1), (1, 1))), np.pad(np.ones((height, width), np.float32), 1)
-    steps = [(down, across) for down in range(3) for across in range(3)]
-    total = sum(padded[:, down : down + height, across : across + width] for down, across in steps)
-    count = sum(inside[down : down + height, across : across + width] for down, across in steps)
-    mean: Floats = np.asarray(total / count, np.float32)
+    padded = np.pad(local, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    steps = [padded[:, down : down + height, across : across + width] for down in range(3) for across in range(3)]
+    mean: Floats = np.mean(steps, axis=0, dtype=np.float32)
     return mean
