@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from ablation_rows import CHOICES, Candidate, Regret, regret, said
+from ablation_rows import ALL, CHOICES, Candidate, Regret, regret, said
 from numpy.typing import NDArray
 
 from twostream_vad.detector.bundle import Bundle
@@ -106,7 +106,12 @@ class Rescored:
         described = self.scores.bundle.description
         self.weights, how = described.weights, described.recovery.how
         self.chosen = Candidate(
-            how.window, how.score_l1, how.channel_l2, how.crops, how.per_place, self.weights["retrieval"]
+            ALL if how.together else how.window,
+            how.score_l1,
+            how.channel_l2,
+            how.crops,
+            how.per_place,
+            self.weights["retrieval"],
         )
         self._maxima = {
             name: torch.from_numpy(np.load(run.path(f"recovery/maxima/{name}.npy"), allow_pickle=False))
@@ -128,7 +133,7 @@ class Rescored:
             self.run.recipe.recovery.per_place is not False and self.run.path("recovery/places.safetensors").exists()
         )
         return {
-            "window": self.scores.windows,
+            "window": (ALL, *self.scores.windows),
             "score_l1": tuple(sorted({0.0, 1.0, self.chosen.score_l1})),
             "channel_l2": (False, True),
             "crops": ("mean", "max"),
@@ -173,12 +178,13 @@ class Rescored:
 
     def recovery(self, one: Candidate) -> Scores:
         """Context recovery's frame scores under the paper's protocol."""
-        column = self.scores.windows.index(one.window)
+        wanted = self.scores.windows if one.window == ALL else (one.window,)
+        columns = [self.scores.windows.index(int(window)) for window in wanted]
         how = self.scores.bundle.description.recovery.how.model_copy(
-            update={name: getattr(one, name) for name in CHOICES[:-1]}
+            update={name: getattr(one, name) for name in CHOICES[1:-1]}
         )
         raw = {
-            name: over_crops(maximum_errors(maxima, how), how.crops)[:, column].double().numpy()
+            name: over_crops(maximum_errors(maxima, how), how.crops)[:, columns].double().mean(1).numpy()
             if len(maxima)
             else np.zeros(0)  # too short for a snippet
             for name, maxima in self._maxima.items()

@@ -48,7 +48,7 @@ VARIANTS = {
 class Candidate(NamedTuple):
     """One way to score: what pseudo-anomalies choose among; the fields are those of a recipe, and the weight."""
 
-    window: int
+    window: int | str  # or all together
     score_l1: float
     channel_l2: bool
     crops: str
@@ -56,6 +56,8 @@ class Candidate(NamedTuple):
     weight: float  # of retrieval in the fusion
 
 
+ALL = "all"
+"""All windows together, in place of one."""
 CHOICES = Candidate._fields
 
 

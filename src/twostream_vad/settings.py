@@ -1,5 +1,6 @@
 """Every setting of a run: frozen, typed, strict sections, which make up a recipe."""
 
+import math
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -57,8 +58,10 @@ class RecoverySettings(Section):
     windows: tuple[Count, ...] = key(
         (256, 128, 64, 32, 16), "sides of the error windows tried, in crop pixels", min_length=1
     )
-    window: Literal["select"] | int = key(
-        "select", "the window of the score; select: by pseudo-anomalies from training video"
+    window: Literal["select", "all"] | int = key(
+        "select",
+        "the window of the score; select: by pseudo-anomalies from training video; all: the mean over all windows, "
+        "each relative to what is normal at its place (not in the paper)",
     )
     window_stride: Count = key(8, "step of the error window in crop pixels")
     score_l1: Weight | Literal["select"] = key(
@@ -83,15 +86,21 @@ class RecoverySettings(Section):
             raise ValueError("encoder_reinit starts the encoder from scratch: give it a rate, encoder_rate=1")
         if self.encoder_reinit and self.pretrained is not None:
             raise ValueError("encoder_reinit starts from scratch and pretrained names weights: drop one of them")
-        if self.window != "select" and self.window not in self.windows:
+        if self.window == "all" and self.per_place is not True:
+            raise ValueError("window: all takes the mean of errors relative to their places: it needs per_place: true")
+        if self.window not in ("select", "all", *self.windows):
             raise ValueError(f"window {self.window} is not among windows {list(self.windows)}; add it there")
         return self
 
 
 class Resolved(Section):
-    """How context recovery's errors become a score, nothing left open: what selection writes and the detector reads."""
+    """How context recovery's errors become a score, nothing left open: what selection writes and the detector reads.
+
+    The score is that of ``window``, or the mean over all windows in ``together``.
+    """
 
     window: Count
+    together: tuple[Count, ...] = ()
     score_l1: Weight
     channel_l2: bool
     crops: Literal["max", "mean"]
@@ -100,8 +109,18 @@ class Resolved(Section):
 
     @property
     def mean(self) -> float:
-        """Mean of all kinds' micro-AUC: what is compared."""
-        return sum(self.aucs.values()) / len(self.aucs)
+        """Mean of all kinds' micro-AUC: what is compared; NaN where there was nothing to choose."""
+        return sum(self.aucs.values()) / len(self.aucs) if self.aucs else math.nan
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The windows that count."""
+        return self.together or (self.window,)
+
+    @property
+    def shown(self) -> str:
+        """What tables call them."""
+        return "all" if self.together else str(self.window)
 
 
 class PseudoSettings(Section):

@@ -19,10 +19,10 @@ def print_selection(candidates: "Sequence[Resolved]") -> None:
 
     rows = []
     for place, row in enumerate(best_by_window(candidates)):
-        aucs = (f"{value:.4f}" for value in (*row.aucs.values(), row.mean))
+        aucs = (f"{value:.4f}" for value in (*row.aucs.values(), row.mean) if row.aucs)
         channels, mark = "yes" if row.channel_l2 else "no", "" if place else "chosen"
-        rows.append((str(row.window), f"{row.score_l1:g}", channels, row.crops, *aucs, mark))
-    heads = ("window", "λ", "channel-L2", "crops", *candidates[0].aucs, "mean", "")
+        rows.append((row.shown, f"{row.score_l1:g}", channels, row.crops, *aucs, mark))
+    heads = ("window", "λ", "channel-L2", "crops", *candidates[0].aucs, *(["mean"] if candidates[0].aucs else []), "")
     print_table(f"micro-AUC on pseudo-anomalies of normal video; {len(candidates)} candidates", heads, rows)
 
 

@@ -48,6 +48,12 @@ def load_selection(path: Path) -> tuple[Resolved, ...]:
     return candidates
 
 
+def only_candidate(settings: RecoverySettings) -> Resolved | None:
+    """How to score, where nothing is left to be selected."""
+    options = _options(settings)
+    return options[0] if len(options) == 1 else None
+
+
 def best_by_window(candidates: Sequence[Resolved]) -> list[Resolved]:
     """Each window's best candidate, the best window first, of candidates that are sorted so."""
     best: dict[int, Resolved] = {}
@@ -103,13 +109,14 @@ def _maxima(windows: AllWindows, video: PseudoVideo) -> NDArray[np.float32]:
 
 
 def _options(settings: RecoverySettings) -> list[Resolved]:
-    windows = [window for window in settings.windows if settings.window in ("select", window)]
+    together = settings.windows if settings.window == "all" else ()
+    windows = [max(together)] if together else [w for w in settings.windows if settings.window in ("select", w)]
     l1s: Sequence[float] = (0.0, 1.0) if settings.score_l1 == "select" else (settings.score_l1,)
     l2s: Sequence[bool] = (False, True) if settings.channel_l2 == "select" else (settings.channel_l2,)
     crops: Sequence[Literal["max", "mean"]] = ("mean", "max") if settings.crops == "select" else (settings.crops,)
     places: Sequence[bool] = (False, True) if settings.per_place == "select" else (settings.per_place,)
     return [
-        Resolved(window=window, score_l1=l1, channel_l2=l2, crops=how, per_place=by_place)
+        Resolved(window=window, together=together, score_l1=l1, channel_l2=l2, crops=how, per_place=by_place)
         for window, l1, l2, how, by_place in itertools.product(windows, l1s, l2s, crops, places)
     ]
 
@@ -142,6 +149,8 @@ def rate(
 
 
 def _scores(windows: AllWindows, maxima: Tensor, how: Resolved) -> NDArray[np.float64]:
-    column = windows.settings.windows.index(how.window)
-    scores: NDArray[np.float64] = over_crops(maximum_errors(maxima, how), how.crops)[:, column].double().numpy()
+    columns = [windows.settings.windows.index(side) for side in how.sides]
+    scores: NDArray[np.float64] = (
+        over_crops(maximum_errors(maxima, how), how.crops)[:, columns].double().mean(1).numpy()
+    )
     return scores

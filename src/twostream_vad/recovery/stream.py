@@ -42,7 +42,7 @@ class RecoveryStream:
     ) -> None:
         self.predictor, self.snippet, self.views = predictor, snippet, views
         self.how, self.stride, self.normal = how, stride, normal or {}
-        assert not how.per_place or how.window in self.normal, "what is normal was measured"
+        assert not how.per_place or self.normal.keys() >= set(how.sides), "what is normal was measured"
         self.grain = heat_window(views.size), stride
 
     def score(self, clips: Tensor) -> NDArray[np.float64]:
@@ -58,16 +58,15 @@ class RecoveryStream:
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Score and error by place of predicted and true frames (B · crops, 3, S, S), ``crops`` being (B, crops)."""
         with torch.inference_mode():
-            how, sides = self.how, (self.how.window, self.grain[0])
-            found = local_errors(predicted, true, sides, self.stride)
-            judged = relative(found[how.window], self.normal[how.window], crops) if how.per_place else found[how.window]
-            maxima = judged.flatten(2).amax(2).reshape(*crops, 1, -1)
-            errors = maximum_local_error(maxima, l1=how.score_l1, channel_l2=how.channel_l2)
+            how = self.how
+            found = local_errors(predicted, true, sorted({*how.sides, self.grain[0]}), self.stride)
+            judged = [relative(found[s], self.normal[s], crops) if how.per_place else found[s] for s in how.sides]
+            largest = torch.stack([errors.flatten(2).amax(2) for errors in judged], dim=1)
+            maxima = maximum_local_error(largest, l1=how.score_l1, channel_l2=how.channel_l2)
+            errors = over_crops(maxima.reshape(*crops, -1), how.crops)
             warm = self._warm(found[self.grain[0]], crops)
             local = warm[:, 1 if how.channel_l2 else 0] + how.score_l1 * warm[:, 2]
-            return over_crops(errors, how.crops)[:, 0].double().numpy(), local.reshape(
-                *crops, *local.shape[-2:]
-            ).numpy()
+            return errors.double().mean(1).numpy(), local.reshape(*crops, *local.shape[-2:]).numpy()
 
     def _warm(self, found: Tensor, crops: Sequence[int]) -> Tensor:
         known = self.normal.get(self.grain[0])

@@ -63,6 +63,7 @@ class TestScores:
     windows: tuple[int, ...]  # columns of `local`
     ticks: dict[str, NDArray[np.int64]]  # the last tick before or at each frame
     local: Scores  # (snippets, windows)
+    judged: Scores  # the chosen one, (snippets,)
     whole: Scores  # FLE, (snippets,)
     distances: Scores  # (snippets,)
 
@@ -83,6 +84,7 @@ class TestScores:
             run.recipe.recovery.windows,
             ticks_by_video(run, "testing", rate),
             local=raw("recovery", "scores"),
+            judged=raw("recovery", "chosen"),
             whole=raw("recovery", "fle"),
             distances=raw("retrieval", "scores"),
         )
@@ -90,16 +92,17 @@ class TestScores:
     @property
     def chosen(self) -> str:
         """The row of the chosen window."""
-        return f"MLE {self.bundle.description.recovery.how.window}"
+        return f"MLE {self.bundle.description.recovery.how.shown}"
 
     @cached_property
     def raw(self) -> dict[str, Scores]:
         """Stream → video → the scores that are fused, (snippets,)."""
-        return {"recovery": self._of(self.bundle.description.recovery.how.window), "retrieval": self.distances}
+        return {"recovery": self.judged, "retrieval": self.distances}
 
     def paper(self) -> Curves:
         """Under the paper's protocol: ``MLE <window>`` for each, ``FLE`` and ``retrieval``."""
-        local = {f"MLE {window}": self._of(window) for window in self.windows} | {"FLE": self.whole}
+        local = {f"MLE {window}": self._of(window) for window in self.windows} | {self.chosen: self.judged}
+        local["FLE"] = self.whole
         curves = {row: self._placed(raw, "recovery") for row, raw in local.items()}
         return curves | {"retrieval": self._placed(self.distances, "retrieval")}
 

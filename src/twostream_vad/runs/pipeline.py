@@ -174,7 +174,7 @@ STAGES = {
             "score recovery",
             "Stage 3: score every test video by context recovery.",
             "stages.recovery:score",
-            ("recovery/scores", "recovery/maps", "recovery/maxima", "recovery/scores.npz", "recovery/fle.npz"),
+            tuple(f"recovery/{name}" for name in ("scores", "maps", "maxima", "scores.npz", "fle.npz", "chosen.npz")),
             lambda _: ("pack",),
             _scoring,
         ),

@@ -39,7 +39,7 @@ def pack(run: Run, progress: Progress) -> None:
             files[parts.HASHNET] = run.path("retrieval/model.safetensors")
             files[parts.TABLES] = run.path("retrieval/tables.safetensors")
         if run.recipe.recovery.per_place is not False:
-            wanted = {description.recovery.how.window, heat_window(description.pictures.size)}
+            wanted = {*description.recovery.how.sides, heat_window(description.pictures.size)}
             known = Places.load(run.path("recovery/places.safetensors")).normal
             Places({window: known[window] for window in wanted}).save(normal)
             files[parts.NORMAL] = normal

@@ -15,7 +15,7 @@ from ...detector.bundle import Bundle
 from ...detector.loading import recovery_stream
 from ...progress import Progress
 from ...recovery.places import Places
-from ...recovery.selection import save_selection, select_score
+from ...recovery.selection import only_candidate, save_selection, select_score
 from ...recovery.stream import RecoveryStream, predict
 from ...recovery.train import train_recovery
 from ...recovery.windows import AllWindows
@@ -44,7 +44,12 @@ def select(run: Run, progress: Progress) -> None:
     if run.recipe.recovery.per_place is not False and not places.exists():
         Places.measure(all_windows(run), training_videos(run), sums, progress=progress).save(places)
     sums.unlink(missing_ok=True)
-    windows, folder, recipe = all_windows(run), run.path("recovery/pseudo"), run.recipe
+    recipe, only = run.recipe, only_candidate(run.recipe.recovery)
+    if only is not None and recipe.fusion.retrieval != "select":
+        write_scores(run.path("recovery/pseudo.npz"), {})
+        save_selection(run.path("recovery/selection.json"), [only])
+        return
+    windows, folder = all_windows(run), run.path("recovery/pseudo")
     others: list[Curves] = [{}]
     if recipe.pseudo.judge == "fused":
         curves = retrieval_curves(run, folder / "retrieval", progress)
@@ -57,7 +62,7 @@ def select(run: Run, progress: Progress) -> None:
 
 
 def score(run: Run, progress: Progress) -> None:
-    """Stage 3: ``scores.npz``, (snippets, windows) a video, and its errors by place in ``maps``."""
+    """Stage 3: ``scores.npz``, (snippets, windows), and ``chosen.npz``, (snippets,); errors by place in ``maps``."""
     bundle = Bundle(run.path("detector"))
     stream, rate = recovery_stream(bundle), bundle.description.pictures.rate
     windows = all_windows(run, stream.predictor)
@@ -67,19 +72,21 @@ def score(run: Run, progress: Progress) -> None:
         look = partial(_score, stream, windows, video, rate, int(ticks[video.name][-1]) + 1, folder)
         scores[video.name] = kept(folder / f"scores/{video.name}.npy", look)
     progress(len(videos), len(videos))
-    write_scores(run.path("recovery/scores.npz"), {name: columns[:, :-1] for name, columns in scores.items()})
-    write_scores(run.path("recovery/fle.npz"), {name: columns[:, -1] for name, columns in scores.items()})
+    write_scores(run.path("recovery/scores.npz"), {name: columns[:, :-2] for name, columns in scores.items()})
+    for place, name in ((-2, "fle"), (-1, "chosen")):
+        write_scores(run.path(f"recovery/{name}.npz"), {video: columns[:, place] for video, columns in scores.items()})
 
 
 def _score(
     stream: RecoveryStream, windows: AllWindows, video: Video, rate: float, ticks: int, folder: Path
 ) -> NDArray[np.float64]:
-    """Scores of one video, (snippets, windows + 1); before them lie its ``maps``, (snippets, crops, P, P) float16.
+    """Scores of one video, (snippets, windows + 2), FLE and the chosen one last.
 
-    And its ``maxima``, see `AllWindows.maxima`: what any other way to score would have given.
+    Before them lie its ``maps``, (snippets, crops, P, P) float16, and its ``maxima``, see `AllWindows.maxima`: what any
+    other way to score would have given.
     """
     snippets, done = stream.snippet.count(ticks), 0
-    scores = np.zeros((snippets, len(windows.settings.windows) + 1))
+    scores = np.zeros((snippets, len(windows.settings.windows) + 2))
     crops = (stream.views.scored(frame.image) for frame in at_ticks(video.open(), rate))
     with (
         whole_array(folder / f"maps/{video.name}.npy", snippets, np.float16) as maps,
@@ -91,8 +98,7 @@ def _score(
             predicted, true = predict(stream.predictor, clips)
             own, places = stream.judge(predicted, true, clips.shape[:2])
             local = windows.maxima(predicted, true, clips.shape[:2])
-            scores[done] = windows.scores(local, predicted, true, stream.how)[0]
-            scores[done, windows.settings.windows.index(stream.how.window)] = own[0]
+            scores[done, :-1], scores[done, -1] = windows.scores(local, predicted, true, stream.how)[0], own[0]
             maps(done, places[0])
             maxima(done, local[0].numpy())
             done += 1
