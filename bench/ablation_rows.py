@@ -23,6 +23,11 @@ class Variant:
     streams: tuple[str, ...] = ("fused",)
 
 
+CHOSEN = (
+    *(f"recovery.{name}=select" for name in ("window", "score_l1", "channel_l2", "crops", "per_place")),
+    *("fusion.retrieval=select", "pseudo.judge=fused", "pseudo.tie=0.005", "pseudo.videos=2"),
+)
+"""Leaves all that `small` and `demo` fix to pseudo-anomalies, ranked by the fused score, ties to the larger window."""
 SHIPPED, NO_NET = "shipped", "no-net"
 VARIANTS = {
     SHIPPED: Variant("the recipe as it is", streams=("recovery", "retrieval", "fused")),
@@ -38,8 +43,15 @@ VARIANTS = {
             "shipped": "retrieval's encoder is the one that comes along",
         }.items()
     },
+    "outlines": Variant(
+        "window, λ, map, crops, place and weight chosen by things cut out along outlines",
+        (*CHOSEN, "pseudo.kinds=[hurries,giants,tumbles,wanderers,loiterers]"),
+        ("recovery", "fused"),
+    ),
     "squares": Variant(
-        "chosen by pasted squares alone, rushes and strays", ("pseudo.kinds=[rushes,strays]",), ("recovery", "fused")
+        "the same by pasted squares, rushes and strays",
+        (*CHOSEN, "pseudo.kinds=[rushes,strays]"),
+        ("recovery", "fused"),
     ),
 }
 """Variants of a recipe; one that changes nothing in it is not measured."""

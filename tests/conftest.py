@@ -18,7 +18,8 @@ TINY = (
     *("recovery.width=0.0625", "recovery.interval=1", "recovery.epochs=1", "recovery.draws=4", "recovery.batch=4"),
     # By place a run judges video of its camera's shape only, and tests score square ones too.
     *("recovery.windows=[128,32,16]", "recovery.window_stride=8", "recovery.per_place=false", "pseudo.videos=1"),
-    *("pseudo.kinds=[ghosts,jumps,rushes]", "pace.epochs=1", "pace.draws=2", "pace.batch=2"),
+    *("recovery.window=select", "recovery.score_l1=select", "recovery.channel_l2=select", "recovery.crops=select"),
+    *("recovery.l1=1", "pseudo.kinds=[ghosts,jumps,rushes]", "pace.epochs=1", "pace.draws=2", "pace.batch=2"),
     *("retrieval.by_place=false", "retrieval.interval=1", "retrieval.encoder=pace", "retrieval.cells=1"),
     *("retrieval.epochs=1", "retrieval.batch=16", "retrieval.tables=4", "retrieval.bits=8"),
     "fusion.retrieval=select",

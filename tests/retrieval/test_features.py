@@ -65,7 +65,7 @@ def test_rows_are_the_snippets_features_crop_by_crop(
 ) -> None:
     encoder = Mortal()
     found = extract(sources, tmp_path, encoder, dtype=dtype)
-    assert [(video.first, video.snippets, video.crops) for video in found.videos] == [
+    assert [(video.first, video.snippets, video.crops, video.places) for video in found.videos] == [
         (0, 13, 3),
         (39, 0, 3),
         (39, 5, 1),
@@ -267,10 +267,10 @@ def test_by_place_every_place_of_a_crop_has_a_row(sources: Sources, tmp_path: Pa
     encoder = TorchEncoder(I3D(1 / 16, 32, 1), "weights 1", torch.device("cpu"), by_place=True)
     encoding = Encoding(encoder, SNIPPET, VIEWS, "float32")
     found = extract_features(sources, encoding, tmp_path, rate=25, batch=1)
-    assert [(video.first, video.snippets, video.crops) for video in found.videos] == [
-        (0, 13, 3 * 4),
-        (156, 0, 3 * 4),
-        (156, 5, 1 * 4),
+    assert [(video.first, video.snippets, video.crops, video.places) for video in found.videos] == [
+        (0, 13, 3, 4),
+        (156, 0, 3, 4),
+        (156, 5, 1, 4),
     ]
     views = [VIEWS.scored(frame.image) for frame in sources[2][0]]
     for start in range(5):

@@ -27,8 +27,7 @@ class RecoveryStream:
     """Scores clips by MLE, the maximum local error, as ``how`` says, with a window's step of ``stride`` crop pixels.
 
     The last of a snippet's frames is the predicted one. ``normal`` is, by window, what normal video reaches at each
-    place, (crops, 3, P, P), and needed where ``how`` judges by place. Heat has a window of its own, whatever the score
-    has, and is relative to what is normal where that is known.
+    place, (crops, 3, P, P), and needed where ``how`` judges by place. Heat has a window of its own.
     """
 
     def __init__(
@@ -64,19 +63,9 @@ class RecoveryStream:
             largest = torch.stack([errors.flatten(2).amax(2) for errors in judged], dim=1)
             maxima = maximum_local_error(largest, l1=how.score_l1, channel_l2=how.channel_l2)
             errors = over_crops(maxima.reshape(*crops, -1), how.crops)
-            warm = self._warm(found[self.grain[0]], crops)
+            warm = found[self.grain[0]]
             local = warm[:, 1 if how.channel_l2 else 0] + how.score_l1 * warm[:, 2]
             return errors.double().mean(1).numpy(), local.reshape(*crops, *local.shape[-2:]).numpy()
-
-    def _warm(self, found: Tensor, crops: Sequence[int]) -> Tensor:
-        known = self.normal.get(self.grain[0])
-        if known is None:
-            return found
-        # Video of another shape can be scored where the score is not by place: then all places count alike.
-        shared = (
-            known if len(known) == crops[1] else known.mean((0, 2, 3))[None, :, None, None].expand(crops[1], -1, 1, 1)
-        )
-        return relative(found, shared, crops)
 
 
 def heat_window(size: int) -> int:

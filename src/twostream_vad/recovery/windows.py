@@ -11,7 +11,7 @@ from ..settings import RecoverySettings, Resolved
 from ..video.snippets import Snippet
 from ..video.views import Views
 from .error import frame_level_error, local_errors, maximum_local_error, over_crops
-from .stream import Predictor, heat_window, predict, relative
+from .stream import Predictor, predict, relative
 
 
 class AllWindows:
@@ -27,10 +27,9 @@ class AllWindows:
         self.snippet = Snippet.predicting(settings.length, settings.interval)
 
     def local_errors(self, clips: Tensor) -> dict[int, Tensor]:
-        """Clips (B, crops, 3, 9, S, S) → window → (B · crops, 3, P, P), the heat's window among them."""
+        """Clips (B, crops, 3, 9, S, S) → window → (B · crops, 3, P, P)."""
         with torch.inference_mode():
-            sides = sorted({*self.settings.windows, heat_window(self.views.size)})
-            return local_errors(*predict(self.predictor, clips), sides, self.settings.window_stride)
+            return local_errors(*predict(self.predictor, clips), self.settings.windows, self.settings.window_stride)
 
     def maxima(self, predicted: Tensor, true: Tensor, crops: Sequence[int]) -> Tensor:
         """Local maxima (B, crops, windows, 2, 3) of frames (B · crops, 3, S, S), ``crops`` being (B, crops).

@@ -12,7 +12,7 @@ from ..datasets.errors import DatasetError
 from ..datasets.manifest import Prepared
 from ..datasets.masks import MaskSource, find_masks
 from ..datasets.tracks import mask_tracks
-from ..detector.heat import joint_heat
+from ..detector.heat import joined, joint_heat
 from ..evaluation.auc import NoMetricError
 from ..evaluation.pixels import LocalisedAuc, PixelAuc
 from ..evaluation.regions import detect_regions, read_tracks
@@ -36,14 +36,22 @@ class HeatMaps:
         self._scores, told = scores, scores.bundle.description
         scales, size = told.calibration.heat, told.pictures.size
         grains = {"recovery": (heat_window(size), told.recovery.stride), "retrieval": (PLACE, PLACE)}
-        self.sights = {name: (grains[name], told.weights[name], scale.high) for name, scale in scales.items()}
-        shares = [(told.weights[name], scale.middle / max(scale.high, 1e-12)) for name, scale in scales.items()]
-        total = max(sum(weight for weight, _ in shares), 1e-12)
-        self.ordinary = sum(weight * middle for weight, middle in shares) / total
-        self.top = 0.0
-        for name, (_, weight, high) in self.sights.items():
-            hottest = max((float(self._values(name, video).max(initial=0)) for video in scores.videos), default=0.0)
-            self.top += weight / total * hottest / max(high, 1e-12)
+        self.ordinary = self.top = 0.0
+        self.sights = {
+            name: (grains[name], told.weights[name], scale.high)
+            for name, scale in scales.items()
+            if told.weights[name] > 0
+        }
+        if not self.sights:
+            return
+        tops = {
+            name: max((float(self._values(name, video).max(initial=0)) for video in scores.videos), default=0.0)
+            for name in self.sights
+        }
+        weights = {name: weight for name, (_, weight, _) in self.sights.items()}
+        highs = {name: max(high, 1e-12) for name, (_, _, high) in self.sights.items()}
+        self.ordinary = joined({name: scales[name].middle / highs[name] for name in self.sights}, weights)
+        self.top = joined({name: tops[name] / highs[name] for name in self.sights}, weights)
 
     def at(self, video: str, frame: int) -> NDArray[np.float32] | None:
         """The heat map (H, W) of a frame in its own coordinates; None for those that no snippet's score is of."""

@@ -10,7 +10,6 @@ from ...nets.i3d import load_encoder
 from ...progress import Progress
 from ...recovery.places import Places
 from ...recovery.selection import load_selection
-from ...recovery.stream import heat_window
 from ...retrieval.features import FeatureSet
 from ...storage import save_tensors
 from ...video.views import MEAN, STD
@@ -38,10 +37,9 @@ def pack(run: Run, progress: Progress) -> None:
         else:
             files[parts.HASHNET] = run.path("retrieval/model.safetensors")
             files[parts.TABLES] = run.path("retrieval/tables.safetensors")
-        if run.recipe.recovery.per_place is not False:
-            wanted = {*description.recovery.how.sides, heat_window(description.pictures.size)}
+        if description.recovery.how.per_place:
             known = Places.load(run.path("recovery/places.safetensors")).normal
-            Places({window: known[window] for window in wanted}).save(normal)
+            Places({side: known[side] for side in description.recovery.how.sides}).save(normal)
             files[parts.NORMAL] = normal
         write_bundle(run.path("detector"), description, files)
     Bundle(run.path("detector"))  # as everybody else will open it
