@@ -98,7 +98,7 @@ def test_nothing_is_hot_where_no_crop_looks() -> None:
     assert np.array_equal(heat > 0, seen)
 
 
-def test_each_stream_counts_by_its_weight_in_units_of_its_own_normal_heat() -> None:
+def test_heat_is_the_streams_weighted_geometric_mean_in_units_of_their_own_normal_heat() -> None:
     views, height, width = SHAPES["square"]
     rng = np.random.default_rng(0)
     local = {"recovery": rng.random((1, 15, 15), np.float32), "retrieval": rng.random((1, 8, 8), np.float32)}
@@ -109,7 +109,8 @@ def test_each_stream_counts_by_its_weight_in_units_of_its_own_normal_heat() -> N
         for name, step in (("recovery", 8), ("retrieval", 16))
     ]
     assert found is not None
-    np.testing.assert_allclose(found, 0.8 * laid[0] / 0.5 + 0.2 * laid[1] / 4, rtol=1e-5)
+    expected = (laid[0] / 0.5 + 0.1) ** 0.8 * (laid[1] / 4 + 0.1) ** 0.2 - 0.1
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_both_streams_at_their_normal_heat_are_1() -> None:

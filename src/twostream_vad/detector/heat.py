@@ -59,8 +59,10 @@ def joined(values: Mapping[str, Any], weights: Mapping[str, float]) -> Any:
     """The streams' geometric mean by their weights, each a tenth higher, less a tenth: hot is where both say so.
 
     One stream sees fine edges, the other which thing is strange: a sum is as wide as the coarser one. The tenth keeps
-    what only one of them sees, such as a thing that no longer moves.
+    what only one of them sees, such as a thing that no longer moves. A stream alone stays as it is.
     """
+    if len(values) == 1:
+        return next(iter(values.values()))
     total, product = sum(weights.values()), 1.0
     for name, value in values.items():
         product = product * (value + FAINT) ** (weights[name] / total)
