@@ -11,6 +11,7 @@ from torch import Tensor
 from twostream_vad.detector.engines import TorchPredictor
 from twostream_vad.errors import TsvadError
 from twostream_vad.nets.stunet import STUNet
+from twostream_vad.recovery.error import local_errors
 from twostream_vad.recovery.stream import RecoveryStream, predict
 from twostream_vad.recovery.windows import AllWindows
 from twostream_vad.settings import RecoverySettings, Resolved
@@ -187,8 +188,8 @@ def test_by_place_each_error_is_relative_to_what_is_normal_there(net: STUNet) ->
     normal = {w: 0.5 + torch.rand(local.shape[1:], generator=rng) for w, local in errors.items()}
     stream = stream_of(net, normal, per_place=True, score_l1=1.0, crops="max")
     scores, maps = stream.look(clips())
-    warm, relative = errors[HEAT] / normal[HEAT], errors[48] / normal[48]
-    torch.testing.assert_close(torch.from_numpy(maps), warm[:, :, 0] + warm[:, :, 2])
+    warm, relative = local_errors(*predict(plain.predictor, clips()), [HEAT], STRIDE)[HEAT], errors[48] / normal[48]
+    torch.testing.assert_close(torch.from_numpy(maps), (warm[:, 0] + warm[:, 2]).reshape(maps.shape))
     expected = (relative.flatten(3).amax(3)[..., 0] + relative.flatten(3).amax(3)[..., 2]).amax(1)
     torch.testing.assert_close(torch.from_numpy(scores).float(), expected)
     both = windows_of(net, normal).maxima(*predict(plain.predictor, clips()), (2, 3))
@@ -201,13 +202,15 @@ def test_video_of_another_shape_is_refused_where_errors_are_judged_by_place(net:
         stream_of(net, {48: torch.ones(1, 3, 1, 1)}, per_place=True).score(clips())
 
 
-def test_heat_of_another_shape_is_relative_to_what_is_normal_on_average(net: STUNet) -> None:
-    normal = torch.stack([torch.full((8, 8), 2.0), torch.ones(8, 8), torch.full((8, 8), 4.0)])[None]
-    normal[..., ::2] *= 3  # columns of 6 and 2, of 12 and 4: 4 and 8 on average
-    plain = stream_of(net, score_l1=0.0).look(clips())
-    scores, maps = stream_of(net, {HEAT: normal}, score_l1=0.0).look(clips())
-    assert np.array_equal(scores, plain[0])
-    np.testing.assert_allclose(maps, plain[1] / 4, rtol=1e-6)
+def test_all_windows_together_score_their_mean(net: STUNet) -> None:
+    errors = windows_of(net).local_errors(clips())
+    normal = {
+        w: 0.5 + torch.rand((3, *local.shape[1:]), generator=torch.Generator().manual_seed(w))
+        for w, local in errors.items()
+    }
+    together = stream_of(net, normal, per_place=True, window=max(WINDOWS), together=WINDOWS).score(clips())
+    each = [stream_of(net, normal, per_place=True, window=window).score(clips()) for window in WINDOWS]
+    np.testing.assert_allclose(together, np.mean(each, axis=0), rtol=1e-6)
 
 
 def test_any_function_of_arrays_predicts() -> None:

@@ -66,9 +66,9 @@ def test_rows_are_the_snippets_features_crop_by_crop(
     encoder = Mortal()
     found = extract(sources, tmp_path, encoder, dtype=dtype)
     assert [(video.first, video.snippets, video.crops, video.places) for video in found.videos] == [
-        (0, 13, 3),
-        (39, 0, 3),
-        (39, 5, 1),
+        (0, 13, 3, 1),
+        (39, 0, 3, 1),
+        (39, 5, 1, 1),
     ]
     array = found.array()
     assert array.shape == (44, 128)
