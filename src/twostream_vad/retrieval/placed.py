@@ -21,7 +21,7 @@ PLACE = 16  # side of a place in crop pixels: of a cell of s4
 
 
 class PlacedStream:
-    """Scores clips by the place that is farthest from the normal events seen there; what is beside it counts too."""
+    """Scores clips by the place that is farthest from the normal events seen there."""
 
     def __init__(self, encoding: Encoding, centres: Centres) -> None:
         self.encoding, self.centres = encoding, centres
@@ -33,28 +33,21 @@ class PlacedStream:
         return self.look(clips)[0]
 
     def look(self, clips: Tensor) -> tuple[NDArray[np.float64], Floats]:
-        """What `score` gives, and the distance at each place with those beside it, (B, crops, side, side)."""
+        """What `score` gives, and the distance at each place, (B, crops, side, side)."""
         return self.look_at(self.encoding.encode(clips))
 
     def look_at(self, features: NDArray[Any]) -> tuple[NDArray[np.float64], Floats]:
         """As `look`, of features (B, places, values)."""
         side = self.encoding.encoder.side
         # A clip at a time: it has one score only, whatever comes beside it.
-        found = [around(self._find(clip)[1].reshape(-1, side, side)) for clip in features]
+        found = [self._find(clip)[1].reshape(-1, side, side) for clip in features]
         local = np.stack(found) if found else np.zeros((0, 1, side, side), np.float32)
         return local.max(axis=(1, 2, 3)).astype(np.float64), local
 
     def nearest(self, features: NDArray[Any], exemplars: Exemplars) -> Match:
         """The normal event nearest to what lies at the place that speaks, of one clip's features (places, values)."""
-        side = self.encoding.encoder.side
         centres, distances = self._find(features)
-        places = distances.reshape(-1, side, side)
-        crop, row, column = np.unravel_index(int(around(places).argmax()), places.shape)
-        # Of those that speak together, the one that is farthest from normal.
-        near = np.full(places.shape, -np.inf, np.float32)
-        beside = (crop, slice(max(row - 1, 0), row + 2), slice(max(column - 1, 0), column + 2))
-        near[beside] = places[beside]
-        place = int(near.argmax())
+        place, side = int(distances.argmax()), self.encoding.encoder.side
         centre = int(centres[place])
         seen = exemplars.of(0, int(self.centres.rows[centre])) if centre >= 0 else None
         return Match(0 if centre >= 0 else None, float(distances[place]), seen, Place(place, side, self.views))
@@ -71,15 +64,3 @@ class PlacedStream:
     def _find(self, clip: NDArray[Any]) -> tuple[NDArray[np.int64], Floats]:
         self.refuse_other_shape(clip)
         return self.centres.find(clip, np.arange(len(clip)))
-
-
-def around(local: Floats) -> Floats:
-    """Each place's mean with the eight beside it; beyond the edge lies what lies at it: (crops, side, side) → the same.
-
-    What moves is larger than a cell; a single cell that is far from normal is mostly noise.
-    """
-    height, width = local.shape[1:]
-    padded = np.pad(local, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    steps = [padded[:, down : down + height, across : across + width] for down in range(3) for across in range(3)]
-    mean: Floats = np.mean(steps, axis=0, dtype=np.float32)
-    return mean
