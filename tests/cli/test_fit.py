@@ -134,7 +134,7 @@ def test_without_test_videos_nothing_is_scored(
     said = tsvad("fit", tmp_path / "data", "--recipe", tiny_recipe, "--out", tmp_path / "run")
     assert said.returncode == 0
     assert begun == [
-        *("prepare", "train-recovery", "select-window", "train-encoder", "features", "train-retrieval", "index"),
+        *("prepare", "train-recovery", "train-encoder", "features", "train-retrieval", "index", "select-window"),
         *("select-weight", "calibrate", "pack"),
     ]
 
