@@ -15,6 +15,7 @@ run folders that were scored, with labels. Time is of one snippet's rows at once
 
 import argparse
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -132,11 +133,11 @@ def codes_compared(case: Case, rows: Rows, places: Places, videos: tuple[VideoRo
     return Index(lambda asked, at: index.answer(hasher(asked).reshape(len(asked), -1), at), index.size)
 
 
-def hashed_centres(share: float = 1.0, reach: int = REACH) -> Method:
-    """Centres by hashed keys, at most so many a row."""
+def hashed_centres(share: float = 1.0, reach: int = REACH, most: int = sys.maxsize) -> Method:
+    """Centres by hashed keys, at most so many a row, and so many in all."""
 
     def build(_case: Case, rows: Rows, places: Places, _videos: tuple[VideoRows, ...], seed: int) -> Index:
-        centres = Centres.build(rows, places, limit=max(2, int(share * len(rows))), reach=reach, seed=seed)
+        centres = Centres.build(rows, places, limit=min(most, max(2, int(share * len(rows)))), reach=reach, seed=seed)
         return Index(lambda asked, at: centres.find(asked, at)[1].astype(np.float64), centres.nbytes)
 
     return build
@@ -192,7 +193,7 @@ def compare(case: Case, methods: dict[str, Method], seeds: Sequence[int]) -> Ite
         if number % 4 == 3:
             held[video.first : video.first + video.rows] = True
         else:
-            kept.append(VideoRows(video.name, first, video.snippets, video.crops, video.snippets))
+            kept.append(VideoRows(video.name, first, video.snippets, video.crops, video.snippets, video.places))
             first += video.rows
     normal, at = case.train[held], case.train_places[held]
     reference = exact(case, case.train[~held], case.train_places[~held], (), 0).answer(normal, at)
@@ -233,6 +234,7 @@ def methods_here() -> dict[str, Method]:
         "HashNet 8 × 16": hash_tables(16),
         "HashNet 8 × 32, codes compared": codes_compared,
         "centres": hashed_centres(),
+        "centres, at most 65,536 (as shipped)": hashed_centres(most=1 << 16),
         "centres, half the reach": hashed_centres(reach=REACH // 2),
         "centres, at most half the rows": hashed_centres(0.5),
     }
@@ -251,6 +253,7 @@ def main() -> None:
     parser.add_argument("--pets", type=Path, help="features.npz of four cameras")
     parser.add_argument("--run", type=Path, nargs="*", default=[], help="run folders")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--only", nargs="+", help="methods, by their names in the table; all unless given")
     options = parser.parse_args()
     torch.set_num_threads(1)
     versions = []
@@ -260,7 +263,7 @@ def main() -> None:
         except PackageNotFoundError:
             continue
     print(f"{', '.join(versions)}, {platform.machine()}, one thread; seeds {options.seeds}\n")
-    methods = methods_here()
+    methods = {name: method for name, method in methods_here().items() if name in (options.only or [name])}
     print("| features | method | AUC | agreement | MB | ms a snippet |\n|---|---|---|---|---|---|")
     cases = [*(pets_cases(options.pets) if options.pets else ()), *map(run_case, options.run)]
     for case in cases:

@@ -31,7 +31,7 @@ class Case:
     test_places: Places
     labels: NDArray[np.uint8]  # (S,)
     rows: int = 1
-    combine: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda each: each.mean(axis=1)
+    combine: Callable[[NDArray[np.float64]], NDArray[np.float64]] = field(default=lambda each: each.mean(axis=1))
     settings: RetrievalSettings = field(default_factory=RetrievalSettings)
 
 
@@ -55,7 +55,7 @@ def pets_cases(path: Path) -> Iterator[Case]:
 
 
 def run_case(folder: Path) -> Case:
-    """A run's own features of whole crops, its test labels at each snippet's middle; crops are no places."""
+    """A run's own features, of whole crops or by place, and its test labels at each snippet's middle."""
     run = Run.open(folder)
     train, test = (FeatureSet.load(run.path(f"retrieval/features/{split}")) for split in ("training", "testing"))
     settings = run.recipe.retrieval
@@ -65,9 +65,20 @@ def run_case(folder: Path) -> Case:
         folder_of = image_folder(video)
         frames = frames_of(folder_of.times, folder_of.rate, learned_rate(run))
         labels.append(truth[video.name][frames[snippet.offset : snippet.offset + features.snippets]])
-    (crops,) = {video.crops for video in test.videos}
+    (rows,) = {video.each for video in test.videos}
     arrays = [np.asarray(features.array(), np.float32) for features in (train, test)]
-    places = [np.zeros(len(array), np.int64) for array in arrays]
+    places = [np.arange(len(array)) % rows if settings.by_place else np.zeros(len(array), np.int64) for array in arrays]
+    combine = farthest if settings.by_place else mean_of_crops
     name = f"{run.data.name} ({folder.name})"
     joined = np.concatenate(labels).astype(np.uint8)
-    return Case(name, arrays[0], places[0], train.videos, arrays[1], places[1], joined, rows=crops, settings=settings)
+    return Case(name, arrays[0], places[0], train.videos, arrays[1], places[1], joined, rows, combine, settings)
+
+
+def mean_of_crops(each: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A snippet's score in the paper's form, (S, crops) → (S,)."""
+    return each.mean(axis=1)
+
+
+def farthest(each: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A snippet's score by place, (S, places) → (S,)."""
+    return each.max(axis=1)
