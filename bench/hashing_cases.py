@@ -76,9 +76,11 @@ def run_case(folder: Path) -> Case:
 
 def mean_of_crops(each: NDArray[np.float64]) -> NDArray[np.float64]:
     """A snippet's score in the paper's form, (S, crops) → (S,)."""
-    return each.mean(axis=1)
+    mean: NDArray[np.float64] = each.mean(axis=1)
+    return mean
 
 
 def farthest(each: NDArray[np.float64]) -> NDArray[np.float64]:
     """A snippet's score by place, (S, places) → (S,)."""
-    return each.max(axis=1)
+    largest: NDArray[np.float64] = each.max(axis=1)
+    return largest
