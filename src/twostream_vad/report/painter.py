@@ -26,8 +26,8 @@ class Painter:
         self._exemplars = Exemplars.load(scores.bundle.path(EXEMPLARS))
 
     def nearest(self, video: str, frame: int) -> Match | None:
-        """The normal event nearest to the snippet that ends at the frame, in the crop that is farthest from normal."""
-        known, start = self._rows[video], int(self._scores.ticks[video][frame]) - self._stream.snippet.span
+        """The normal event nearest to the snippet whose middle the frame is, where that is farthest from normal."""
+        known, start = self._rows[video], int(self._scores.ticks[video][frame]) - self._stream.snippet.offset
         if not 0 <= start < known.snippets:
             return None
         first = known.first + start * known.each
