@@ -9,7 +9,7 @@ from twostream_vad.detector.heat import Looking
 from twostream_vad.errors import TsvadError
 from twostream_vad.retrieval.centres import Centres
 from twostream_vad.retrieval.exemplars import Exemplar, Exemplars, Place
-from twostream_vad.retrieval.placed import PlacedStream
+from twostream_vad.retrieval.placed import PlacedStream, around
 from twostream_vad.retrieval.stream import Encoding
 from twostream_vad.video.snippets import RETRIEVAL
 from twostream_vad.video.views import Views
@@ -41,14 +41,27 @@ def stream_of(known: Floats) -> PlacedStream:
     return PlacedStream(Encoding(Means(), RETRIEVAL, Views(12), "float32"), centres)
 
 
-def test_a_clip_scores_by_the_farthest_place() -> None:
+def slow_around(local: Floats) -> Floats:
+    """Of one crop, (side, side)."""
+    found, padded = np.empty_like(local), np.pad(local, 1).astype(np.float64)
+    for row, column in np.ndindex(local.shape):
+        found[row, column] = padded[row : row + 3, column : column + 3].sum() / 9
+    return found
+
+
+def test_the_mean_around_a_place_has_nothing_beyond_the_edge() -> None:
+    local = np.random.default_rng(0).random((2, 4, 5)).astype(np.float32)
+    np.testing.assert_allclose(around(local), np.stack([slow_around(crop) for crop in local]), rtol=1e-5)
+
+
+def test_a_clip_scores_by_the_farthest_place_with_those_beside_it() -> None:
     known, asked = draw(EVENTS, 0), draw(4, 1)
     scores, local = stream_of(known).look_at(asked)
     assert local.shape == (4, CROPS, SIDE, SIDE)
     for clip, features in enumerate(asked):
         nearest = [min(np.linalg.norm(event[at] - features[at]) for event in known) for at in range(PLACES)]
         distances = np.array(nearest, np.float32)
-        expected = distances.reshape(CROPS, SIDE, SIDE)
+        expected = np.stack([slow_around(crop) for crop in distances.reshape(CROPS, SIDE, SIDE)])
         np.testing.assert_allclose(local[clip], expected, rtol=1e-5)
         assert scores[clip] == pytest.approx(expected.max())
 

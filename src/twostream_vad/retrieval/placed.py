@@ -21,7 +21,7 @@ PLACE = 16  # side of a place in crop pixels: of a cell of s4
 
 
 class PlacedStream:
-    """Scores clips by the place that is farthest from the normal events seen there."""
+    """Scores clips by the place that is farthest from the normal events seen there; what is beside it counts too."""
 
     def __init__(self, encoding: Encoding, centres: Centres) -> None:
         self.encoding, self.centres = encoding, centres
@@ -33,21 +33,22 @@ class PlacedStream:
         return self.look(clips)[0]
 
     def look(self, clips: Tensor) -> tuple[NDArray[np.float64], Floats]:
-        """What `score` gives, and the distance at each place, (B, crops, side, side)."""
+        """What `score` gives, and the distance at each place with those beside it, (B, crops, side, side)."""
         return self.look_at(self.encoding.encode(clips))
 
     def look_at(self, features: NDArray[Any]) -> tuple[NDArray[np.float64], Floats]:
         """As `look`, of features (B, places, values)."""
         side = self.encoding.encoder.side
         # A clip at a time: it has one score only, whatever comes beside it.
-        found = [self._find(clip)[1].reshape(-1, side, side) for clip in features]
+        found = [around(self._find(clip)[1].reshape(-1, side, side)) for clip in features]
         local = np.stack(found) if found else np.zeros((0, 1, side, side), np.float32)
         return local.max(axis=(1, 2, 3)).astype(np.float64), local
 
     def nearest(self, features: NDArray[Any], exemplars: Exemplars) -> Match:
         """The normal event nearest to what lies at the place that speaks, of one clip's features (places, values)."""
         centres, distances = self._find(features)
-        place, side = int(distances.argmax()), self.encoding.encoder.side
+        side = self.encoding.encoder.side
+        place = int(around(distances.reshape(-1, side, side)).argmax())
         centre = int(centres[place])
         seen = exemplars.of(0, int(self.centres.rows[centre])) if centre >= 0 else None
         return Match(0 if centre >= 0 else None, float(distances[place]), seen, Place(place, side, self.views))
@@ -64,3 +65,15 @@ class PlacedStream:
     def _find(self, clip: NDArray[Any]) -> tuple[NDArray[np.int64], Floats]:
         self.refuse_other_shape(clip)
         return self.centres.find(clip, np.arange(len(clip)))
+
+
+def around(local: Floats) -> Floats:
+    """Each place's mean with the eight beside it; beyond the edge nothing is seen, 0: (crops, side, side) → the same.
+
+    What moves is larger than a cell; a single cell that is far from normal is mostly noise.
+    """
+    height, width = local.shape[1:]
+    padded = np.pad(local, ((0, 0), (1, 1), (1, 1)))
+    steps = [padded[:, down : down + height, across : across + width] for down in range(3) for across in range(3)]
+    mean: Floats = np.mean(steps, axis=0, dtype=np.float32)
+    return mean
