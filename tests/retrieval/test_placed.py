@@ -115,4 +115,4 @@ def test_the_nearest_event_shown_is_of_the_place_that_spoke() -> None:
         )
         assert match.distance == pytest.approx(apart.min(), rel=1e-5)
         spoke.add(place)
-    assert len(spoke) > 3
+    assert len(spoke) > 1  # of three by three places the middle one has most beside it
