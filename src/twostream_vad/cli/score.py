@@ -165,16 +165,13 @@ def _cards(
 
 def _card(alarm: "Alarm", seen: "Explanation", scores: "VideoScores", span: int) -> "AlarmCard":
     from ..report.alarms import AlarmCard
-    from ..report.thumbnails import BRIGHTEST, heat_picture
+    from ..report.thumbnails import BRIGHTEST, heat_picture, with_place
     from ..retrieval.exemplars import sentence
-    from ..video.pictures import marked, thumbnail
+    from ..video.pictures import thumbnail
 
-    match, picture = seen.nearest, thumbnail(seen.image, 480)
+    match, (height, width) = seen.nearest, seen.image.shape[:2]
     exemplar = None if match is None else match.exemplar
-    strip = () if exemplar is None else exemplar.strip
-    if match is not None and match.place is not None:
-        box = match.place.box(*seen.image.shape[:2])
-        picture, strip = marked(picture, box), tuple(marked(each, box) for each in strip)
+    picture, strip = with_place(match, thumbnail(seen.image, 480), height, width)
     start, end, peak = (float(scores.times[frame]) for frame in (alarm.first, alarm.last, alarm.peak))
     return AlarmCard(
         start=start,

@@ -10,9 +10,9 @@ from ..retrieval.features import FeatureSet
 from ..runs.curves import TestScores
 from ..runs.localise import HeatMaps
 from ..runs.videos import image_folder
-from ..video.pictures import marked, thumbnail
+from ..video.pictures import thumbnail
 from .model import Card
-from .thumbnails import BRIGHTEST, Thumbnails, heat_picture
+from .thumbnails import BRIGHTEST, Thumbnails, heat_picture, with_place
 
 
 class Painter:
@@ -43,11 +43,8 @@ class Painter:
     def card(self, video: str, frame: int, sentence: str) -> Card:
         """One frame with its error map and the nearest normal clip."""
         match, known = self.nearest(video, frame), self._scores.known[video]
-        picture = thumbnail(self.videos[video].read(frame), 320)
-        strip = () if match is None or match.exemplar is None else match.exemplar.strip
-        if match is not None and match.place is not None:
-            box = match.place.box(known.height, known.width)
-            picture, strip = marked(picture, box), tuple(marked(each, box) for each in strip)
+        plain = thumbnail(self.videos[video].read(frame), 320)
+        picture, strip = with_place(match, plain, known.height, known.width)
         if match is not None:
             sentence = f"{sentence}; {nearest_sentence(match, self._stream.snippet.span)}"
         return Card(

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..video.pictures import jpeg
+from ..retrieval.exemplars import Match
+from ..video.pictures import jpeg, marked
 
 SAMPLES_PER_PAGE = 2500  # of 5 to 11 kB each with their heat maps, base64 included: 12 to 28 MB
 BRIGHTEST = 2.0  # heat, in units of what the hottest place of normal video reaches in one snippet of a hundred
@@ -26,6 +27,18 @@ class Thumbnails(NamedTuple):
 def thumbnail_step(frames: int) -> int:
     """The step at which thumbnails of ``frames`` frames, all videos together, keep the page under 30 MB."""
     return max(1, math.ceil(frames / SAMPLES_PER_PAGE))
+
+
+def with_place(match: Match | None, picture: bytes, height: int, width: int) -> tuple[bytes, Sequence[bytes]]:
+    """A JPEG of a frame of height x width pixels and the strip of its nearest normal event, the place marked on both.
+
+    Not marked where retrieval knows no places; no strip where there is none.
+    """
+    strip = () if match is None or match.exemplar is None else match.exemplar.strip
+    if match is None or match.place is None:
+        return picture, strip
+    box = match.place.box(height, width)
+    return marked(picture, box), tuple(marked(each, box) for each in strip)
 
 
 def heat_picture(heat: NDArray[np.floating], maximum: float = 1.0) -> bytes:

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..storage import whole_file
 from .keys import BITS, SKETCH
-from .tables import TableError
+from .tables import read_arrays
 
 if TYPE_CHECKING:
     from .centres import Centres
 
 FORMAT = "twostream-vad centres"
 VERSION = "1"
-ARRAYS = {
+ARRAYS: dict[str, type[np.generic]] = {
     **dict.fromkeys(("directions", "mixes", "medians", "spreads", "means"), np.float32),
     **dict.fromkeys(("places", "counts", "rows", "seen"), np.int64),
 }
@@ -32,17 +31,7 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, st
 
 def read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """What ``write`` wrote; TableError for another file, or a broken one."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            state = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except SafetensorError as error:
-        raise unusable(path, f"is not a whole safetensors file ({error})") from None
-    if state.get("format") != FORMAT or state.get("version") != VERSION:
-        raise unusable(path, f"does not hold centres of version {VERSION}")
-    if {name: array.dtype.type for name, array in arrays.items()} != ARRAYS:
-        raise unusable(path, f"must hold exactly {', '.join(ARRAYS)} in their own types")
-    return arrays, state
+    return read_arrays(path, FORMAT, VERSION, ARRAYS)
 
 
 def fault(loaded: "Centres") -> str:
@@ -76,8 +65,3 @@ def fault(loaded: "Centres") -> str:
         if (loaded.rows > loaded.seen).any() or loaded.seen.max() >= loaded.added:
             return "rows are not those that were added"
     return ""
-
-
-def unusable(path: Path, why: str) -> TableError:
-    """The refusal of a file, with the remedy."""
-    return TableError(f"{path} {why}: index the training features again to make it anew")

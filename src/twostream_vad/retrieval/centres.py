@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .buckets import Floats
-from .centrefile import ARRAYS, fault, read, unusable, write
+from .centrefile import ARRAYS, fault, read, write
 from .keys import Keys
-from .tables import TableError
+from .tables import TableError, unusable
 
 LIMIT = 1 << 18  # centres: 190 MB at 128 values, 8 tables
 REACH = 8  # candidates on either side in each table

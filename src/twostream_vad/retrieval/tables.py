@@ -1,6 +1,7 @@
 """Hash tables as flat arrays: keys, counts and sums of real-valued codes, built and queried in bulk."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,7 @@ from .buckets import CHUNK, PART, Buckets, Directory, Floats, checked_chunks, gr
 FORMAT = "twostream-vad hash tables"
 VERSION = "1"
 FAN = 8  # parts of like size merged at once
-ARRAYS = {"keys": np.uint64, "counts": np.int64, "sums": np.float64, "offsets": np.int64}
+ARRAYS: dict[str, type[np.generic]] = {"keys": np.uint64, "counts": np.int64, "sums": np.float64, "offsets": np.int64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,22 +170,13 @@ class HashTables:
     @classmethod
     def load(cls, path: Path) -> "HashTables":
         """Read what ``save`` wrote; TableError where the file is not that, cut short or altered."""
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        except SafetensorError as error:
-            raise _unusable(path, f"is not a whole safetensors file ({error})") from None
-        if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-            raise _unusable(path, f"does not hold hash tables of version {VERSION}")
-        if {name: array.dtype.type for name, array in arrays.items()} != ARRAYS:
-            raise _unusable(path, f"must hold exactly {', '.join(ARRAYS)} in their own types")
+        arrays, metadata = read_arrays(path, FORMAT, VERSION, ARRAYS)
         try:
             loaded = cls(*(int(metadata.get(name, "")) for name in ("tables", "bits")))
         except ValueError as error:
-            raise _unusable(path, f"states sizes that cannot be: {error}") from None
+            raise unusable(path, f"states sizes that cannot be: {error}") from None
         if fault := _fault(arrays, loaded.tables, loaded.bits):
-            raise _unusable(path, f"is altered: {fault}")
+            raise unusable(path, f"is altered: {fault}")
         loaded._parts = [Buckets(int(arrays["counts"][: arrays["offsets"][1]].sum()), **arrays)]
         return loaded
 
@@ -237,5 +229,23 @@ def _fault(arrays: dict[str, NDArray[Any]], tables: int, bits: int) -> str:
     return ""
 
 
-def _unusable(path: Path, why: str) -> TableError:
+def read_arrays(
+    path: Path, kind: str, version: str, wanted: Mapping[str, type[np.generic]]
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Arrays and metadata of a safetensors file of this format; TableError for another file, or a broken one."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise unusable(path, f"is not a whole safetensors file ({error})") from None
+    if metadata.get("format") != kind or metadata.get("version") != version:
+        raise unusable(path, f"does not hold {kind.removeprefix('twostream-vad ')} of version {version}")
+    if {name: array.dtype.type for name, array in arrays.items()} != wanted:
+        raise unusable(path, f"must hold exactly {', '.join(wanted)} in their own types")
+    return arrays, metadata
+
+
+def unusable(path: Path, why: str) -> TableError:
+    """The refusal of a file, with the remedy."""
     return TableError(f"{path} {why}: index the training features again to make it anew")
