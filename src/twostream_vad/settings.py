@@ -174,9 +174,7 @@ class RetrievalSettings(Section):
     by_place: bool = key(
         False, "a code for every place of the encoder's map, looked up among what is normal there (not in the paper)"
     )
-    centres: Several = key(
-        1 << 16, "normal events kept (by_place); beyond, near ones merge and rare ones are forgotten"
-    )
+    centres: Several = key(1 << 16, "normal events kept (by_place); beyond, the nearest ones merge")
     feature_dtype: Literal["float16", "float32"] = key("float16", "of the features on disk")
     bits: Annotated[int, Field(ge=1, le=64)] = key(32, "r, bits of a hash code")
     tables: Several = key(8, "b, hash layers and tables")

@@ -129,15 +129,6 @@ def test_the_nearest_pair_is_merged_first_and_by_weight() -> None:
     assert built.radius == pytest.approx(10.5 / line.std())
 
 
-def test_past_the_coarsest_radius_the_rare_are_forgotten_the_longest_unseen_first() -> None:
-    line = np.array([[0.0], [0.1], [20.0], [40.0], [60.0]], np.float32)
-    built = Centres(Keys.fit(line, np.zeros(5, np.int64)), limit=4, coarsest=0.05)
-    built.add(line, np.zeros(5, np.int64))
-    assert built.radius == pytest.approx(0.1 / line.std())
-    np.testing.assert_allclose(np.sort(built.means.ravel()), [0.05, 40.0, 60.0], atol=1e-6)
-    assert built.counts.tolist() == [2, 1, 1]
-
-
 def test_centres_of_different_places_are_never_merged() -> None:
     alone = np.arange(12, dtype=np.float32).reshape(6, 2)
     built = Centres.build(alone, np.arange(6), limit=4)
@@ -146,8 +137,8 @@ def test_centres_of_different_places_are_never_merged() -> None:
 
 
 def test_what_comes_later_goes_into_a_centre_within_the_radius() -> None:
-    line = np.array([[0.0], [0.1], [20.0], [40.0], [60.0]], np.float32)
-    built = Centres(Keys.fit(line, np.zeros(5, np.int64)), limit=4, coarsest=0.05)
+    line = np.array([[0.0], [0.1], [20.0], [20.1], [60.0]], np.float32)
+    built = Centres(Keys.fit(line, np.zeros(5, np.int64)), limit=4)
     built.add(line, np.zeros(5, np.int64))
     built.add(np.array([[0.05], [0.11], [0.05], [70.0]], np.float32), np.zeros(4, np.int64))
     first = int(built.means[:, 0].argmin())

@@ -55,7 +55,7 @@ def fault(loaded: "Centres") -> str:
         return "a value is not finite"
     if (keys.spreads <= 0).any():
         return "a place's spread is not positive"
-    if each[0] > loaded.limit or not 0 <= loaded.radius < np.inf or np.isnan(loaded.coarsest):
+    if each[0] > loaded.limit or not 0 <= loaded.radius < np.inf:
         return "more centres than its limit, or a radius that cannot be"
     if each[0] > 0:
         if loaded.places.min() < 0 or loaded.places.max() >= len(keys.medians):

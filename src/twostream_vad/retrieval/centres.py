@@ -29,15 +29,14 @@ class Centres:
     with the longest common prefix of bits (LSH forest: Bawa, Condie and Ganesan 2005), so that no look-up is empty.
     Candidates are chosen by a sketch, the best few compared in full. Until ``limit`` centres are held, each feature is
     one. Then the nearest pairs are merged and ``radius`` is the greatest distance over which that was done, in spreads
-    of the place, so that a still place keeps its grain: what comes later goes into a centre within it. Where a radius
-    above ``coarsest`` would be needed, the centres of fewest features, the longest unseen first, are forgotten instead.
-    The limit should be many times the number of places.
+    of the place, so that a still place keeps its grain: what comes later goes into a centre within it. The limit should
+    be many times the number of places; where no two centres share one, the longest unseen are forgotten.
     """
 
-    def __init__(self, keys: Keys, limit: int = LIMIT, coarsest: float = np.inf, reach: int = REACH) -> None:
+    def __init__(self, keys: Keys, limit: int = LIMIT, reach: int = REACH) -> None:
         if limit < 2 or reach < 1:
             raise ValueError(f"centres need a limit of 2 or more and a reach of 1 or more, got {limit} and {reach}")
-        self.keys, self.limit, self.coarsest, self.reach = keys, limit, coarsest, reach
+        self.keys, self.limit, self.reach = keys, limit, reach
         self.radius, self.added = 0.0, 0
         self.means = np.empty((0, len(keys.mixes)), np.float32)
         self.places, self.counts, self.rows, self.seen = (np.empty(0, np.int64) for _ in range(4))
@@ -48,7 +47,7 @@ class Centres:
         cls, features: Floats, places: NDArray[np.int64], limit: int = LIMIT, reach: int = REACH, seed: int = 0
     ) -> "Centres":
         """Keys fitted to features (N, values) at places (N,) from 0, and their centres; ``features`` may be mapped."""
-        built = cls(Keys.fit(features, places, seed=seed), limit, reach=reach)
+        built = cls(Keys.fit(features, places, seed=seed), limit, reach)
         built.add(features, places)
         return built
 
@@ -81,7 +80,7 @@ class Centres:
         """
         if not self.keys.same(other.keys):
             raise TableError("cannot merge centres that other keys find: build both from one fit")
-        merged = Centres(self.keys, self.limit, self.coarsest, self.reach)
+        merged = Centres(self.keys, self.limit, self.reach)
         for name in HELD:
             setattr(merged, name, getattr(self, name).copy())
         merged.radius, merged.added = max(self.radius, other.radius), self.added + other.added
@@ -100,8 +99,8 @@ class Centres:
 
     def save(self, path: Path) -> None:
         """Write safetensors, whole or not at all."""
-        state = {name: repr(float(getattr(self, name))) for name in ("radius", "coarsest")}
-        write(path, self._arrays(), state | {name: str(getattr(self, name)) for name in ("limit", "reach", "added")})
+        state = {name: str(getattr(self, name)) for name in ("limit", "reach", "added")}
+        write(path, self._arrays(), state | {"radius": repr(float(self.radius))})
 
     @classmethod
     def load(cls, path: Path) -> "Centres":
@@ -109,9 +108,9 @@ class Centres:
         arrays, state = read(path)
         try:
             limit, reach, added = (int(state.get(name, "")) for name in ("limit", "reach", "added"))
-            radius, coarsest = (float(state.get(name, "")) for name in ("radius", "coarsest"))
+            radius = float(state.get("radius", ""))
             keys = Keys(*(arrays.pop(field.name) for field in fields(Keys)))
-            loaded = cls(keys, limit, coarsest, reach)
+            loaded = cls(keys, limit, reach)
         except ValueError as error:
             raise unusable(path, f"states sizes that cannot be: {error}") from None
         loaded.radius, loaded.added = radius, added
@@ -212,13 +211,12 @@ class Centres:
         np.maximum.at(self.seen, centre, seen)
 
     def _shrink(self) -> None:
-        """Merges the nearest pairs, or forgets rare centres, until KEPT of the limit are left."""
+        """Merges the nearest pairs until KEPT of the limit are left."""
         while (surplus := len(self) - int(KEPT * self.limit)) > 0:
             each = np.arange(len(self))
             other, distance = self._nearest(self.means, self.places, each)
             distance /= self.keys.spreads[self.places]
-            near = np.isfinite(distance) & (distance <= self.coarsest)
-            pairs = np.argsort(distance, kind="stable")[: int(near.sum())]
+            pairs = np.argsort(distance, kind="stable")[: int(np.isfinite(distance).sum())]
             first, second = _matched(pairs[: -(-len(pairs) // 2)], other, surplus)
             if len(first) == 0:
                 self._keep(np.sort(np.lexsort((self.seen, self.counts))[surplus:]))
