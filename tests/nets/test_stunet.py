@@ -157,3 +157,38 @@ def test_the_decoder_starts_kaiming_normal_with_zero_biases() -> None:
 def test_a_size_that_does_not_fit_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match=f"size {size} must be a multiple of 128"):
         STUNet(TINY, size)
+
+
+def test_a_residual_net_starts_at_the_last_frame_seen() -> None:
+    clip = torch.randn(1, 3, 8, SIZE, SIZE)
+    with torch.no_grad():
+        assert torch.equal(STUNet(TINY, SIZE, residual=True).eval()(clip)[:, :, 0], clip[:, :, -1])
+
+
+def test_a_residual_net_hands_the_last_four_frames_whole_to_its_last_convolutions() -> None:
+    torch.manual_seed(0)
+    net, given = STUNet(TINY, SIZE, residual=True).eval(), []
+    net.decoder.u6.register_forward_pre_hook(lambda _, args: given.append(args[0]))
+    clip = torch.randn(2, 3, 8, SIZE, SIZE)
+    with torch.no_grad():
+        net(clip)
+    whole = given[0][:, -12:, 0].reshape(2, 3, 4, SIZE, SIZE)
+    torch.testing.assert_close(whole[:, :, 0], clip[:, :, 7])
+    for before in (4, 5, 6):
+        torch.testing.assert_close(whole[:, :, before - 3], clip[:, :, 7] - clip[:, :, before])
+
+
+def test_a_residual_net_soon_learns_fine_motion() -> None:
+    torch.manual_seed(0)
+    net = STUNet(TINY, SIZE, residual=True).train()
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.005)
+    ratio = 1.0
+    for _ in range(25):  # grain that moves by a pixel a frame, which a quarter of the resolution cannot show
+        grain = torch.randn(2, 3, SIZE, SIZE + 8)
+        frames = torch.stack([grain[..., step : step + SIZE] for step in range(9)], dim=2)
+        loss = (net(frames[:, :, :8]) - frames[:, :, 8:]).square().mean()
+        ratio = float(loss.detach() / (frames[:, :, 7] - frames[:, :, 8]).square().mean())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert ratio < 0.5
