@@ -4,7 +4,10 @@ Nothing is fitted: recovery's maxima of every window, error map, place and crop 
 """
 
 import itertools
+import json
+from collections import defaultdict
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 
 from twostream_vad.detector.bundle import Bundle
 from twostream_vad.errors import TsvadError
-from twostream_vad.evaluation.auc import macro_auc, micro_auc
+from twostream_vad.evaluation.auc import macro_auc, micro_auc, roc_auc
 from twostream_vad.nets.shipped import SHIPPED, weight_mark
 from twostream_vad.recovery.error import over_crops
 from twostream_vad.recovery.selection import load_selection
@@ -31,6 +34,7 @@ from twostream_vad.settings import Recipe
 from twostream_vad.storage import typed
 
 WEIGHTS = (1.0, 0.5, 0.25, 0.125)  # of retrieval: what `select` tries, looked at where the weight is fixed too
+PLAZA = "plaza.json"  # in a rendered plaza: what happens when
 SAME = 1e-5  # of frame scores in 0 to 1, computed here and by the run's stages
 
 
@@ -54,6 +58,7 @@ def measure(run: Run, record: Record) -> dict[str, Any]:
         "fixed": tuple(name for name in CHOICES if name not in opened),
         "options": rescored.options(),
         "regret": regrets(micro, chosen, opened),
+        "kinds": rescored.by_kind(),
         "settings": settings(run.recipe),
         "data": record.hashes.data,
         "versions": record.versions,
@@ -200,6 +205,17 @@ class Rescored:
             name: fuse({"recovery": line, "retrieval": self._retrieval[name]}, weights)
             for name, line in recovery.items()
         }
+
+    def by_kind(self) -> dict[str, float]:
+        """Kind of event → AUC of the fused score in the test videos that show it, their mean; of rendered plazas."""
+        path, found = self.run.data / PLAZA, defaultdict[str, dict[str, float]](dict)
+        if not path.is_file():
+            return {}
+        fused = self.fused(self.recovery(self.chosen), self.chosen.weight)
+        for event in json.loads(path.read_text("utf-8"))["events"]:
+            name = event["video"]
+            found[event["kind"]][name] = percent(roc_auc(fused[name], self.truth[name]))
+        return {kind: round(fmean(own.values()), 2) for kind, own in sorted(found.items())}
 
     def causal(self, weight: float) -> Scores:
         """Fused causal frame scores of the chosen score at another weight."""

@@ -95,6 +95,9 @@ def sections(rows: Sequence[Row]) -> Iterator[str]:
     heads = ("seed", *AUCS, *WHERE.values(), "minutes", "regret", "no net: micro", "window")
     yield table(heads, seed_table(base, bare))
     yield f"The score: {chosen(base)}.{' Without the net: ' + chosen(bare) + '.' if bare else ''}\n"
+    if any(row.kinds for row in base):
+        yield "### By kind of event\n\nAUC of the fused score in the test videos that show it.\n"
+        yield table(("", "mean", "least", *(f"seed {row.seed}" for row in base)), kind_table(base))
     yield "### One choice changed, the rest as chosen\n"
     yield (
         "Not fitted anew: recomputed from what each run keeps. Where a causal score would need the scale of held-out "
@@ -130,6 +133,14 @@ def whole(rows: Sequence[Row]) -> list[str]:
     """What belongs to a run as a whole: place, minutes, regret."""
     where = [spread(row.where.get(key) for row in rows) for key in WHERE]
     return [*where, spread(row.minutes for row in rows), spread(row.regret["all"].points for row in rows)]
+
+
+def kind_table(base: Sequence[Row]) -> Table:
+    """A line a kind of event."""
+    for kind in sorted({kind for row in base for kind in row.kinds}):
+        own = [row.kinds.get(kind) for row in base]
+        least = min(value for value in own if value is not None)
+        yield kind.replace("_", " "), spread(own), f"{least:.1f}", *(spread([value]) for value in own)
 
 
 def choice_table(base: Sequence[Row], bare: Sequence[Row]) -> Table:

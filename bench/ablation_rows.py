@@ -97,6 +97,7 @@ class Row(BaseModel):
     fixed: tuple[str, ...]  # choices that the recipe does not leave open
     options: dict[str, dict[str, dict[str, float]]]  # choice → value → micro and macro, all else as chosen
     regret: dict[str, Regret]  # of `open`, `all`, and each choice by itself
+    kinds: dict[str, float] = {}  # kind of event → AUC of the test videos that show it, where kinds are known
     settings: dict[str, Any]  # those that differ from the defaults
     data: str  # SHA-256
     versions: dict[str, str]
