@@ -14,6 +14,7 @@ from ..nets.device import pick_device
 from ..nets.hashnet import HashNet
 from ..nets.i3d import I3D, load_encoder
 from ..nets.stunet import STUNet
+from ..retrieval.placed import PLACE
 from ..storage import fill, load_tensors
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -43,7 +44,7 @@ class TorchEncoder:
     def __init__(self, net: I3D, source: str = "", device: Device = None, *, by_place: bool = False) -> None:
         self.device, self.source = device or pick_device(), source
         self.values = net.s4_channels if by_place else net.cells**2 * net.out_channels
-        self.side, self.net = net.size // 16 if by_place else 1, _ready(net, self.device)
+        self.side, self.net = net.size // PLACE if by_place else 1, _ready(net, self.device)
 
     @classmethod
     def load(
