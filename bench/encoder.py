@@ -4,9 +4,9 @@
         --steps 2400 --seed 1 --work FOLDER
 
 Renders varied plazas (`varieties.py`), cuts the videos into pieces, and writes every frame once as training wants it,
-with 0.08 to 0.2 s from one to the next. First lessons are one camera's, the demo's plaza: of many at once a new net
-learns nothing for hundreds of steps. Then trains on all, a few cameras a step; it goes on where it was killed. Plazas
-and the last quarter of the first video are held out: of their cells in which something moves, the AUC of faster
+with 0.08 to 0.2 s from one to the next. First lessons are a U-Net's, which predicts all these cameras: of paces a new
+net learns nothing for hundreds of steps. Then it tells the paces of all, a few cameras a step; killed, it goes on.
+Plazas and the last quarter of the first video are held out: of their cells in which something moves, the AUC of faster
 against ordinary ones is printed and written on the card, FILE.json, with recipe, versions and the data's SHA-256.
 """
 
@@ -31,12 +31,11 @@ from varieties import draw_scene
 
 from twostream_vad.evaluation.auc import roc_auc
 from twostream_vad.nets.i3d import I3D, load_encoder
-from twostream_vad.plaza.plaza import VERSION, PlazaSettings, render_plaza
+from twostream_vad.plaza.plaza import VERSION
 from twostream_vad.progress import Progress
 from twostream_vad.recipes import load_recipe
+from twostream_vad.recovery.train import train_recovery
 from twostream_vad.retrieval.pace import PaceNet, draw_batch, train_pace, truth
-from twostream_vad.runs.fit import run_stage
-from twostream_vad.runs.run import Run
 from twostream_vad.settings import PaceSettings
 from twostream_vad.storage import fill, load_tensors, save_tensors, sha256_of, write_text
 from twostream_vad.training.loop import seeded
@@ -63,6 +62,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for frames and what is trained")
     parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--first", type=int, default=800, help="steps of the first lessons")
     parser.add_argument("--plazas", type=int, default=48, help="that are trained on")
     parser.add_argument("--frames", type=int, default=160, help="of a plaza")
     parser.add_argument("--seed", type=int, default=1)
@@ -71,7 +71,7 @@ def main() -> None:
     corpus = options.work / f"corpus-{options.seed}-{options.plazas}-{options.frames}"
     training, held_out = write_corpus(corpus, options.videos, options.plazas, options.frames, options.seed)
     pace = paced(options.steps, len(training))
-    start = first_lessons(options.work, options.seed)
+    start = first_lessons(training, options.work / f"{corpus.name}-first-{options.first}", options.first, options.seed)
     folder = options.work / f"{corpus.name}-steps-{options.steps}-{sha256_of(start)[:8]}"
     views, began = Views(SIZE), time.monotonic()
     model = train_pace(
@@ -85,7 +85,8 @@ def main() -> None:
         "plays, on rendered plazas and on room.mp4 and carpark.mp4, sample videos of Intel's "
         "(https://github.com/intel-iot-devkit/sample-videos, CC BY 4.0); no research data",
         "command": f"python bench/encoder.py --videos {' '.join(video.name for video in options.videos)} --steps "
-        f"{options.steps} --seed {options.seed} --plazas {options.plazas} --frames {options.frames}",
+        f"{options.steps} --first {options.first} --seed {options.seed} --plazas {options.plazas} "
+        f"--frames {options.frames}",
         **{"width": WIDTH, "size": SIZE, "seed": options.seed, "steps": load_tensors(model)[1]["steps"]},
         **{"batch": f"{SCENES} cameras x {BATCH} clips", "pace": pace.model_dump(mode="json"), "plaza": VERSION},
         "held-out pace AUC": aucs,
@@ -101,14 +102,12 @@ def main() -> None:
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB; {json.dumps(aucs)}")
 
 
-def first_lessons(work: Path, seed: int) -> Path:
-    """The pace encoder of the `demo` recipe, trained on a plaza of its own: seed 11 for seed 1, and so on."""
-    data, lessons = work / f"first-data-{seed}", load_recipe("demo", [f"seed={10 + seed}"])
-    render_plaza(data, PlazaSettings(seed=10 + seed), progress=told("first plaza"))
-    run = Run.create(work / f"first-{seed}", lessons, data)
-    for stage in ("prepare", "train-recovery", "train-encoder"):
-        run_stage(run, stage, progress=told(stage))
-    return run.path("retrieval/encoder/model.safetensors")
+def first_lessons(training: Sequence[ImageFolder], folder: Path, steps: int, seed: int) -> Path:
+    """A U-Net of `demo`, trained to predict all these cameras: its encoder knows motion before paces are asked for."""
+    given = load_recipe("demo").recovery
+    draws = -(-steps * given.batch // len(training))
+    settings = given.model_copy(update={"epochs": 1, "draws": draws, "interval": 1})
+    return train_recovery(training, settings, Views(SIZE), folder, seed=seed, progress=told("first lessons"))
 
 
 def paced(steps: int, videos: int) -> PaceSettings:
