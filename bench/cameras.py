@@ -25,7 +25,7 @@ from twostream_vad.runs.run import Run
 from twostream_vad.video.frames import count_frames, open_source
 from twostream_vad.video.images import encode_jpeg
 
-SECONDS, SHARE, PIECES = 60.0, 2 / 3, 6  # at most and at most what share is learned from, in how many pieces
+SECONDS, SHARE, PIECES = 60.0, 2 / 3, 4  # at most and at most what share is learned from, in how many pieces
 QUALITY = 95  # of the pieces' frames
 
 
