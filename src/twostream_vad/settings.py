@@ -52,6 +52,7 @@ class RecoverySettings(Section):
     warmup_steps: int = key(0, "optimiser steps in which lr rises linearly from 0", ge=0)
     epochs: Count = key(60, "passes over the draws")
     draws: Count = key(32, "snippets drawn a video and epoch")
+    steps: Count | None = key(None, "steps of the whole training, however many videos; none: as epochs and draws make")
     batch: Several = key(32, "snippets a step")
     l1: float = key(1.0, "λ of the training loss, MSE + λ L1", ge=0)
     precision: Literal["float32", "bfloat16"] = key("float32", "of the training's forward pass")
@@ -196,6 +197,7 @@ class PaceSettings(Section):
     warmup_steps: int = key(50, "optimiser steps in which lr rises linearly from 0", ge=0)
     epochs: Count = key(12, "passes over the draws")
     draws: Count = key(32, "clips drawn a video and epoch")
+    steps: Count | None = key(None, "steps of the whole training, however many videos; none: as epochs and draws make")
     batch: Several = key(4, "clips a step")
     boxes: Count = key(3, "parts pasted into a clip, at most")
     speeds: tuple[Count, ...] = key(

@@ -224,6 +224,14 @@ def test_a_batch_larger_than_an_epoch_is_filled() -> None:
     assert Plan(3, few).steps == 2
 
 
+def test_so_many_steps_are_made_however_many_videos_there_are() -> None:
+    asked = settings(draws=2, batch=2, epochs=2, steps=9)
+    assert Plan(3, asked).steps == Plan(300, asked).steps == 9
+    steps = [told(draw_batch(NUMBERED, asked, ClipReader(Views(16)), 0, False, step)) for step in range(9)]
+    for epoch in (0, 3, 6):
+        assert sorted(video for step in steps[epoch : epoch + 3] for video, _, _ in step) == [0, 0, 1, 1, 2, 2]
+
+
 def test_the_rate_falls_at_the_epoch() -> None:
     plan = Plan(3, settings(draws=20, batch=4, epochs=3, decay_epochs=(2,), warmup_steps=5))
     assert plan.steps == 45

@@ -106,6 +106,18 @@ def test_a_killed_trainings_log_has_each_step_once_and_the_same_numbers(trained:
     assert [lr / settings().lr for *_, lr in logs[0]] == pytest.approx(rising + cosine)
 
 
+def test_so_many_steps_are_made_however_many_videos_there_are(film: Film, start: Path, tmp_path: Path) -> None:
+    totals: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int, note: str = "") -> None:
+        totals.append((done, total))
+
+    train_pace(
+        [film("01", 20)], settings(steps=3), SNIPPET, SMALL, start, tmp_path, width=WIDTH, seed=1, progress=progress
+    )
+    assert totals == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_the_file_is_an_encoder_that_has_moved_from_its_start(trained: tuple[Path, Path], start: Path) -> None:
     path = trained[0] / "model.safetensors"
     loaded = [TorchEncoder.load(file, width=WIDTH, size=128, cells=2) for file in (path, start)]

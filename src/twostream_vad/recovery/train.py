@@ -67,7 +67,7 @@ class Plan:
     def __init__(self, videos: int, settings: RecoverySettings) -> None:
         self.settings = settings
         self.a_epoch = max(1, videos * settings.draws // settings.batch)
-        self.steps = settings.epochs * self.a_epoch
+        self.steps = settings.steps or settings.epochs * self.a_epoch
 
     def rate(self, step: int) -> float:
         """Learning rate of one step."""

@@ -92,7 +92,7 @@ def train_pace(
         fill(encoder, load_encoder(start), start)
         net = PaceNet(encoder, encoder.s4_channels).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(net.parameters(), lr=settings.lr)
-        steps = settings.epochs * max(1, len(usable) * settings.draws // settings.batch)
+        steps = settings.steps or settings.epochs * max(1, len(usable) * settings.draws // settings.batch)
         reader = ClipReader(views)
 
         def draw(step: int) -> Clips:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 TRAINING_KEYS = frozenset(
     {"length", "interval", "width", "residual", "pretrained", "encoder_rate", "encoder_reinit", "lr", "schedule"}
-    | {"decay_epochs", "warmup_steps", "epochs", "draws", "batch", "l1", "precision"}
+    | {"decay_epochs", "warmup_steps", "epochs", "draws", "steps", "batch", "l1", "precision"}
 )
 ENCODING_KEYS = frozenset(
     {"length", "interval", "encoder", "pretrained", "cells", "by_place"} | {"feature_dtype", "score_batch"}
