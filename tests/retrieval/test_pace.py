@@ -110,6 +110,7 @@ def test_so_many_steps_are_made_however_many_videos_there_are(film: Film, start:
     totals: list[tuple[int, int]] = []
 
     def progress(done: int, total: int, note: str = "") -> None:
+        assert note[:4] == "loss"
         totals.append((done, total))
 
     train_pace(
