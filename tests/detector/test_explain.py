@@ -48,11 +48,15 @@ def local_of(detector: Parts, name: str, video: ImageFolder, last: int) -> NDArr
 def test_the_nearest_event_is_a_normal_one_of_the_place_that_spoke(
     detector: Detector, video: ImageFolder, seen: dict[int, Explanation]
 ) -> None:
+    stream = detector.streams["retrieval"]
+    assert isinstance(stream, PlacedStream)
+    normal = stream.centres.normal
+    assert (normal != 1).all()
     for frame in FRAMES[1:]:
         match = seen[frame].nearest
         assert match is not None
         assert match.place is not None
-        assert match.place.index == local_of(detector, "retrieval", video, frame).argmax()
+        assert match.place.index == (local_of(detector, "retrieval", video, frame).ravel() / normal).argmax()
         assert match.exemplar is not None
         assert match.exemplar.crop == match.place.index
         assert len(match.exemplar.strip) == 4

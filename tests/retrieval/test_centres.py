@@ -240,7 +240,7 @@ def test_an_altered_array_is_refused(tmp_path: Path, name: str, change: Callable
 
 
 @pytest.mark.parametrize(
-    "state", [{"version": "2"}, {"format": "x"}, {"limit": "1"}, {"limit": "99"}, {"radius": "nan"}, {"added": ""}]
+    "state", [{"version": "1"}, {"format": "x"}, {"limit": "1"}, {"limit": "99"}, {"radius": "nan"}, {"added": ""}]
 )
 def test_foreign_or_altered_metadata_is_refused(tmp_path: Path, state: dict[str, str]) -> None:
     path = tmp_path / "centres.safetensors"

@@ -16,7 +16,7 @@ from twostream_vad.runs.stages.places import index_places
 from twostream_vad.runs.videos import training_videos
 from twostream_vad.video.pictures import thumbnail
 
-SNIPPETS, PLACES, VALUES, SPAN = 9, 6, 4, 7
+SNIPPETS, PLACES, VALUES, SPAN = 9, 64, 4, 7
 
 
 @pytest.fixture
@@ -67,21 +67,21 @@ def test_exemplars_are_of_the_right_video_frame_and_place(run: Run, tmp_path: Pa
 
 
 def test_merged_centres_are_explained_too(copied: Path, tmp_path: Path) -> None:
-    run = Run.open(copied, ["retrieval.by_place=true", "retrieval.centres=40"])
+    run = Run.open(copied, ["retrieval.by_place=true", "retrieval.centres=400"])
     index_places(run, features_of(run, tmp_path / "features"), SPAN, silent)
     centres, exemplars = indexed(run)
-    assert len(centres) <= 40
+    assert len(centres) <= 400
     assert centres.added == 2 * SNIPPETS * PLACES
     seen = [exemplars.of(0, int(row)) for row in centres.rows]
     assert [known.crop if known else None for known in seen] == centres.places.tolist()
 
 
 def test_videos_of_other_shapes_are_refused(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(TsvadError, match=r"training videos give \[6, 12\] places a frame: one camera"):
+    with pytest.raises(TsvadError, match=r"training videos give \[12, 64\] places a frame: one camera"):
         index_places(run, features_of(run, tmp_path / "features", (PLACES, 12)), SPAN, silent)
 
 
 def test_fewer_centres_than_places_are_refused(copied: Path, tmp_path: Path) -> None:
     run = Run.open(copied, ["retrieval.by_place=true", "retrieval.centres=11"])
-    with pytest.raises(TsvadError, match=r"retrieval\.centres=11: a frame has 6 places"):
+    with pytest.raises(TsvadError, match=r"retrieval\.centres=11: a frame has 64 places"):
         index_places(run, features_of(run, tmp_path / "features"), SPAN, silent)

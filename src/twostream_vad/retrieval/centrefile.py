@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .centres import Centres
 
 FORMAT = "twostream-vad centres"
-VERSION = "1"
+VERSION = "2"
 ARRAYS: dict[str, type[np.generic]] = {
-    **dict.fromkeys(("directions", "mixes", "medians", "spreads", "means"), np.float32),
+    **dict.fromkeys(("directions", "mixes", "medians", "spreads", "means", "normal"), np.float32),
     **dict.fromkeys(("places", "counts", "rows", "seen"), np.int64),
 }
 
@@ -44,17 +44,17 @@ def fault(loaded: "Centres") -> str:
         (keys.directions, (values, min(SKETCH, values))),
         (keys.medians, (len(keys.spreads), width)),
         (keys.spreads, (len(keys.spreads),)),
+        (loaded.normal, (len(keys.spreads),)),
         (loaded.means, (*each, values)),
         *((array, each) for array in (loaded.places, loaded.counts, loaded.rows, loaded.seen)),
     ]
     if width == 0 or width % BITS or any(array.shape != shape for array, shape in shapes):
         return "array shapes do not fit each other"
-    if not all(
-        np.isfinite(array).all() for array in (keys.directions, keys.mixes, keys.medians, keys.spreads, loaded.means)
-    ):
+    real = keys.directions, keys.mixes, keys.medians, keys.spreads, loaded.means, loaded.normal
+    if not all(np.isfinite(array).all() for array in real):
         return "a value is not finite"
-    if (keys.spreads <= 0).any():
-        return "a place's spread is not positive"
+    if (keys.spreads <= 0).any() or (loaded.normal <= 0).any():
+        return "a place's spread, or what is normal there, is not positive"
     if each[0] > loaded.limit or not 0 <= loaded.radius < np.inf:
         return "more centres than its limit, or a radius that cannot be"
     if each[0] > 0:

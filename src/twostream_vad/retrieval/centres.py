@@ -40,6 +40,7 @@ class Centres:
         self.radius, self.added = 0.0, 0
         self.means = np.empty((0, len(keys.mixes)), np.float32)
         self.places, self.counts, self.rows, self.seen = (np.empty(0, np.int64) for _ in range(4))
+        self.normal = np.ones(keys.places, np.float32)  # what distance normal events reach at each place
         self._index: tuple[NDArray[np.float32], list[tuple[NDArray[np.uint64], NDArray[np.int64]]]] | None = None
 
     @classmethod
@@ -83,6 +84,7 @@ class Centres:
         merged = Centres(self.keys, self.limit, self.reach)
         for name in HELD:
             setattr(merged, name, getattr(self, name).copy())
+        merged.normal = np.maximum(self.normal, other.normal)
         merged.radius, merged.added = max(self.radius, other.radius), self.added + other.added
         rows, seen = (numbers + self.added for numbers in (other.rows, other.seen))
         merged._put(other.means, other.places, other.counts, rows, seen, near=True)
@@ -121,7 +123,7 @@ class Centres:
         return loaded
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        held = {name: getattr(self if name in HELD else self.keys, name) for name in ARRAYS}
+        held = {name: getattr(self if hasattr(self, name) else self.keys, name) for name in ARRAYS}
         return {name: np.ascontiguousarray(array) for name, array in held.items()}
 
     def _checked(self, features: Floats, places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

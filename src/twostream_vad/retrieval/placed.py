@@ -21,7 +21,10 @@ PLACE = 16  # side of a place in crop pixels: of a cell of s4
 
 
 class PlacedStream:
-    """Scores clips by the place that is farthest from the normal events seen there; what is beside it counts too."""
+    """Scores clips by the place that is farthest from the normal events seen there; what is beside it counts too.
+
+    Far is told relative to what distance normal video reaches at the place; `look` shows distances as they are.
+    """
 
     def __init__(self, encoding: Encoding, centres: Centres) -> None:
         self.encoding, self.centres = encoding, centres
@@ -41,14 +44,14 @@ class PlacedStream:
         side = self.encoding.encoder.side
         # A clip at a time: it has one score only, whatever comes beside it.
         found = [around(self._find(clip)[1].reshape(-1, side, side)) for clip in features]
-        local = np.stack(found) if found else np.zeros((0, 1, side, side), np.float32)
-        return local.max(axis=(1, 2, 3)).astype(np.float64), local
+        local = np.stack(found) if found else np.zeros((0, *self._normal.shape), np.float32)
+        return (local / self._normal).max(axis=(1, 2, 3)).astype(np.float64), local
 
     def nearest(self, features: NDArray[Any], exemplars: Exemplars) -> Match:
         """The normal event nearest to what lies at the place that speaks, of one clip's features (places, values)."""
         centres, distances = self._find(features)
         side = self.encoding.encoder.side
-        place = int(around(distances.reshape(-1, side, side)).argmax())
+        place = int((around(distances.reshape(-1, side, side)) / self._normal).argmax())
         centre = int(centres[place])
         seen = exemplars.of(0, int(self.centres.rows[centre])) if centre >= 0 else None
         return Match(0 if centre >= 0 else None, float(distances[place]), seen, Place(place, side, self.views))
@@ -61,6 +64,12 @@ class PlacedStream:
                 f"the video gives {len(clip)} places a frame, the detector's camera {known}: what is normal is known "
                 "by place, so it takes video of its own camera's shape only (fit with --set retrieval.by_place=false)"
             )
+
+    @property
+    def _normal(self) -> Floats:
+        """(crops, side, side)."""
+        side = self.encoding.encoder.side
+        return self.centres.normal.reshape(-1, side, side)
 
     def _find(self, clip: NDArray[Any]) -> tuple[NDArray[np.int64], Floats]:
         self.refuse_other_shape(clip)
