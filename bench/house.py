@@ -15,9 +15,9 @@ import statistics
 import sys
 from pathlib import Path
 
-# Lines: 13,500 when the detector was redrawn, 2,100 more for video, labels and weights as people have them, 1,700 more
-# for places (centres, keys, heat), things cut out along outlines, cameras that vary and an encoder that comes along.
-LIMITS = {"lines": 17_300, "sideways": 0, "files a Run passes through in evaluate": 12}
+# Lines: 13,500 when the detector was redrawn, 2,100 more for video, labels and weights as people have them, 1,800 more
+# for places (centres, keys, heat, what is normal), things cut out along outlines, cameras that vary and an encoder that comes along.
+LIMITS = {"lines": 17_400, "sideways": 0, "files a Run passes through in evaluate": 12}
 
 
 def main() -> None:
