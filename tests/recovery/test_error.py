@@ -51,7 +51,7 @@ MAPS = {kind: np.stack([slow_map(frame, kind) for frame in range(2)]) for kind i
 
 
 @pytest.mark.parametrize("window", [1, 4, 7, 16, SIDE])
-@pytest.mark.parametrize("stride", [3, 8])
+@pytest.mark.parametrize("stride", [3, 8, SIDE + 4])
 def test_local_errors_are_the_means_of_every_window_without_padding(window: int, stride: int) -> None:
     found = local_errors(torch.from_numpy(PREDICTED), torch.from_numpy(TRUE), [window], stride)[window]
     for frame, (column, kind) in itertools.product(range(2), enumerate(KINDS)):

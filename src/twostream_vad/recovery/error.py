@@ -25,7 +25,7 @@ def local_errors(predicted: Tensor, true: Tensor, windows: Sequence[int], stride
     difference = predicted - true
     squares = difference.square()
     maps = torch.stack((squares.mean(1), squares.sum(1).sqrt() / 3, difference.abs().mean(1)), dim=1)  # (N, 3, S, S)
-    blocks = F.avg_pool2d(maps, stride)  # windows of whole blocks are means of them, at a fraction of the work
+    blocks = F.avg_pool2d(maps, min(stride, side))  # whose mean windows of whole blocks are, at a fraction of the work
     return {
         window: F.avg_pool2d(maps, window, stride)
         if window % stride

@@ -135,7 +135,7 @@ class Centres:
             )
         if len(places) > 0 and not (places.min() >= 0 and places.max() < known):
             raise TableError(f"places must be 0 to {known - 1}: use the views that the centres were built with")
-        features = np.ascontiguousarray(features, np.float32)
+        features = np.require(features, np.float32, ("C", "W"))  # torch takes no read-only map without a word
         if not np.isfinite(features).all():
             row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
             raise TableError(f"feature {row} has a value that is not finite: look for NaN in the encoder's weights")
