@@ -70,7 +70,7 @@ def main() -> None:
     torch.manual_seed(options.seed)
     corpus = options.work / f"corpus-{options.seed}-{options.plazas}-{options.frames}"
     training, held_out = write_corpus(corpus, options.videos, options.plazas, options.frames, options.seed)
-    pace = paced(options.steps, len(training))
+    pace = PaceSettings(steps=options.steps, batch=BATCH, warmup_steps=100)
     start = first_lessons(training, options.work / f"{corpus.name}-first-{options.first}", options.first, options.seed)
     folder = options.work / f"{corpus.name}-steps-{options.steps}-{sha256_of(start)[:8]}"
     views, began = Views(SIZE), time.monotonic()
@@ -104,15 +104,8 @@ def main() -> None:
 
 def first_lessons(training: Sequence[ImageFolder], folder: Path, steps: int, seed: int) -> Path:
     """A U-Net of `demo`, trained to predict all these cameras: its encoder knows motion before paces are asked for."""
-    given = load_recipe("demo").recovery
-    draws = -(-steps * given.batch // len(training))
-    settings = given.model_copy(update={"epochs": 1, "draws": draws, "interval": 1})
+    settings = load_recipe("demo").recovery.model_copy(update={"steps": steps, "interval": 1})
     return train_recovery(training, settings, Views(SIZE), folder, seed=seed, progress=told("first lessons"))
-
-
-def paced(steps: int, videos: int) -> PaceSettings:
-    """Settings that make so many steps, or a few more."""
-    return PaceSettings(epochs=1, draws=-(-steps * BATCH // videos), batch=BATCH, warmup_steps=100)
 
 
 def write_corpus(

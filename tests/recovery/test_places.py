@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from twostream_vad.recovery.places import DEVIATIONS, EVERY, FLOOR, Places
+from twostream_vad.recovery.places import EVERY, Places
 from twostream_vad.recovery.windows import AllWindows
+from twostream_vad.scores.calibration import DEVIATIONS, FLOOR
 from twostream_vad.scores.stream import clip_batches
 from twostream_vad.settings import RecoverySettings
 from twostream_vad.storage import CheckpointError

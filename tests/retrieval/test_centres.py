@@ -221,6 +221,8 @@ def test_a_cut_file_is_refused_with_its_name_and_the_remedy(tmp_path: Path) -> N
         ("medians", lambda a: a[:, 0], "shapes"),
         ("medians", lambda a: a[:1], "shapes"),
         ("spreads", lambda a: a * 0, "spread"),
+        ("normal", lambda a: a * 0, "not positive"),
+        ("normal", lambda a: a[1:], "shapes"),
         ("counts", lambda a: a * 0, "not positive"),
         ("seen", lambda a: a + 1, "rows are not"),
         ("rows", lambda a: a + 1, "rows are not"),

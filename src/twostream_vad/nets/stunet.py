@@ -74,7 +74,9 @@ class Decoder(nn.Module):
         # The very last convolution has neither norm nor ReLU. Beside whole frames there is no norm at all: a batch of
         # four has other statistics than the camera at hand, by more than most pixels change.
         layers = list(convs(w[64] + 3 * whole, FINE, FINE, 3) if whole else convs(w[64], w[64], 3, 3))[:-2]
-        self.u6 = nn.Sequential(*(layer for layer in layers if not (whole and isinstance(layer, nn.BatchNorm3d))))
+        if whole:
+            layers = [layer for layer in layers if not isinstance(layer, nn.BatchNorm3d)]
+        self.u6 = nn.Sequential(*layers)
 
     @property
     def last(self) -> nn.Conv3d:

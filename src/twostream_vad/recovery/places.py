@@ -9,14 +9,13 @@ from torch import Tensor
 
 from ..errors import TsvadError
 from ..progress import Progress, silent
+from ..scores.calibration import DEVIATIONS, FLOOR
 from ..scores.stream import clip_batches
 from ..storage import load_tensors, save_tensors
 from ..video.frames import ImageFolder
 from .windows import AllWindows
 
 EVERY = 4  # of so many snippets one is looked at
-DEVIATIONS = 3.0
-FLOOR = 0.5  # of the median place's error, added at every place: where nothing ever moves, noise is no anomaly
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Keys:
         if len(features) == 0 or places.min() < 0:
             raise ValueError(f"keys need features, and places from 0; got {len(features)} features")
         rng = np.random.default_rng(seed)
-        rows = _spread(len(features), SAMPLE)
+        rows = spread(len(features), SAMPLE)
         sample, at = np.asarray(features[rows], np.float32), places[rows]
         spreads = np.zeros(int(places.max()) + 1, np.float32)
         for place in np.unique(at):
@@ -53,7 +53,7 @@ class Keys:
         turn = np.linalg.svd(sample @ basis, full_matrices=False)[2]
         basis = np.asarray(basis @ turn.T, np.float32)
         mixes = basis @ rng.standard_normal((rank, tables * BITS)).astype(np.float32)
-        rows = _spread(len(features), MEDIANS)
+        rows = spread(len(features), MEDIANS)
         at, medians = places[rows], np.zeros((len(spreads), mixes.shape[1]), np.float32)
         for place in np.unique(at):
             medians[place] = np.median(np.asarray(features[rows[at == place]], np.float32) @ mixes, axis=0)
@@ -97,6 +97,6 @@ def product(rows: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[
         return found
 
 
-def _spread(rows: int, most: int) -> NDArray[np.int64]:
+def spread(rows: int, most: int) -> NDArray[np.int64]:
     """At most ``most`` row numbers, evenly spaced."""
     return np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(np.int64))

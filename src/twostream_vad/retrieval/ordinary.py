@@ -6,13 +6,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..scores.calibration import DEVIATIONS, FLOOR
 from .features import VideoRows
+from .keys import spread
 from .placed import Floats, around
 
 LOOKED_AT = 400  # snippets, evenly spaced
 PARTS = 4  # that a video is cut into where there are fewer videos
 BLOCK = 64  # snippets compared with at once
-DEVIATIONS, FLOOR = 3.0, 0.5  # as context recovery's `places` has them, of the same kind
 
 
 def normal_distances(features: NDArray[np.floating], videos: Sequence[VideoRows], side: int) -> Floats:
@@ -27,7 +28,7 @@ def normal_distances(features: NDArray[np.floating], videos: Sequence[VideoRows]
         [np.arange(v.snippets) * parts // max(v.snippets, 1) + n * parts for n, v in enumerate(videos)]
     )
     group, clips = torch.from_numpy(own), features.reshape(count, each, -1)
-    rows = np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).astype(np.int64))
+    rows = spread(count, LOOKED_AT)
     with torch.inference_mode():
         asked = _by_place(clips[rows])  # (places, L, values)
         least = torch.full(asked.shape[:2], torch.inf)
@@ -47,4 +48,4 @@ def normal_distances(features: NDArray[np.floating], videos: Sequence[VideoRows]
 
 def _by_place(clips: NDArray[np.floating]) -> torch.Tensor:
     """(snippets, places, values) → (places, snippets, values)."""
-    return torch.from_numpy(np.ascontiguousarray(clips, np.float32)).transpose(0, 1).contiguous()
+    return torch.from_numpy(np.require(clips, np.float32, ("C", "W"))).transpose(0, 1).contiguous()

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from ..errors import TsvadError
 
 HIGH = 0.99  # the quantile of normal snippets' scores that is 1 on the scale
+DEVIATIONS = 3.0  # above the mean: what normal video reaches at a place, of either stream
+FLOOR = 0.5  # of the median place's, added at every place: where nothing ever moves, noise is no anomaly
 LEAST = 1e-6  # of the middle: a spread below it is rounding of float32 scores, not a difference between snippets
 
 
