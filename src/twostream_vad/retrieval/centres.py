@@ -13,7 +13,7 @@ from .keys import Keys
 from .tables import TableError, unusable
 
 LIMIT = 1 << 18  # centres: 190 MB at 128 values, 8 tables
-REACH = 8  # candidates on either side in each table
+REACH = 4  # candidates on either side in each table
 REFINED = 8  # candidates whose distance is computed in full
 BLOCK = 1 << 14  # rows added in one go
 CHUNK = 1 << 9  # rows looked up in one go
