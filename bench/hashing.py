@@ -31,7 +31,7 @@ from hashing_cases import Case, Places, Rows, pets_cases, run_case
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from twostream_vad.detector.engines import TorchHasher
+from twostream_vad.detector.engines.nets import TorchHasher
 from twostream_vad.evaluation.auc import roc_auc
 from twostream_vad.retrieval.centres import REACH, Centres
 from twostream_vad.retrieval.features import FeatureSet, VideoRows

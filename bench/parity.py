@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from twostream_vad.datasets.labels import read_labels
-from twostream_vad.detector.engines import TorchHasher
+from twostream_vad.detector.engines.nets import TorchHasher
 from twostream_vad.evaluation.auc import macro_auc, micro_auc
 from twostream_vad.evaluation.regions import detect_regions, read_tracks
 from twostream_vad.nets.hashnet import HashNet

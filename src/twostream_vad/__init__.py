@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .detector.bundle import BundleError
     from .detector.detector import Alarm, Detector, VideoScores
+    from .detector.engines.engine import Engine
     from .detector.watcher import FrameScore, Watcher
     from .errors import TsvadError
 
 _HOMES = {
     "Detector": "detector.detector",
+    "Engine": "detector.engines.engine",
     "Watcher": "detector.watcher",
     "FrameScore": "detector.watcher",
     "VideoScores": "detector.detector",
@@ -23,7 +25,7 @@ _HOMES = {
     "BundleError": "detector.bundle",
     "TsvadError": "errors",
 }
-__all__ = ["Alarm", "BundleError", "Detector", "FrameScore", "TsvadError", "VideoScores", "Watcher"]
+__all__ = ["Alarm", "BundleError", "Detector", "Engine", "FrameScore", "TsvadError", "VideoScores", "Watcher"]
 
 
 def __getattr__(name: str) -> Any:

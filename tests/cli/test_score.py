@@ -118,7 +118,7 @@ def test_by_a_detector_alone_the_csv_is_the_runs_byte_for_byte_and_lies_here(
 
 
 def test_a_test_video_scores_as_it_did_in_the_stages(tsvad: Tsvad, fitted: Path, plaza: Path, tmp_path: Path) -> None:
-    tsvad("score", fitted, plaza / "testing/frames/01", "--out", tmp_path / "01.csv")
+    tsvad("score", fitted, plaza / "testing/frames/01", "--out", tmp_path / "01.csv", "--engine", "torch")
     rows = read_csv(tmp_path / "01.csv")
     for column, file in (("fused", "fused"), ("causal", "causal")):
         staged = read_scores(fitted / f"results/{file}.npz")["01"]

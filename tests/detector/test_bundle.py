@@ -10,6 +10,7 @@ import pytest
 
 from twostream_vad import BundleError, Detector, TsvadError
 from twostream_vad.detector.bundle import DESCRIPTION, SUMS, Bundle, Calibration, copy_bundle
+from twostream_vad.detector.engines.engine import TORCH
 from twostream_vad.video.frames import ImageFolder
 
 FILES = (
@@ -56,10 +57,10 @@ def test_it_says_what_the_pictures_were(bundle: Path) -> None:
 
 def test_it_scores_from_a_read_only_folder_when_the_run_is_gone(bundle: Path, fitted: Path, plaza: Path) -> None:
     video = ImageFolder(plaza / "testing/frames/01", rate=12.5)
-    expected = Detector.load(fitted).score(video)
+    expected = Detector.load(fitted, TORCH).score(video)
     for path in (*bundle.rglob("*"), bundle):
         path.chmod(stat.S_IRUSR | (stat.S_IXUSR if path.is_dir() else 0))
-    found = Detector.load(bundle)
+    found = Detector.load(bundle, TORCH)
     np.testing.assert_array_equal(found.score(video).fused, expected.fused)
     assert [seen.nearest for seen in found.explain(video, [20])] != [None]
 
@@ -70,7 +71,7 @@ def test_a_flipped_bit_is_refused_by_name(name: str, place: float, bundle: Path)
     size = (bundle / name).stat().st_size
     flip(bundle / name, int(place * size) if isinstance(place, float) else place)
     with pytest.raises(BundleError, match=rf"{name} is not what {SUMS} says"):
-        Detector.load(bundle)
+        Detector.load(bundle, TORCH)
 
 
 def test_a_flipped_bit_anywhere_in_the_sums_is_refused_by_name(bundle: Path) -> None:
@@ -139,7 +140,7 @@ def test_sums_that_lead_outside_are_refused(name: str, bundle: Path) -> None:
 
 def test_what_is_no_detector_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"is no detector: .* `tsvad pack RUN --out FOLDER`"):
-        Detector.load(tmp_path)
+        Detector.load(tmp_path, TORCH)
 
 
 def test_a_copy_is_the_same_and_replaces_only_a_detector(bundle: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad.detector.detector import Detector, VideoScores
+from twostream_vad.detector.engines.engine import TORCH
 from twostream_vad.scores.timeline import paper_timeline
 from twostream_vad.video.frames import Frame, ImageFolder
 
@@ -39,7 +40,7 @@ def images(plaza: Path) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def detector(fitted: Path) -> Detector:
-    return Detector.load(fitted)
+    return Detector.load(fitted, TORCH)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from torch import Tensor
 from twostream_vad import Detector, TsvadError, VideoScores
 from twostream_vad.detector import detector as module
 from twostream_vad.detector.detector import Alarm, RawScores, raw_scores
+from twostream_vad.detector.engines.engine import TORCH
 from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.scores.causal import cold_start
 from twostream_vad.scores.files import read_scores
@@ -22,7 +23,7 @@ Film = Callable[..., ImageFolder]
 
 @pytest.fixture(scope="module")
 def detector(fitted: Path) -> Detector:
-    return Detector.load(fitted)
+    return Detector.load(fitted, TORCH)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_features_are_rounded_as_is_shipped(detector: Detector) -> None:
 
 def test_both_streams_score_as_in_their_stages_to_the_bit(scores: VideoScores, fitted: Path) -> None:
     columns = [128, 32, 16]
-    window = Detector.load(fitted).bundle.description.recovery.how.window  # type: ignore[union-attr]
+    window = Detector.load(fitted, TORCH).bundle.description.recovery.how.window  # type: ignore[union-attr]
     staged = read_scores(fitted / "recovery/scores.npz")["02"][:, columns.index(window)]
     assert scores.raw.streams["recovery"].tolist() == staged.tolist()
     assert scores.raw.streams["retrieval"].tolist() == read_scores(fitted / "retrieval/scores.npz")["02"].tolist()
@@ -184,7 +185,7 @@ def test_loading_changes_nothing_in_the_process(fitted: Path) -> None:
     import torch
 
     before = torch.get_num_threads(), cv2.getNumThreads(), torch.get_rng_state().tolist()
-    Detector.load(fitted / "detector")
+    Detector.load(fitted / "detector", TORCH)
     assert before == (torch.get_num_threads(), cv2.getNumThreads(), torch.get_rng_state().tolist())
 
 

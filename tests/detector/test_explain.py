@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad import Detector
+from twostream_vad.detector.engines.engine import TORCH
 from twostream_vad.detector.explain import Explanation
 from twostream_vad.detector.heat import Looking, joint_heat
 from twostream_vad.detector.parts import Parts
@@ -27,7 +28,7 @@ def video(plaza: Path) -> ImageFolder:
 
 @pytest.fixture(scope="module")
 def detector(placed: Path) -> Detector:
-    return Detector.load(placed)
+    return Detector.load(placed, TORCH)
 
 
 @pytest.fixture(scope="module")

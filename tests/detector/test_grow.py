@@ -13,6 +13,7 @@ from twostream_vad import BundleError, Detector, TsvadError
 from twostream_vad.detector import grow
 from twostream_vad.detector.bundle import CENTRES, DESCRIPTION, EXEMPLARS, TABLES, Bundle, write_bundle
 from twostream_vad.detector.detector import untold
+from twostream_vad.detector.engines.engine import TORCH
 from twostream_vad.detector.grow import (
     NormalVideo,
     PlaceIndex,
@@ -43,7 +44,7 @@ def video(plaza: Path) -> ImageFolder:
 def grown_of(folder: Path, video: ImageFolder, out: Path) -> Path:
     bundle = Bundle(folder)
     index = open_index(bundle)
-    index.learn(retrieval_stream(bundle), video, 12.5, untold)
+    index.learn(retrieval_stream(bundle, TORCH), video, 12.5, untold)
     rewrite(bundle, index, out)
     return out
 
@@ -79,7 +80,7 @@ def known(folder: Path) -> tuple[Centres, Exemplars]:
 
 def features_of(folder: Path, video: ImageFolder) -> NDArray[Any]:
     """All at once, (clips · places, values)."""
-    stream = retrieval_stream(Bundle(folder))
+    stream = retrieval_stream(Bundle(folder), TORCH)
     clips = NormalVideo(stream, video, 12.5, untold).clips()
     return np.concatenate([stream.encoding.encode(clip)[0] for clip in clips])
 
@@ -90,20 +91,20 @@ def test_its_codes_are_added(fitted: Path, grown: Path) -> None:
 
 
 def test_what_was_added_is_nearer_to_normal(fitted: Path, grown: Path, video: ImageFolder) -> None:
-    before, after = (Detector.load(folder).score(video).raw.streams["retrieval"] for folder in (fitted, grown))
+    before, after = (Detector.load(folder, TORCH).score(video).raw.streams["retrieval"] for folder in (fitted, grown))
     assert after.mean() < before.mean()
     assert after.max() < np.sqrt(8)  # every code has a bucket now
 
 
 def test_the_other_stream_and_the_scales_stay(fitted: Path, grown: Path, video: ImageFolder) -> None:
-    before, after = Detector.load(fitted), Detector.load(grown)
+    before, after = Detector.load(fitted, TORCH), Detector.load(grown, TORCH)
     first, second = (detector.score(video).raw.streams["recovery"] for detector in (before, after))
     np.testing.assert_array_equal(first, second)
     assert (after.scales, after.threshold) == (before.scales, before.threshold)
 
 
 def test_it_explains_with_pictures_of_what_was_added(grown: Path, video: ImageFolder) -> None:
-    seen = {found.frame: found.nearest for found in Detector.load(grown).explain(video, range(7, 30))}
+    seen = {found.frame: found.nearest for found in Detector.load(grown, TORCH).explain(video, range(7, 30))}
     videos = {match.exemplar.video for match in seen.values() if match and match.exemplar}
     assert "02" in videos
     exemplar = next(m.exemplar for m in seen.values() if m and m.exemplar and m.exemplar.video == "02")
@@ -155,7 +156,9 @@ def test_by_place_new_centres_are_explained_by_where_they_were_seen(
 
 
 def test_by_place_what_was_added_is_no_longer_unusual(roomy: Path, grown_by_place: Path, video: ImageFolder) -> None:
-    before, after = (Detector.load(folder).score(video).raw.streams["retrieval"] for folder in (roomy, grown_by_place))
+    before, after = (
+        Detector.load(folder, TORCH).score(video).raw.streams["retrieval"] for folder in (roomy, grown_by_place)
+    )
     assert before.min() > 0
     np.testing.assert_array_equal(after, 0)
 
@@ -173,7 +176,7 @@ def test_by_place_features_are_held_a_few_clips_at_a_time(
     monkeypatch.setattr(Centres, "add", told)
     bundle = Bundle(roomy)
     index = open_index(bundle)
-    index.learn(retrieval_stream(bundle), video, 12.5, untold)
+    index.learn(retrieval_stream(bundle, TORCH), video, 12.5, untold)
     assert portions == [5 * PLACES] * 4 + [3 * PLACES]
 
 
@@ -190,7 +193,7 @@ def test_by_place_centres_and_exemplars_stay_within_the_limit(placed: Path, vide
 
 
 def test_of_long_video_few_pictures_are_held_and_those_evenly(placed: Path, video: ImageFolder) -> None:
-    normal = NormalVideo(retrieval_stream(Bundle(placed)), video, 12.5, untold, most=5)
+    normal = NormalVideo(retrieval_stream(Bundle(placed), TORCH), video, 12.5, untold, most=5)
     held = []
     for _ in normal.clips():
         held.append(len(normal._pictures))
@@ -205,7 +208,7 @@ def test_of_long_video_few_pictures_are_held_and_those_evenly(placed: Path, vide
 def test_by_place_video_of_another_shape_is_refused(roomy: Path, film: Callable[..., ImageFolder]) -> None:
     bundle = Bundle(roomy)
     with pytest.raises(TsvadError, match="gives 64 places a frame, the detector's camera 192"):
-        open_index(bundle).learn(retrieval_stream(bundle), film(height=128, width=128), 12.5, untold)
+        open_index(bundle).learn(retrieval_stream(bundle, TORCH), film(height=128, width=128), 12.5, untold)
 
 
 def test_by_place_two_that_learned_apart_know_together_what_both_know(
@@ -221,7 +224,7 @@ def test_by_place_two_that_learned_apart_know_together_what_both_know(
     # What both had from the start is there once.
     assert len(index.centres) == len(base) + 2 * CLIPS * PLACES
     assert index.added == 2 * base.added + 2 * CLIPS * PLACES
-    stream = retrieval_stream(first)
+    stream = retrieval_stream(first, TORCH)
     assert isinstance(stream, PlacedStream)
     features = features_of(roomy, other)
     centre, distance = index.centres.find(features, np.arange(len(features)) % PLACES)

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from twostream_vad import Detector, FrameScore, TsvadError
+from twostream_vad.detector.engines.engine import TORCH
 from twostream_vad.video.frames import ImageFolder
 
 Images = list[NDArray[np.uint8]]
@@ -17,7 +18,7 @@ Images = list[NDArray[np.uint8]]
 
 @pytest.fixture(scope="module")
 def detector(fitted: Path) -> Detector:
-    return Detector.load(fitted)
+    return Detector.load(fitted, TORCH)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from twostream_vad.datasets.dataset import Video
 from twostream_vad.datasets.layouts import find_dataset
 from twostream_vad.detector.detector import Detector, RawScores, VideoScores
+from twostream_vad.detector.engines.engine import TORCH
 from twostream_vad.doctor.findings import Finding
 from twostream_vad.doctor.suspects import suspicious_segments
 from twostream_vad.errors import TsvadError
@@ -143,7 +144,7 @@ def test_progress_tells_frames_within_a_video_and_videos_done(tmp_path: Path) ->
 
 
 def test_a_run_names_none_of_the_videos_that_set_its_threshold(fitted: Path, plaza: Path) -> None:
-    detector = Detector.load(fitted)
+    detector = Detector.load(fitted, TORCH)
     assert detector.bundle is not None
     held_out = detector.bundle.description.calibration.videos
     videos = [video for video in find_dataset(plaza).at_rate(12.5).training if video.name in held_out]
@@ -152,7 +153,7 @@ def test_a_run_names_none_of_the_videos_that_set_its_threshold(fitted: Path, pla
 
 
 def test_a_run_with_a_low_threshold_names_all_that_it_scores(fitted: Path, plaza: Path) -> None:
-    detector = Detector.load(fitted)
+    detector = Detector.load(fitted, TORCH)
     detector.threshold = -1e9
     found = suspicious_segments(detector, find_dataset(plaza).at_rate(12.5).training[:1])
     assert [finding.video for finding in found] == ["training/01"]

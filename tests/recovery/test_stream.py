@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from twostream_vad.detector.engines import TorchPredictor
+from twostream_vad.detector.engines.nets import NetPredictor
 from twostream_vad.errors import TsvadError
 from twostream_vad.nets.stunet import STUNet
 from twostream_vad.recovery.error import local_errors
@@ -19,7 +19,6 @@ from twostream_vad.storage import CheckpointError, save_tensors
 from twostream_vad.video.snippets import RECOVERY
 from twostream_vad.video.views import Views
 
-CPU = torch.device("cpu")
 WINDOWS, STRIDE = (128, 48), 16
 HEAT = 16
 """The heat's window, of crops of 128 pixels."""
@@ -33,11 +32,11 @@ def how(**values: object) -> Resolved:
 
 
 def stream_of(net: STUNet, normal: dict[int, Tensor] | None = None, **values: object) -> RecoveryStream:
-    return RecoveryStream(TorchPredictor(net, CPU), RECOVERY, VIEWS, how(**values), STRIDE, normal)
+    return RecoveryStream(NetPredictor(net), RECOVERY, VIEWS, how(**values), STRIDE, normal)
 
 
 def windows_of(net: STUNet, normal: dict[int, Tensor] | None = None) -> AllWindows:
-    return AllWindows(TorchPredictor(net, CPU), SETTINGS, VIEWS, normal)
+    return AllWindows(NetPredictor(net), SETTINGS, VIEWS, normal)
 
 
 def clips() -> Tensor:
@@ -99,7 +98,7 @@ def test_scores_are_mle_of_each_window_then_fle(
 def test_predict_gives_the_nets_frame_and_the_true_one(
     net: STUNet, pictures: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> None:
-    predicted, true = predict(TorchPredictor(net, CPU), clips())
+    predicted, true = predict(NetPredictor(net), clips())
     np.testing.assert_allclose(predicted.numpy(), pictures[0].reshape(6, 3, 128, 128), rtol=1e-3, atol=1e-4)
     assert np.array_equal(true.numpy(), pictures[1].reshape(6, 3, 128, 128).astype(np.float32))
 
@@ -133,15 +132,15 @@ def test_scoring_repeats_to_the_bit_and_teaches_the_net_nothing(net: STUNet) -> 
 
 def test_a_model_file_scores_as_the_net_it_was_written_from(net: STUNet, tmp_path: Path) -> None:
     save_tensors(tmp_path / "model.safetensors", net.state_dict(), {})
-    loaded = TorchPredictor.load(tmp_path / "model.safetensors", width=1 / 16, size=128, residual=False, device=CPU)
+    loaded = NetPredictor.load(tmp_path / "model.safetensors", width=1 / 16, size=128, residual=False)
     seen = clips().flatten(0, 1)[:, :, :-1].numpy()
-    assert np.array_equal(loaded(seen), TorchPredictor(net, CPU)(seen))
+    assert np.array_equal(loaded(seen), NetPredictor(net)(seen))
 
 
 def test_a_model_of_another_width_is_refused_by_file(net: STUNet, tmp_path: Path) -> None:
     save_tensors(tmp_path / "model.safetensors", net.state_dict(), {})
     with pytest.raises(CheckpointError, match=r"model\.safetensors: not the tensors of this net"):
-        TorchPredictor.load(tmp_path / "model.safetensors", width=1 / 8, size=128, residual=False, device=CPU)
+        NetPredictor.load(tmp_path / "model.safetensors", width=1 / 8, size=128, residual=False)
 
 
 def test_the_score_belongs_to_the_predicted_frame(net: STUNet) -> None:

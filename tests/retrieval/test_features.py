@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from twostream_vad.detector.engines import TorchEncoder
+from twostream_vad.detector.engines.nets import NetEncoder
 from twostream_vad.nets.i3d import I3D
 from twostream_vad.retrieval import features as module
 from twostream_vad.retrieval.features import FeatureError, FeatureSet, extract_features
@@ -30,12 +30,13 @@ class KilledError(Exception):
     """In place of a SIGKILL."""
 
 
-class Mortal(TorchEncoder):
+class Mortal(NetEncoder):
     """An encoder that dies at a call, and counts the calls."""
 
     def __init__(self, dies_at: int = -1, source: str = "weights 1") -> None:
         torch.manual_seed(0)
-        super().__init__(I3D(1 / 16, 32, 1), source, torch.device("cpu"))
+        self.net = I3D(1 / 16, 32, 1).eval()
+        super().__init__(self.net, source)
         self.dies_at, self.calls = dies_at, 0
 
     def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -264,7 +265,7 @@ def test_a_broken_manifest_is_refused_by_file(damage: str, sources: Sources, tmp
 
 def test_by_place_every_place_of_a_crop_has_a_row(sources: Sources, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    encoder = TorchEncoder(I3D(1 / 16, 32, 1), "weights 1", torch.device("cpu"), by_place=True)
+    encoder = NetEncoder(I3D(1 / 16, 32, 1), "weights 1", by_place=True)
     encoding = Encoding(encoder, SNIPPET, VIEWS, "float32")
     found = extract_features(sources, encoding, tmp_path, rate=25, batch=1)
     assert [(video.first, video.snippets, video.crops, video.places) for video in found.videos] == [

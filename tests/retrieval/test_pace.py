@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from twostream_vad.detector.engines import TorchEncoder
+from twostream_vad.detector.engines.nets import NetEncoder
 from twostream_vad.nets.i3d import I3D, init_from_scratch, load_encoder
 from twostream_vad.nets.stunet import STUNet
 from twostream_vad.retrieval import pace
@@ -121,7 +121,7 @@ def test_so_many_steps_are_made_however_many_videos_there_are(film: Film, start:
 
 def test_the_file_is_an_encoder_that_has_moved_from_its_start(trained: tuple[Path, Path], start: Path) -> None:
     path = trained[0] / "model.safetensors"
-    loaded = [TorchEncoder.load(file, width=WIDTH, size=128, cells=2) for file in (path, start)]
+    loaded = [NetEncoder.load(file, width=WIDTH, size=128, cells=2) for file in (path, start)]
     clips = torch.randn(2, 3, 8, 128, 128, generator=torch.Generator().manual_seed(3))
     features, before = (encoder(clips.numpy()) for encoder in loaded)
     assert features.shape == (2, loaded[0].values)

@@ -11,6 +11,7 @@ from twostream_vad import Detector
 from twostream_vad.datasets.manifest import read_manifest
 from twostream_vad.detector.bundle import Bundle, Calibration
 from twostream_vad.detector.detector import raw_scores
+from twostream_vad.detector.engines.engine import TORCH
 from twostream_vad.runs.curves import TestScores
 from twostream_vad.runs.fit import run_stage
 from twostream_vad.runs.run import Run
@@ -83,7 +84,7 @@ def test_fused_causal_scores_are_the_weighted_sum_once_both_streams_have_one(sco
 
 
 def test_the_scale_is_of_held_out_normal_video_alone(run: Run, calibration: Calibration) -> None:
-    detector = Detector.load(run.folder)
+    detector = Detector.load(run.folder, TORCH)
     assert calibration.videos == ("02",)
     raw = raw_scores(detector.streams, detector.rate, normal_videos(run)["02"])
     for name, scale in calibration.scales.items():
@@ -94,7 +95,7 @@ def test_the_scale_is_of_held_out_normal_video_alone(run: Run, calibration: Cali
 
 def normal_scores(run: Run) -> NDArray[np.float64]:
     """Causal scores of held-out frames that have one."""
-    causal = Detector.load(run.folder).score(normal_videos(run)["02"]).fused
+    causal = Detector.load(run.folder, TORCH).score(normal_videos(run)["02"]).fused
     return causal[~np.isnan(causal)]
 
 
@@ -133,7 +134,7 @@ def test_a_test_video_with_lost_frames_scores_as_the_detector_scores_it(copied: 
     manifest.write(copied / "frames")
     run = Run.open(copied)
     source = next(video for video in run.dataset.testing if video.name == "02").open()
-    expected = Detector.load(copied).score(source)
+    expected = Detector.load(copied, TORCH).score(source)
     scores = TestScores.load(run, Bundle(copied / "detector"))
     np.testing.assert_array_equal(scores.causal()["fused"]["02"], expected.fused)
     assert np.isnan(expected.fused[9:12]).all()

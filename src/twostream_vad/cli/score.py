@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import TsvadError
-from .common import Bar, DetectorFolder, Flag, packed
+from .common import ANY_ENGINE, Bar, DetectorFolder, EngineOptions, Flag, packed
 from .process import set_up_process
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def score(
     rate: float | None = None,
     html: Flag = False,
     paper: Flag = False,
+    engine: EngineOptions = ANY_ENGINE,
 ) -> None:
     """Score every frame of a new video: a CSV, a picture of the timeline, the alarms. Goes on where it was stopped.
 
@@ -51,18 +52,22 @@ def score(
     """
     from ..detector.bundle import Bundle
     from ..detector.detector import Detector
+    from ..detector.loading import beside
     from ..video.frames import ImageFolder, open_source
 
     set_up_process(None)
     folder = packed(detector)
     bundle = Bundle(folder)
-    found = Detector.load(bundle)
+    found = Detector.load(bundle, engine.chosen(beside(bundle)))
     source = open_source(video, rate=found.rate if rate is None and video.is_dir() else rate)
     out = out or (detector / "results" if folder != detector else Path()) / f"{source.name}.csv"
     picture = out.with_suffix(".png")
     if out == picture:
         raise TsvadError(f"--out {out} is the CSV's name, the picture takes .png: give {out.with_suffix('.csv')}")
-    expected, keep = len(source) if isinstance(source, ImageFolder) else 0, _keep(out, bundle, video, source.rate)
+    expected, keep = (
+        len(source) if isinstance(source, ImageFolder) else 0,
+        _keep(out, bundle, video, source.rate, engine),
+    )
     with Bar(f"score {source.name}") as bar:
         scores = found.score(source, lambda done: bar(done, expected), keep)
         if not expected:
@@ -236,9 +241,9 @@ def _write_page(
     return path
 
 
-def _keep(out: Path, bundle: "Bundle", video: Path, rate: float) -> Path:
-    """Keeps a video's scores while it is being scored: another file for another video, rate or detector."""
-    facts = [str(video.resolve()), bundle.identity, str(rate)]
+def _keep(out: Path, bundle: "Bundle", video: Path, rate: float, engine: EngineOptions) -> Path:
+    """Keeps a video's scores while it is being scored: another file for another video, rate, detector or engine."""
+    facts = [str(video.resolve()), bundle.identity, str(rate), str(engine)]
     if video.exists():
         facts += [str(video.stat().st_size), str(video.stat().st_mtime_ns)]
     digest = sha256(json.dumps(facts).encode()).hexdigest()[:16]

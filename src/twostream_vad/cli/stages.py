@@ -6,7 +6,7 @@ from pathlib import Path
 from cyclopts import App
 
 from ..runs.pipeline import STAGES, Stage
-from .common import PLAIN, Bar, Options, RunFolder, at_work, say
+from .common import ANY_ENGINE, PLAIN, Bar, EngineOptions, Options, RunFolder, at_work, say
 from .fit import prepare
 from .process import set_up_process
 from .tables import print_selection, print_weights
@@ -47,8 +47,12 @@ def _command(stage: Stage) -> Callable[..., None]:
     def command(run: RunFolder, *, options: Options = PLAIN) -> None:
         _stage(run, stage.name, options)
 
-    command.__doc__ = stage.help
-    return command
+    def computing(run: RunFolder, *, engine: EngineOptions = ANY_ENGINE, options: Options = PLAIN) -> None:
+        _stage(run, stage.name, options, engine)
+
+    found = computing if stage.computes else command
+    found.__doc__ = stage.help
+    return found
 
 
 def pack(run: RunFolder, *, out: Path | None = None, options: Options = PLAIN) -> None:
@@ -71,7 +75,7 @@ def pack(run: RunFolder, *, out: Path | None = None, options: Options = PLAIN) -
     print(f"{out or bundle.folder}: {len(bundle.hashes)} files, {size / 1e6:.1f} MB")
 
 
-def _stage(folder: Path, name: str, options: Options) -> None:
+def _stage(folder: Path, name: str, options: Options, engine: EngineOptions = ANY_ENGINE) -> None:
     from ..runs.run import Run
 
     command, run = STAGES[name].command, Run.open(folder)
@@ -84,7 +88,8 @@ def _stage(folder: Path, name: str, options: Options) -> None:
     with at_work(folder, command, options), Bar(command) as bar:
         run = Run.open(folder, options.set)  # again: who was waited for may have changed it
         set_up_process(run.recipe.threads)
-        run_stage(run, name, redo=options.redo, progress=bar)
+        chosen = engine.chosen(folder) if engine.given else None
+        run_stage(run, name, redo=options.redo, progress=bar, engine=chosen)
     say(f"{command}: done, in {folder}")
     if name == "select-window":
         from ..recovery.selection import load_selection

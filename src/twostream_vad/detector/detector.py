@@ -19,10 +19,9 @@ from .feed import Feed, Image
 from .watcher import Watcher
 
 if TYPE_CHECKING:
-    import torch
-
     from ..retrieval.exemplars import Exemplars
     from ..video.source import FrameSource
+    from .engines.engine import Engine
     from .explain import Explanation
 
 Floats = NDArray[np.float64]
@@ -129,16 +128,16 @@ class Detector:
         self.weights, self.threshold, self.bundle = dict(weights), threshold, bundle
 
     @classmethod
-    def load(cls, path: Path | str | Bundle, device: "torch.device | str | None" = None) -> "Detector":
+    def load(cls, path: Path | str | Bundle, engine: "Engine | None" = None) -> "Detector":
         """The detector in a bundle, or in a run folder that holds one. Changes nothing in the process.
 
-        The nets compute on ``device``; None: on CUDA where there is one, else on the CPU. Raises BundleError where
+        ``engine`` computes the nets; None: CUDA or OpenVINO where there is one, else torch. Raises BundleError where
         there is no bundle, or one that is altered, not whole, or of a newer version.
         """
         from .loading import load_streams
 
         bundle = path if isinstance(path, Bundle) else Bundle(Path(path))
-        told, streams = bundle.description, load_streams(bundle, device)
+        told, streams = bundle.description, load_streams(bundle, engine)
         normal = told.calibration
         return cls(streams, told.pictures.rate, normal.scales, told.weights, normal.threshold, bundle, normal.heat)
 

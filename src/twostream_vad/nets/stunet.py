@@ -42,6 +42,11 @@ class STUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, 8, S, S), frames t … t+14 → the predicted frame t+16, (B, 3, 1, S, S)."""
+        decoded = self.decoded(x)
+        return decoded + x[:, :, -1:] if self.residual else decoded
+
+    def decoded(self, x: Tensor) -> Tensor:
+        """What `forward` gives, less the last frame seen where the net is ``residual``."""
         maps = self.encoder.maps(x)
         pooled = self.encoder.head(maps.s5)  # (B, 2048, 1, S/128, S/128)
         skips = self.tconv2(maps.pool), self.tconv3(maps.s3), self.tconv4(maps.s4), self.tconv5(maps.s5)
@@ -51,7 +56,7 @@ class STUNet(nn.Module):
         last = x[:, :, -1:]
         whole = torch.cat((last, last - x[:, :, -WHOLE:-1]), dim=2)  # what has changed since the frames before
         changed: Tensor = self.decoder(pooled, *skips, whole.flatten(1, 2)[:, :, None])
-        return changed + last
+        return changed
 
 
 class Decoder(nn.Module):

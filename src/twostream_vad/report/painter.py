@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..detector.bundle import EXEMPLARS
+from ..detector.engines.engine import TORCH
 from ..detector.loading import retrieval_stream
 from ..retrieval.exemplars import Exemplars, Match
 from ..retrieval.exemplars import sentence as nearest_sentence
@@ -22,7 +23,7 @@ class Painter:
         self.videos, self.heat = {name: image_folder(video) for name, video in scores.videos.items()}, HeatMaps(scores)
         self._scores, self._features = scores, FeatureSet.load(scores.folder / "retrieval/features/testing")
         self._rows = {video.name: video for video in self._features.videos}
-        self._stream = retrieval_stream(scores.bundle)
+        self._stream = retrieval_stream(scores.bundle, TORCH)
         self._exemplars = Exemplars.load(scores.bundle.path(EXEMPLARS))
 
     def nearest(self, video: str, frame: int) -> Match | None:

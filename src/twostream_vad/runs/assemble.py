@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from ..detector.engines import TorchEncoder, TorchHasher, TorchPredictor
+from ..detector.engines.engine import TORCH, Engine
+from ..detector.engines.nets import NetEncoder, NetPredictor, TorchHasher
 from ..nets.shipped import SHIPPED, shipped_encoder, shipped_width, weight_mark
 from ..recovery.places import Places
 from ..recovery.selection import load_selection
@@ -36,7 +37,7 @@ def all_windows(run: Run, predictor: Predictor | None = None) -> AllWindows:
     normal = Places.load(path).normal if settings.per_place is not False and path.exists() else None
     net = run.path("recovery/model.safetensors")
     if predictor is None:
-        predictor = TorchPredictor.load(net, width=settings.width, size=size, residual=settings.residual)
+        predictor = NetPredictor.load(net, width=settings.width, size=size, residual=settings.residual)
     return AllWindows(predictor, settings, views(run), normal)
 
 
@@ -71,12 +72,18 @@ def encoder_width(run: Run) -> float:
     return shipped_width() if run.recipe.given_encoder == SHIPPED else 1.0
 
 
-def encoding(run: Run) -> Encoding:
-    """Retrieval's encoder, what it sees, and what its features are rounded to."""
+def encoding(run: Run, engine: Engine = TORCH) -> Encoding:
+    """Retrieval's encoder, computed by ``engine``, what it sees, and what its features are rounded to."""
     settings, view, (weights, source) = run.recipe.retrieval, views(run), encoder_file(run)
     width, cells = encoder_width(run), settings.cells
-    encoder = TorchEncoder.load(
-        weights, width=width, size=view.size, cells=cells, by_place=settings.by_place, source=source
+    encoder = NetEncoder.load(
+        weights,
+        width=width,
+        size=view.size,
+        cells=cells,
+        by_place=settings.by_place,
+        source=source,
+        engine=engine,
     )
     return Encoding(encoder, Snippet.centred(settings.length, settings.interval), view, settings.feature_dtype)
 

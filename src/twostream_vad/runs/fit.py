@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..detector.engines.engine import Engine
 from ..progress import Progress, silent
 from .pipeline import STAGES
 from .run import Run
@@ -21,19 +22,32 @@ def unshown(_: str) -> Iterator[Progress]:
     yield silent
 
 
-def run_stage(run: Run, name: str, *, redo: bool = False, progress: Progress = silent, **options: Any) -> None:
+def run_stage(
+    run: Run,
+    name: str,
+    *,
+    redo: bool = False,
+    progress: Progress = silent,
+    engine: Engine | None = None,
+    **options: Any,
+) -> None:
     """Begins or resumes a stage, with ``options`` for its function; marks it as done, or as stopped half-way.
 
-    One that is done already does nothing, unless ``redo`` replaces its outputs.
+    One that is done already does nothing, unless ``redo`` replaces its outputs. ``engine`` computes the nets of a stage
+    that has any but to train them; None: the one that it was begun with, or torch.
 
     Raises:
-        RunError: an earlier stage is not done, or the outputs there come of other settings.
+        RunError: an earlier stage is not done, or the outputs there come of other settings or of another engine.
     """
     module, _, function = STAGES[name].work.partition(":")
     work = getattr(import_module(f"{__package__}.{module}"), function)
     torch.manual_seed(run.recipe.seed)
-    if not run.begin(name, redo=redo):
+    chosen = engine.resolved() if engine else None
+    if not run.begin(name, redo=redo, engine=(chosen.name, chosen.precision) if chosen else None):
         return
+    if STAGES[name].computes:
+        by, precision = run.records()[name]["engine"]
+        options["engine"] = Engine(by, precision, kept=run.path(".engines"))
     done = False
     try:
         work(run, progress, **options)

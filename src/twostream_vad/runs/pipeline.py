@@ -34,6 +34,7 @@ class Stage:
     after: "Callable[[Recipe], tuple[str, ...]]"
     """The stages that it stands on."""
     reads: "Callable[[Recipe], dict[str, Any]]" = lambda _: {}
+    computes: bool = False  # its function takes the engine that computes the nets
 
 
 def _section(recipe: "Recipe", name: str, keys: frozenset[str] | None = None) -> dict[str, Any]:
@@ -106,6 +107,7 @@ STAGES = {
             ("retrieval/features",),
             _before_features,
             lambda r: _shared(r) | _section(r, "retrieval", ENCODING_KEYS) | _encoder(r),
+            computes=True,
         ),
         Stage(
             "train-retrieval",
@@ -177,6 +179,7 @@ STAGES = {
             tuple(f"recovery/{name}" for name in ("scores", "maps", "maxima", "scores.npz", "fle.npz", "chosen.npz")),
             lambda _: ("pack",),
             _scoring,
+            computes=True,
         ),
         Stage(
             "score-retrieval",

@@ -21,6 +21,7 @@ from ..storage import typed, write_text
 from .pipeline import STAGES
 
 RECORDS = "stages.json"
+TORCH = "torch", "fp32"  # what computes nets unless another engine is asked for
 HALF_DELETED = "half deleted"
 """Identity of a stage whose outputs are being deleted: no settings have it."""
 Records = dict[str, dict[str, Any]]
@@ -171,14 +172,19 @@ class Run:
         """Raises what `begin` would with ``overrides``, or RecipeError where one does not fit; writes nothing."""
         Run(self.folder, override_recipe(self.recipe, overrides), self.data, self.labels)._refuse(name, redo=redo)
 
-    def begin(self, name: str, *, redo: bool = False) -> bool:
+    def begin(self, name: str, *, redo: bool = False, engine: tuple[str, str] | None = None) -> bool:
         """Starts or resumes a stage; False where it is done already.
 
         Raises:
-            RunError: an earlier stage is not done, or the outputs there come of other settings.
+            RunError: an earlier stage is not done, or the outputs there come of other settings or of another
+                ``engine``, its name and precision; None: whichever it was.
         """
         self._refuse(name, redo=redo)
         record, (identity, settings) = self.records().get(name), self._expected(name)
+        before = tuple(record.get("engine", TORCH)) if record and not redo else engine or TORCH
+        if engine not in (None, before):
+            old, new = " ".join(before), " ".join(engine or ())
+            raise RunError(f"{self.folder}: `{STAGES[name].command}` was run by {old}, not {new}; --redo replaces it")
         self.save()
         if redo:
             if record:
@@ -189,6 +195,7 @@ class Run:
             return False
         seconds = 0.0 if redo or not record else record.get("seconds", 0.0)
         begun = {"identity": identity, "settings": settings, "done": False, "began": time.time(), "seconds": seconds}
+        begun |= {"engine": before} if STAGES[name].computes else {}
         self._record(name, begun)
         return True
 

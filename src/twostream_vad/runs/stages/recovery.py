@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...datasets.dataset import Video
 from ...detector.bundle import Bundle
+from ...detector.engines.engine import Engine
 from ...detector.loading import recovery_stream
 from ...progress import Progress
 from ...recovery.places import Places
@@ -61,10 +62,10 @@ def select(run: Run, progress: Progress) -> None:
     shutil.rmtree(folder)
 
 
-def score(run: Run, progress: Progress) -> None:
+def score(run: Run, progress: Progress, engine: Engine) -> None:
     """Stage 3: ``scores.npz``, (snippets, windows), and ``chosen.npz``, (snippets,); errors by place in ``maps``."""
     bundle = Bundle(run.path("detector"))
-    stream, rate = recovery_stream(bundle), bundle.description.pictures.rate
+    stream, rate = recovery_stream(bundle, engine), bundle.description.pictures.rate
     windows = all_windows(run, stream.predictor)
     videos, ticks, folder, scores = run.dataset.testing, ticks_by_video(run, "testing", rate), run.path("recovery"), {}
     for done, video in enumerate(videos):

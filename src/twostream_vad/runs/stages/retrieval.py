@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...detector.bundle import Bundle
-from ...detector.engines import TorchHasher
+from ...detector.engines.engine import TORCH, Engine
+from ...detector.engines.nets import TorchHasher
 from ...detector.loading import retrieval_stream
 from ...progress import Progress
 from ...retrieval.exemplars import Exemplars
@@ -39,9 +40,9 @@ def train_encoder(run: Run, progress: Progress) -> None:
     train_pace(videos, recipe.pace, snippet, views(run), start, out, width=width, seed=recipe.seed, progress=progress)
 
 
-def encode(run: Run, progress: Progress) -> None:
+def encode(run: Run, progress: Progress, engine: Engine) -> None:
     """Stage 4: I3D features of both splits; test video one snippet at a time, as a detector sees it."""
-    encodes, rate = encoding(run), learned_rate(run)
+    encodes, rate = encoding(run, engine), learned_rate(run)
     training = split_training(run.dataset.training, run.recipe.calibration.held_out)[0]
     batch = run.recipe.retrieval.score_batch
     for split, videos, at_once in (("training", training, batch), ("testing", run.dataset.testing, 1)):
@@ -88,7 +89,7 @@ def _codes(hashes: TorchHasher, array: NDArray[Any]) -> Iterator[NDArray[np.floa
 def score(run: Run, progress: Progress) -> None:
     """Stage 6: ``scores.npz``, (snippets,) a test video; by place also ``maps``, the relative distances there."""
     features = FeatureSet.load(run.path("retrieval/features/testing"))
-    stream, array, scores = retrieval_stream(Bundle(run.path("detector"))), features.array(), {}
+    stream, array, scores = retrieval_stream(Bundle(run.path("detector")), TORCH), features.array(), {}
     for done, video in enumerate(features.videos):
         rows = array[video.first : video.first + video.rows].reshape(video.snippets, video.each, features.values)
         if isinstance(stream, PlacedStream):

@@ -1,0 +1,57 @@
+"""Nets by OpenVINO, on the CPU."""
+
+import io
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from .engine import Compute, Engine
+from .interchange import as_onnx
+from .kept import kept
+
+# Importing OpenVINO tells its maker so, over the network; without this package it cannot, and goes on.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+openvino = import_module("openvino")
+
+TYPES = {"fp32": "f32", "bf16": "bf16"}
+
+
+def compiled(graph: nn.Module, weights: str, size: int, engine: Engine) -> Compute:
+    """The graph at work; compiled anew for each number of clips that is seen, since fixed shapes are faster."""
+    core, models = openvino.Core(), dict[int, Any]()
+    # Left alone it would compute in bfloat16 where the processor can, without a word.
+    settings: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": TYPES[engine.precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "NUM_STREAMS": 1,
+    }
+
+    def onnx() -> bytes:
+        return kept(engine.kept, f"onnx {version('torch')} {weights} {size}", lambda: as_onnx(graph, size))
+
+    def blob(count: int) -> bytes:
+        model = core.read_model(io.BytesIO(onnx()))
+        model.reshape([count, 3, 8, size, size])
+        file = io.BytesIO()
+        core.compile_model(model, "CPU", settings).export_model(file)
+        return file.getvalue()
+
+    def compute(clips: NDArray[np.float32]) -> NDArray[np.float32]:
+        count = len(clips)
+        if count not in models:
+            key = f"openvino {version('openvino')} {settings} {weights} {count} {size}"
+            made = kept(engine.kept, key, lambda: blob(count))
+            models[count] = core.import_model(io.BytesIO(made), "CPU", settings).create_infer_request()
+        request = models[count]
+        request.infer([np.ascontiguousarray(clips)], share_inputs=True)
+        found: NDArray[np.float32] = request.get_output_tensor().data.copy()
+        return found
+
+    return compute

@@ -1,0 +1,79 @@
+"""Which library computes the nets, in which precision: one choice, made once, handed to whatever scores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ...errors import TsvadError
+from ...nets.device import pick_device
+
+Name = Literal["auto", "torch", "openvino", "onnx"]
+Precision = Literal["fp32", "bf16"]
+Compute = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""A net at work: clips (N, 3, 8, S, S) → its numbers, (N, …)."""
+PACKAGES = {"openvino": ("openvino", "onnxscript"), "onnx": ("onnxruntime", "onnxscript")}
+
+
+class EngineError(TsvadError):
+    """An engine that is not here, or cannot do what was asked."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """``auto`` is OpenVINO on a CPU where it is installed, else torch. ``device`` is torch's; None: CUDA, or the CPU.
+
+    ``kept``: a folder that compiled nets are kept in, from one start to the next; None: nowhere.
+    """
+
+    name: Name = "auto"
+    precision: Precision = "fp32"
+    device: torch.device | None = None
+    kept: Path | None = None
+
+    def resolved(self) -> "Engine":
+        """With ``auto`` decided. EngineError for an engine whose libraries are missing, or that has no such device."""
+        device = self.device or pick_device()
+        name = self.name
+        if name == "auto":
+            name = "openvino" if device.type == "cpu" and _installed("openvino") else "torch"
+        elif name != "torch" and not _installed(name):
+            raise EngineError(f"engine {name} is not installed: pip install 'twostream-vad[{name}]', or --engine torch")
+        if name != "torch" and device.type != "cpu":
+            if self.device is not None:
+                raise EngineError(f"engine {name} computes on the CPU, not on {device}: --engine torch")
+            device = torch.device("cpu")
+        return replace(self, name=name, device=device)
+
+    def compile(self, graph: nn.Module, weights: str, size: int) -> Compute:
+        """The graph at work, of clips of ``size`` pixels a side.
+
+        ``weights`` tells it from all other graphs: another net, width or file has another one.
+        """
+        chosen = self.resolved()
+        assert chosen.device is not None
+        if chosen.name == "torch":
+            from .by_torch import compiled
+
+            return compiled(graph, chosen.precision, chosen.device)
+        if chosen.name == "onnx":
+            from .by_onnx import compiled as compiled_by_onnx
+
+            return compiled_by_onnx(graph, weights, size, chosen)
+        from .by_openvino import compiled as compiled_by_openvino
+
+        return compiled_by_openvino(graph, weights, size, chosen)
+
+
+TORCH = Engine("torch")
+"""What fits: the numbers of a run do not depend on what else is installed."""
+
+
+def _installed(name: str) -> bool:
+    return all(find_spec(package) is not None for package in PACKAGES[name])

@@ -1,0 +1,45 @@
+"""A net as ONNX: what the engines beside torch read."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+OPSET = 18
+CLIPS, FOUND = "clips", "found"  # names of the graph's input and output
+
+
+def as_onnx(graph: nn.Module, size: int) -> bytes:
+    """The graph as an ONNX model of any number of clips (N, 3, 8, size, size), weights within."""
+    clips = torch.zeros(2, 3, 8, size, size)
+    with _quiet():
+        program = torch.onnx.export(
+            graph.eval(),
+            (clips,),
+            input_names=[CLIPS],
+            output_names=[FOUND],
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
+            verbose=False,
+        )
+    assert program is not None
+    model: bytes = program.model_proto.SerializeToString()
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter tells of its progress and of what it lacks for nets that are not ours."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)

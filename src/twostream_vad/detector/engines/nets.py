@@ -1,0 +1,101 @@
+"""The nets behind the streams: loaded from their files, computed by whichever engine."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ...nets.graphs import EncoderGraph, PredictorGraph
+from ...nets.hashnet import HashNet
+from ...nets.i3d import I3D, load_encoder
+from ...nets.stunet import STUNet
+from ...retrieval.placed import PLACE
+from ...storage import fill, load_tensors, sha256_of
+from .engine import TORCH, Engine
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+class NetPredictor:
+    """A `Predictor`: a trained STUNet at work; what a residual one adds to its last frame seen is added here.
+
+    ``weights`` tells the net from every other one, for an engine that keeps what it compiled.
+    """
+
+    def __init__(self, net: STUNet, engine: Engine = TORCH, weights: str = "") -> None:
+        self.residual = net.residual
+        self.compute = engine.compile(PredictorGraph(net), weights, net.encoder.size)
+
+    @classmethod
+    def load(cls, path: Path, *, width: float, size: int, residual: bool, engine: Engine = TORCH) -> "NetPredictor":
+        """Of a model file; CheckpointError where it is missing, broken, or of another net."""
+        net = _filled(lambda: STUNet(width, size, residual=residual), load_tensors(path)[0], path)
+        return cls(net, engine, f"predictor {sha256_of(path)} {width} {residual}")
+
+    def __call__(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, 8, S, S) → (N, 3, S, S)."""
+        found = self.compute(seen)
+        return found + seen[:, :, -1] if self.residual else found
+
+
+class NetEncoder:
+    """A `ClipEncoder`: an I3D with its last ReLU at work; ``by_place`` says which features it gives."""
+
+    def __init__(
+        self, net: I3D, source: str = "", engine: Engine = TORCH, *, by_place: bool = False, weights: str = ""
+    ) -> None:
+        self.values = net.s4_channels if by_place else net.cells**2 * net.out_channels
+        self.side, self.source = net.size // PLACE if by_place else 1, source
+        self.compute = engine.compile(EncoderGraph(net, by_place=by_place), weights, net.size)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        *,
+        width: float,
+        size: int,
+        cells: int,
+        by_place: bool = False,
+        source: str = "",
+        engine: Engine = TORCH,
+    ) -> "NetEncoder":
+        """Of a file of an I3D or a STUNet; CheckpointError where it is missing, broken, or of another width."""
+        net = _filled(lambda: I3D(width, size, cells, final_relu=True), load_encoder(path), path)
+        weights = f"encoder {sha256_of(path)} {width} {cells} {by_place}"
+        return cls(net, source or str(path), engine, by_place=by_place, weights=weights)
+
+    def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, 8, S, S) → (N · side², values)."""
+        return self.compute(clips).reshape(-1, self.values)
+
+
+class TorchHasher:
+    """A `Hasher`: a trained HashNet on the CPU, put into eval mode."""
+
+    def __init__(self, net: HashNet) -> None:
+        self.net = net.eval()
+
+    @classmethod
+    def load(cls, path: Path, *, values: int, tables: int, bits: int) -> "TorchHasher":
+        """Of a model file; CheckpointError where it is missing, broken, or of another net."""
+        return cls(_filled(lambda: HashNet(values, tables, bits), load_tensors(path)[0], path))
+
+    def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
+        """(N, values) → (N, b, r)."""
+        with torch.inference_mode():
+            # Copied: torch wants memory that it may write to, and a memory map is read-only.
+            codes: Tensor = self.net(torch.from_numpy(np.array(features, dtype=np.float32)))
+            return codes.numpy()
+
+
+def _filled(build: Callable[[], Net], tensors: Mapping[str, Tensor], path: Path) -> Net:
+    """A net with a file's tensors. No random weights are drawn: loading changes nothing in the process."""
+    with torch.device("meta"):
+        net = build()
+    fill(net, tensors, path, assign=True)
+    return net

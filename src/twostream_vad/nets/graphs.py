@@ -1,0 +1,56 @@
+"""What an engine computes of a net: one function from clips to numbers, whatever computes it."""
+
+import copy
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .i3d import I3D
+from .stunet import STUNet
+
+
+class PredictorGraph(nn.Module):
+    """STUNet less the frame that a residual one adds: that sum is the engine's caller's, in float32.
+
+    What changes between frames is small against the frames: in bfloat16 their sum would be mostly rounding.
+    """
+
+    def __init__(self, net: STUNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(N, 3, 8, S, S) → (N, 3, S, S)."""
+        return self.net.decoded(clips)[:, :, 0]
+
+
+class EncoderGraph(nn.Module):
+    """I3D's features: pooled, one row a clip; or ``by_place``, one a place, without their length and offset."""
+
+    def __init__(self, net: I3D, *, by_place: bool) -> None:
+        super().__init__()
+        self.net, self.by_place = net, by_place
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(N, 3, 8, S, S) → (N, places, values); one place where features are pooled."""
+        if not self.by_place:
+            pooled: Tensor = self.net(clips)
+            return pooled.flatten(1)[:, None]
+        found = self.net.places(clips).flatten(1, 2)
+        # As the hash net begins: what kind of thing lies there counts, not how strong its contrast is.
+        return F.layer_norm(found.float(), (self.net.s4_channels,))
+
+
+def folded(net: nn.Module) -> nn.Module:
+    """A copy in eval mode whose norms lie in the convolutions before them: the same function but for rounding."""
+    found = copy.deepcopy(net).eval()
+    for module in found.modules():
+        children = dict(module.named_children())
+        for (name, layer), (_, following) in zip(children.items(), list(children.items())[1:], strict=False):
+            if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d) and isinstance(following, nn.BatchNorm3d):
+                turned = isinstance(layer, nn.ConvTranspose3d)
+                norm = next(key for key, child in children.items() if child is following)
+                setattr(module, name, fuse_conv_bn_eval(layer, following, transpose=turned))
+                setattr(module, norm, nn.Identity())
+    return found
