@@ -29,8 +29,6 @@ from ablation_rows import DATASETS, NO_NET, SHIPPED, VARIANTS, Row, read_rows, w
 from twostream_vad.cli.common import PLAIN, Bar, at_work
 from twostream_vad.cli.process import set_up_process
 from twostream_vad.errors import TsvadError
-from twostream_vad.nets.shipped import SHIPPED as COMES_ALONG
-from twostream_vad.nets.shipped import weight_file
 from twostream_vad.plaza.plaza import PlazaSettings, render_plaza
 from twostream_vad.recipes import load_recipe, override_recipe
 from twostream_vad.recovery.train import build
@@ -65,9 +63,7 @@ class Job:
 
     @property
     def is_needless(self) -> bool:
-        """Whether it would repeat the base run, or wants an encoder that this copy of the program lacks."""
-        if self.variant == f"encoder-{COMES_ALONG}" and not weight_file(COMES_ALONG).is_file():
-            return True
+        """Whether it would repeat the base run."""
         return self.variant not in (SHIPPED, NO_NET) and self.own_recipe == self.recipe
 
 

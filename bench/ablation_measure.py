@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from twostream_vad.detector.bundle import Bundle
 from twostream_vad.errors import TsvadError
 from twostream_vad.evaluation.auc import macro_auc, micro_auc, roc_auc
-from twostream_vad.nets.shipped import SHIPPED, weight_mark
 from twostream_vad.recovery.error import over_crops
 from twostream_vad.recovery.selection import load_selection
 from twostream_vad.recovery.windows import maximum_errors
@@ -68,14 +67,9 @@ def measure(run: Run, record: Record) -> dict[str, Any]:
 
 
 def settings(recipe: Recipe) -> dict[str, Any]:
-    """Those that differ from the defaults, by dotted key, as they stand in JSON; threads are the machine's.
-
-    And what tells the encoder that comes along from another one, where it has a part.
-    """
+    """Those that differ from the defaults, by dotted key, as they stand in JSON; threads are the machine's."""
     plain = flat(Recipe(name=recipe.name).model_dump(mode="json"))
-    comes_along = SHIPPED in (recipe.recovery.pretrained, recipe.given_encoder)
-    mark = {"shipped encoder": weight_mark(SHIPPED)} if comes_along else {}
-    return mark | {
+    return {
         key: value
         for key, value in flat(recipe.model_dump(mode="json")).items()
         if key not in ("about", "threads") and (key == "name" or value != plain.get(key))

@@ -40,7 +40,6 @@ VARIANTS = {
         for encoder, about in {
             "pace": "retrieval's encoder trained on this video by the pace task",
             "recovery": "retrieval's encoder is that of the trained U-Net",
-            "shipped": "retrieval's encoder is the one that comes along",
         }.items()
     },
     "outlines": Variant(

@@ -1,6 +1,6 @@
 """What retrieval's encoder is worth on ordinary cameras: false alarms and minutes, by encoder.
 
-    python bench/cameras.py --videos road_a.avi road_b.avi vtest.avi --work FOLDER [--encoders pace shipped]
+    python bench/cameras.py --videos road_a.avi road_b.avi vtest.avi --work FOLDER [--encoders pace FILE.safetensors]
 
 The first two thirds of each video, at most a minute, are cut into pieces and learned from with the recipe `camera`; the
 rest is judged. All of it is taken for normal, so every alarm is a false one: how many there are, how much of the rest
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, nargs="+", required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for pieces and runs")
-    parser.add_argument("--encoders", nargs="+", default=["pace", "shipped"])
+    parser.add_argument("--encoders", nargs="+", default=["pace"], help="pace, or files of weights")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     print("video      encoder  minutes  learned s  judged s  alarms  share %  median  95 %")
@@ -49,8 +49,9 @@ def judged(video: Path, encoder: str, seed: int, work: Path) -> str:
     """Fits one encoder's detector and scores what was not learned from."""
     data, rate = work / video.stem, open_source(video).rate
     rest = cut(video, data)
-    recipe = load_recipe("camera", [f"seed={seed}", f"rate={rate!r}", f"retrieval.encoder={encoder}"])
-    run = Run.create(work / f"{video.stem}-{encoder}-{seed}", recipe, data)
+    given = ["retrieval.encoder=pretrained", f"retrieval.pretrained={encoder}"] if encoder != "pace" else []
+    recipe = load_recipe("camera", [f"seed={seed}", f"rate={rate!r}", *given])
+    run = Run.create(work / f"{video.stem}-{Path(encoder).stem}-{seed}", recipe, data)
     with at_work(run.folder, "fit", PLAIN):
         set_up_process(run.recipe.threads)
         fit(run, bar=Bar)
@@ -59,7 +60,7 @@ def judged(video: Path, encoder: str, seed: int, work: Path) -> str:
     fused, alarms = scores.fused[~np.isnan(scores.fused)], scores.alarms()
     learned = sum(1 for _ in (data / "training").glob("*/*.jpg")) / rate
     return (
-        f"{video.stem:10} {encoder:8} {seconds / 60:7.1f} {learned:10.0f} {len(scores.fused) / rate:9.0f} "
+        f"{video.stem:10} {Path(encoder).stem:8} {seconds / 60:7.1f} {learned:10.0f} {len(scores.fused) / rate:9.0f} "
         f"{len(alarms):7} {100 * np.mean(fused >= scores.threshold):8.1f} {np.median(fused):7.2f} "
         f"{np.quantile(fused, 0.95):5.2f}"
     )

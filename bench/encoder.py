@@ -1,6 +1,6 @@
-"""Trains the encoder that comes along: of many cameras, without labels, by the pace task (`retrieval/pace.py`).
+"""Trains one encoder for any camera: of many, without labels, by the pace task (`retrieval/pace.py`).
 
-    python bench/encoder.py --videos room.mp4 carpark.mp4 --out src/twostream_vad/nets/encoder.safetensors \
+    python bench/encoder.py --videos room.mp4 carpark.mp4 --out encoder.safetensors \
         --steps 2400 --seed 1 --work FOLDER
 
 Renders varied plazas (`varieties.py`), cuts the videos into pieces, and writes every frame once as training wants it,

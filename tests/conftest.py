@@ -93,21 +93,3 @@ def placed(fitted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copied(fitted: Path, tmp_path: Path) -> Path:
     """A copy of the fitted run, to be changed."""
     return Path(shutil.copytree(fitted, tmp_path / "run"))
-
-
-@pytest.fixture
-def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tiny encoder in the place of the one that comes along, of half the width of `fitted`'s."""
-    import torch
-
-    from twostream_vad.nets import shipped
-    from twostream_vad.nets.i3d import I3D, init_from_scratch
-    from twostream_vad.storage import save_tensors
-
-    torch.manual_seed(0)
-    net, path = I3D(1 / 32, 128, cells=1), tmp_path / "shipped.safetensors"
-    init_from_scratch(net)
-    save_tensors(path, net.state_dict(), {"kind": "i3d"})
-    path.with_suffix(".json").write_text('{"width": 0.03125}')
-    monkeypatch.setattr(shipped, "_place", lambda: path)
-    return path

@@ -43,7 +43,7 @@ class RecoverySettings(Section):
     interval: Count = key(2, "frames from one to the next")
     width: Rate = key(1.0, "multiplies the net's channel counts; 1 is the paper's")
     residual: bool = key(False, "predict the change from the last frame seen (not in the paper)")
-    pretrained: str | None = key(None, "encoder weights (.safetensors from `tsvad weights import`), or `shipped`")
+    pretrained: str | None = key(None, "encoder weights (.safetensors from `tsvad weights import`)")
     encoder_rate: float = key(0.0, "encoder's learning rate over lr; 0 freezes it (BN moves)", ge=0)
     encoder_reinit: bool = key(False, "train the encoder from scratch, without pretrained weights")
     lr: Rate = key(0.01, "Adam's learning rate")
@@ -165,10 +165,10 @@ class RetrievalSettings(Section):
 
     length: Literal[8] = key(8, "frames of a snippet")  # the encoder's head pools four time steps
     interval: Count = key(8, "frames from one to the next")
-    encoder: Literal["pretrained", "recovery", "pace", "shipped"] = key(
+    encoder: Literal["pretrained", "recovery", "pace"] = key(
         "pretrained",
-        "the encoder: pretrained weights; the one in the run's trained STUNet; that one, trained further on telling at "
-        "which pace each part of a picture plays; or the one that comes along, so trained on many cameras",
+        "the encoder: pretrained weights; the one in the run's trained STUNet; or that one, trained further on telling "
+        "at which pace each part of a picture plays",
     )
     pretrained: str | None = key(None, "encoder weights; none: those of recovery.pretrained")
     cells: Count = key(2, "the pooled features have cells × cells positions")
@@ -261,9 +261,8 @@ class Recipe(Section):
 
     @property
     def given_encoder(self) -> str | None:
-        """The weights that retrieval's encoder has where the run trains none: a file, or `shipped`."""
-        own = "shipped" if self.retrieval.encoder == "shipped" else self.retrieval.pretrained
-        return own or self.recovery.pretrained
+        """The file of weights that retrieval's encoder has where the run trains none."""
+        return self.retrieval.pretrained or self.recovery.pretrained
 
     def to_yaml(self) -> str:
         """The recipe as a file that `load_recipe` reads."""

@@ -84,4 +84,5 @@ def fill(net: "torch.nn.Module", tensors: "Mapping[str, Tensor]", source: Path, 
     except RuntimeError as error:
         why = " ".join(line.strip() for line in str(error).splitlines()[1:3])[:400]
         remedy = "Give the recipe that they were trained with (its width, tables and bits), or other weights"
-        raise CheckpointError(f"{source}: not the tensors of this net: {why} {remedy}") from None
+        older = "where an older version of this program trained them, fit again"
+        raise CheckpointError(f"{source}: not the tensors of this net: {why} {remedy}; {older}") from None

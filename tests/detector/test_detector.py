@@ -1,6 +1,9 @@
 """A detector on a video: the scores of the stages and of a watcher to the bit, at any length, shape and rate."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from twostream_vad import Detector, TsvadError, VideoScores
-from twostream_vad.detector import detector as module
-from twostream_vad.detector.detector import Alarm, RawScores, raw_scores
+from twostream_vad.detector import rawscores as module
+from twostream_vad.detector.detector import Alarm
 from twostream_vad.detector.engines.engine import TORCH
+from twostream_vad.detector.rawscores import RawScores, ahead, raw_scores
 from twostream_vad.recovery.stream import RecoveryStream
 from twostream_vad.scores.causal import cold_start
 from twostream_vad.scores.files import read_scores
 from twostream_vad.video.frames import ImageFolder, open_source
+from twostream_vad.video.snippets import Snippet
+from twostream_vad.video.views import Views
 
 Film = Callable[..., ImageFolder]
 
@@ -226,3 +232,51 @@ def test_a_net_that_gives_no_number_is_refused_and_no_gap(detector: Detector, so
 
     with pytest.raises(TsvadError, match="recovery scores nan; its net holds no numbers"):
         raw_scores({"recovery": Broken()}, 12.5, source)
+
+
+def test_what_is_read_ahead_comes_in_order_and_stops_when_nobody_wants_more() -> None:
+    made: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(1000):
+            made.append(number)
+            yield number
+
+    assert list(ahead(range(50), 3)) == list(range(50))
+    with closing(ahead(numbers(), 3)) as few:
+        assert [next(few) for _ in range(4)] == [0, 1, 2, 3]
+    count = len(made)
+    assert count <= 4 + 3 + 2  # taken, waiting, and one in each thread's hands
+    assert not [thread for thread in threading.enumerate() if thread.name == "reader"]
+    assert len(made) == count
+
+
+def test_what_breaks_while_reading_ahead_breaks_in_its_place() -> None:
+    def numbers() -> Iterator[int]:
+        yield 1
+        raise KeyError("frame 2")
+
+    found = ahead(numbers(), 3)
+    assert next(found) == 1
+    with pytest.raises(KeyError, match="frame 2"):
+        next(found)
+
+
+def test_streams_that_take_turns_badly_still_score_in_order() -> None:
+    """Each has a thread: the slow one's scores are not the fast one's."""
+
+    class Slow:
+        snippet, views = Snippet.predicting(9, 1), Views(8)
+
+        def __init__(self, factor: float, seconds: float) -> None:
+            self.factor, self.seconds = factor, seconds
+
+        def score(self, clips: Tensor) -> NDArray[np.float64]:
+            time.sleep(self.seconds)
+            return self.factor * clips[:, 0, 0, -1, 0, 0].numpy().astype(np.float64)
+
+    images = [np.full((8, 8, 3), level, np.uint8) for level in range(40)]
+    raw = raw_scores({"slow": Slow(1, 0.01), "fast": Slow(2, 0)}, 10, images)
+    levels = (np.arange(8, 40) / 255 - 0.45) / 0.225
+    np.testing.assert_allclose(raw.streams["slow"], levels, rtol=1e-5)
+    np.testing.assert_allclose(raw.streams["fast"], 2 * levels, rtol=1e-5)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from twostream_vad import BundleError, Detector, TsvadError
 from twostream_vad.detector import grow
 from twostream_vad.detector.bundle import CENTRES, DESCRIPTION, EXEMPLARS, TABLES, Bundle, write_bundle
-from twostream_vad.detector.detector import untold
 from twostream_vad.detector.engines.engine import TORCH
 from twostream_vad.detector.grow import (
     NormalVideo,
@@ -23,6 +22,7 @@ from twostream_vad.detector.grow import (
     rewrite,
 )
 from twostream_vad.detector.loading import retrieval_stream
+from twostream_vad.detector.rawscores import untold
 from twostream_vad.retrieval.centres import Centres
 from twostream_vad.retrieval.exemplars import Exemplars
 from twostream_vad.retrieval.keys import Keys

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from twostream_vad.datasets.dataset import Video
 from twostream_vad.datasets.layouts import find_dataset
-from twostream_vad.detector.detector import Detector, RawScores, VideoScores
+from twostream_vad.detector.detector import Detector, VideoScores
 from twostream_vad.detector.engines.engine import TORCH
+from twostream_vad.detector.rawscores import RawScores
 from twostream_vad.doctor.findings import Finding
 from twostream_vad.doctor.suspects import suspicious_segments
 from twostream_vad.errors import TsvadError

@@ -262,14 +262,3 @@ def test_pretrained_weights_of_another_width_are_refused_by_file(tmp_path: Path)
 def test_reinit_is_refused_beside_pretrained_weights_and_without_a_rate(more: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="encoder_reinit starts"):
         settings(**more)
-
-
-def test_the_encoder_may_start_as_the_one_that_comes_along(shipped: Path) -> None:
-    net = build(settings(encoder_reinit=False, pretrained="shipped", width=1 / 32), 128)
-    wanted, found = load_file(shipped), net.encoder.state_dict()
-    assert [name for name in wanted if not torch.equal(wanted[name], found[name])] == []
-
-
-def test_the_one_that_comes_along_fits_its_own_width_only(shipped: Path) -> None:
-    with pytest.raises(CheckpointError, match=rf"{shipped}: not the tensors of this net.*its width"):
-        build(settings(encoder_reinit=False, pretrained="shipped", width=1 / 16), 128)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from twostream_vad import Detector
 from twostream_vad.datasets.manifest import read_manifest
 from twostream_vad.detector.bundle import Bundle, Calibration
-from twostream_vad.detector.detector import raw_scores
 from twostream_vad.detector.engines.engine import TORCH
+from twostream_vad.detector.rawscores import raw_scores
 from twostream_vad.runs.curves import TestScores
 from twostream_vad.runs.fit import run_stage
 from twostream_vad.runs.run import Run

@@ -1,7 +1,6 @@
 """The stages fit together, and no setting of a recipe is read by none of them."""
 
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
@@ -45,21 +44,10 @@ def test_no_two_stages_write_the_same_file() -> None:
 
 @pytest.mark.parametrize(
     ("encoder", "after"),
-    [("pretrained", ("prepare",)), ("shipped", ("prepare",)), ("recovery", ("prepare", "train-recovery"))],
+    [("pretrained", ("prepare",)), ("recovery", ("prepare", "train-recovery"))],
 )
 def test_features_wait_for_the_trained_encoder_only_where_they_take_it(encoder: str, after: tuple[str, ...]) -> None:
     assert STAGES["features"].after(load_recipe("demo", [f"retrieval.encoder={encoder}"])) == after
-
-
-@pytest.mark.parametrize(
-    ("stage", "override"),
-    [("features", "retrieval.encoder=shipped"), ("train-recovery", "recovery.pretrained=shipped")],
-)
-def test_another_shipped_encoder_of_as_many_bytes_is_another_setting(stage: str, override: str, shipped: Path) -> None:
-    recipe = load_recipe("demo", ["recovery.encoder_reinit=false", override])
-    before = STAGES[stage].reads(recipe)
-    shipped.write_bytes(shipped.read_bytes()[:-1] + b"x")
-    assert STAGES[stage].reads(recipe) != before
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
+from twostream_vad.nets.i3d import I3D
 from twostream_vad.recipes import load_recipe
 from twostream_vad.recovery.places import Places
 from twostream_vad.recovery.selection import load_selection
@@ -23,7 +24,7 @@ from twostream_vad.runs.fit import run_stage, wanted_stages
 from twostream_vad.runs.pipeline import STAGES
 from twostream_vad.runs.run import Run, RunError
 from twostream_vad.runs.stages import recovery, retrieval
-from twostream_vad.storage import sha256_of
+from twostream_vad.storage import save_tensors, sha256_of
 from twostream_vad.video.frames import ChangedVideoError
 
 SAME = (
@@ -158,23 +159,14 @@ def test_a_pretrained_encoder_that_nobody_named_is_asked_for(fitted: Path) -> No
         assemble.encoder_file(Run.open(fitted, ["retrieval.encoder=pretrained"]))
 
 
-@pytest.mark.parametrize(
-    "overrides", [["retrieval.encoder=shipped"], ["retrieval.encoder=pretrained", "retrieval.pretrained=shipped"]]
-)
-def test_the_encoder_that_comes_along_encodes_at_its_own_width(
-    overrides: list[str], fitted: Path, shipped: Path
-) -> None:
-    run = Run.open(fitted, overrides)
-    (path, source), found = assemble.encoder_file(run), assemble.encoding(run).encoder
-    assert (path, assemble.encoder_width(run)) == (shipped, 1 / 32)
-    assert sha256_of(shipped) in source
-    assert (found.source, found.values) == (source, 64)
+def test_a_pretrained_encoder_encodes_at_its_own_width(fitted: Path, tmp_path: Path) -> None:
+    path = tmp_path / "narrow.safetensors"
+    save_tensors(path, I3D(1 / 32, 128, cells=1).state_dict(), {"kind": "i3d"})
+    run = Run.open(fitted, ["retrieval.encoder=pretrained", f"retrieval.pretrained={path}"])
+    found = assemble.encoding(run).encoder
+    assert (assemble.encoder_width(run), found.source, found.values) == (1 / 32, str(path), 64)
     assert "train-encoder" not in wanted_stages(run)
-
-
-def test_the_record_hashes_the_encoder_that_comes_along(copied: Path, shipped: Path) -> None:
-    run = Run.open(copied, ["retrieval.encoder=shipped"])
-    assert evaluate._weights(run)["shipped"] == sha256_of(shipped)
+    assert evaluate._weights(run)[str(path)] == sha256_of(path)
 
 
 def test_regions_of_the_recipe_become_the_views(fitted: Path) -> None:

@@ -1,7 +1,6 @@
 """The detector: an object that watches. It loads from one folder, a bundle, and knows no run."""
 
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..scores.calibration import Scale
 from ..scores.causal import causal_frames
-from ..scores.stream import ScoreLog, Stream
+from ..scores.stream import Stream
 from .bundle import Bundle
-from .feed import Feed, Image
+from .rawscores import Frames, RawScores, frames_of, raw_scores, untold
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -25,40 +24,8 @@ if TYPE_CHECKING:
     from .explain import Explanation
 
 Floats = NDArray[np.float64]
-Frames = Iterable[Image]
 
-KEEP_SECONDS = 60.0  # from one keeping of a long video's scores to the next
 JOIN_SECONDS = 2.0  # alarms less far apart are one, as when alarms are judged against events
-
-
-def untold(frames: int) -> None:
-    """Tells nobody how many frames have been scored."""
-
-
-@dataclass(frozen=True)
-class RawScores:
-    """Scores of one video as the streams give them.
-
-    ``times`` are seconds of each frame, (frames,); ``ticks`` the last tick before or at each frame, (frames,), the
-    frames' own numbers where nothing was resampled; ``streams`` have a score a snippet of ticks, (snippets,);
-    NaN where a frame in its span is lost, as ``lost``, (frames,), says; ``corrected`` time stamps were put right.
-    """
-
-    times: Floats
-    ticks: NDArray[np.int64]
-    streams: Mapping[str, Floats]
-    lost: NDArray[np.bool_]
-    corrected: int = 0
-
-    @property
-    def count(self) -> int:
-        """Ticks of the video."""
-        return int(self.ticks[-1]) + 1 if len(self.ticks) else 0
-
-    @property
-    def resampled(self) -> bool:
-        """Whether the video's frames are not the ticks."""
-        return not np.array_equal(self.ticks, np.arange(len(self.ticks)))
 
 
 @dataclass(frozen=True)
@@ -166,7 +133,7 @@ class Detector:
         from .explain import explain
 
         read = self.source(source)
-        return explain(self, _frames(read), getattr(read, "rate", None), frames)
+        return explain(self, frames_of(read), getattr(read, "rate", None), frames)
 
     @cached_property
     def exemplars(self) -> "Exemplars | None":
@@ -183,58 +150,3 @@ class Detector:
         from ..video.frames import open_source
 
         return open_source(Path(given), rate=self.rate if Path(given).is_dir() else None)
-
-
-def raw_scores(
-    streams: Mapping[str, Stream],
-    rate: float,
-    source: "FrameSource | Frames",
-    progress: Callable[[int], None] = untold,
-    keep: Path | None = None,
-) -> RawScores:
-    """All streams' scores of a video; memory holds the frames of a snippet and a few numbers a frame.
-
-    The streams have learned ``rate`` ticks a second; ``progress`` is told the number of frames read. ``keep``, a file
-    of this video and these streams, gets the scores so far every minute; where it is there, only what it lacks is
-    scored, to the same scores. Raises VideoError, which names the frame, where the video breaks.
-    """
-    from ..scores.files import write_scores
-
-    logs, before, at = {name: ScoreLog() for name in streams}, _kept(keep, streams), time.monotonic()
-    for name, scores in before.items():
-        logs[name].add(scores)
-    counts = {name: len(scores) for name, scores in before.items()}
-    feed = Feed(streams, rate, getattr(source, "rate", None), counts)
-    frames = ScoreLog()  # time, tick and whether it is lost, of each
-    for index, (image, stamp, lost) in enumerate(_frames(source)):
-        for told in feed.push(image, stamp, lost=lost):
-            for name, score in told.items():
-                logs[name].add(np.array([score]))
-        frames.add(np.array([(feed.time, feed.resampler.ticks - 1, lost)]))
-        if keep is not None and time.monotonic() - at > KEEP_SECONDS:
-            write_scores(keep, {name: log.array() for name, log in logs.items()}, gaps=True)
-            at = time.monotonic()
-        progress(index + 1)
-    corrected = feed.clock.corrected + getattr(source, "corrected", 0)
-    found = {name: log.array() for name, log in logs.items()}
-    times, ticks, gone = frames.array().reshape(-1, 3).T
-    return RawScores(times, ticks.astype(np.int64), found, gone.astype(bool), corrected)
-
-
-def _frames(source: "FrameSource | Frames") -> Iterator[tuple[Image, float | None, bool]]:
-    """Images, their time stamps and whether they are lost, of sources and of plain images."""
-    for frame in source:
-        yield (frame, None, False) if isinstance(frame, np.ndarray) else (frame.image, frame.time, frame.lost)
-
-
-def _kept(keep: Path | None, streams: Mapping[str, Stream]) -> dict[str, Floats]:
-    """Scores that a killed scoring has left; none where the file is broken."""
-    from ..scores.files import ScoreFileError, read_scores
-
-    if keep is None or not keep.exists():
-        return {}
-    try:
-        found = read_scores(keep, gaps=True)
-    except ScoreFileError:
-        return {}
-    return found if found.keys() == streams.keys() else {}

@@ -10,7 +10,6 @@ from torch import Tensor
 from ..retrieval.exemplars import Match
 from ..retrieval.placed import PlacedStream
 from ..retrieval.stream import RetrievalStream
-from ..scores.stream import Stream
 from .feed import Feed, Image
 from .heat import Looking, Sight, joint_heat
 from .parts import Parts
@@ -33,7 +32,7 @@ def explain(
 ) -> Iterator[Explanation]:
     """Explains the wanted frames, in their order of time; nets look at the snippets that end there and at no others."""
     left = sorted(set(wanted))
-    feed = Feed({name: _Unscored(stream) for name, stream in detector.streams.items()}, detector.rate, rate)
+    feed = Feed(detector.streams, detector.rate, rate)
     for index, (image, stamp, lost) in enumerate(frames):
         if not left:
             return
@@ -62,13 +61,3 @@ def nearest(detector: Parts, clips: Clips) -> Match | None:
     if not isinstance(stream, RetrievalStream | PlacedStream) or clip is None or exemplars is None:
         return None
     return stream.nearest(stream.encoding.encode(clip)[0], exemplars)
-
-
-class _Unscored:
-    """A stream's geometry alone: its clips are gathered and no net looks at them."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.snippet, self.views = stream.snippet, stream.views
-
-    def score(self, clips: Tensor) -> NDArray[np.float64]:
-        return np.zeros(len(clips))

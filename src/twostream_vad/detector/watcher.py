@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import TsvadError
 from ..scores.causal import CausalStream
 from ..scores.fusion import fuse_now
-from .feed import Feed, Image
+from .feed import Feed, Image, score_of
 from .parts import Parts
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ class Watcher:
         """
         raw: dict[str, list[float]] = {name: [] for name in self._causal}
         for told in self.feed.push(image, time, lost=lost):
-            for name, score in told.items():
+            for name, clips in told.items():
+                score = score_of(name, self.detector.streams[name], clips)
                 self._causal[name].push(score)
                 raw[name].append(score)
         streams = {name: stream.score for name, stream in self._causal.items()}

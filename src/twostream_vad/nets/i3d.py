@@ -1,5 +1,6 @@
 """I3D ResNet-50 8×8, encoder of both streams (Carreira & Zisserman 2017; layers as in PySlowFast)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,6 +140,11 @@ def draw(weight: Tensor) -> None:
     """Kaiming normal; nothing on the meta device, where drawing would load torch's compiler for seconds."""
     if not weight.is_meta:
         nn.init.kaiming_normal_(weight)
+
+
+def width_of(tensors: Mapping[str, Tensor]) -> float:
+    """The width of the net that has these tensors, of `load_encoder`: what its first convolution has of 64 channels."""
+    return len(tensors["stem.conv.weight"]) / 64
 
 
 def load_encoder(path: Path) -> dict[str, Tensor]:

@@ -11,7 +11,6 @@ from torch import Tensor
 from ..errors import TsvadError
 from ..nets.device import pick_device
 from ..nets.i3d import load_encoder
-from ..nets.shipped import SHIPPED, shipped_encoder
 from ..nets.stunet import STUNet
 from ..progress import Progress, silent
 from ..settings import RecoverySettings
@@ -78,14 +77,14 @@ class Plan:
 
 
 def build(settings: RecoverySettings, size: int) -> STUNet:
-    """A new STUNet with its encoder's weights: pretrained (a file's, or the shipped ones), or from scratch.
+    """A new STUNet with its encoder's weights: a file's, or from scratch.
 
     Raises:
         TsvadError: neither pretrained weights nor ``encoder_reinit``, or weights of another net.
     """
     net = STUNet(settings.width, size, residual=settings.residual)
     if settings.pretrained is not None and not settings.encoder_reinit:
-        path = shipped_encoder() if settings.pretrained == SHIPPED else Path(settings.pretrained)
+        path = Path(settings.pretrained)
         fill(net.encoder, load_encoder(path), path)
     elif not settings.encoder_reinit:
         raise TsvadError(

@@ -167,7 +167,7 @@
       const [under, over, stack, right] = [make("img", "under"), make("img", "over"), make("div", "stack"), make("figure")];
       under.alt = "";
       stack.append(under, over);
-      right.append(stack, make("figcaption", "", "error map"));
+      right.append(stack, make("figcaption", "", "heat map"));
       pictures.append(right);
       Object.assign(images, { under, over });
     } else pictures.classList.add("single");
@@ -204,7 +204,7 @@
     if (!images.over) return;
     images.under.src = images.frame.src;
     images.over.src = url(images.heat[sample]);
-    images.over.alt = `error map of frame ${sample * images.step}`;
+    images.over.alt = `heat map of frame ${sample * images.step}`;
   }
 
   function listen(panel) {

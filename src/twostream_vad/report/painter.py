@@ -42,7 +42,7 @@ class Painter:
         return Thumbnails(step, pictures, [self._heat_picture(video, index) or dark for index in indices])
 
     def card(self, video: str, frame: int, sentence: str) -> Card:
-        """One frame with its error map and the nearest normal clip."""
+        """One frame with its heat map and the nearest normal clip."""
         match, known = self.nearest(video, frame), self._scores.known[video]
         plain = thumbnail(self.videos[video].read(frame), 320)
         picture, strip = with_place(match, plain, known.height, known.width)

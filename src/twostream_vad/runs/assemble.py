@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..detector.engines.engine import TORCH, Engine
 from ..detector.engines.nets import NetEncoder, NetPredictor, TorchHasher
-from ..nets.shipped import SHIPPED, shipped_encoder, shipped_width, weight_mark
+from ..nets.i3d import load_encoder, width_of
 from ..recovery.places import Places
 from ..recovery.selection import load_selection
 from ..recovery.stream import Predictor, RecoveryStream
@@ -55,8 +55,6 @@ def encoder_file(run: Run) -> tuple[Path, str]:
         return run.path("recovery/model.safetensors"), run.identity("train-recovery")
     if settings.encoder == "pace":
         return run.path("retrieval/encoder/model.safetensors"), run.identity("train-encoder")
-    if given == SHIPPED:
-        return shipped_encoder(), f"{given} {weight_mark(given)}"
     if given is not None:
         return Path(given), given
     raise RunError(
@@ -66,10 +64,10 @@ def encoder_file(run: Run) -> tuple[Path, str]:
 
 
 def encoder_width(run: Run) -> float:
-    """Width of retrieval's encoder."""
+    """Width of retrieval's encoder; of pretrained weights their own."""
     if run.recipe.retrieval.encoder in ("recovery", "pace"):
         return run.recipe.recovery.width
-    return shipped_width() if run.recipe.given_encoder == SHIPPED else 1.0
+    return width_of(load_encoder(encoder_file(run)[0]))
 
 
 def encoding(run: Run, engine: Engine = TORCH) -> Encoding:

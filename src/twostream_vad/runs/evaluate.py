@@ -16,7 +16,6 @@ from ..detector.bundle import Bundle
 from ..evaluation import auc
 from ..evaluation.bootstrap import bootstrap, micro_auc_of
 from ..evaluation.events import EventReport, judge_alarms
-from ..nets.shipped import weight_file
 from ..progress import Progress, silent
 from ..scores.causal import cold_start
 from ..scores.files import read_scores
@@ -173,7 +172,7 @@ def _weights(run: Run) -> dict[str, str]:
     files = [f"{name}.safetensors" for name in TRAINED if run.path(f"{name}.safetensors").exists()]
     found = {name: _hash_tensors(run.path(name)) for name in files}
     for given in filter(None, {run.recipe.recovery.pretrained, run.recipe.given_encoder}):
-        path = weight_file(given)
+        path = Path(given)
         found[given] = sha256_of(path) if path.is_file() else "not there any more"
     return found
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from ..nets.shipped import weight_mark
 
 if TYPE_CHECKING:
     from ..settings import Recipe
@@ -49,13 +48,14 @@ def _scoring(recipe: "Recipe") -> dict[str, Any]:
 
 def _size(weights: str | None) -> dict[str, Any]:
     """Bytes of a weight file: another file under the same name is another setting."""
-    return {"pretrained bytes": weight_mark(weights) if weights else None}
+    found = weights is not None and Path(weights).is_file()
+    return {"pretrained bytes": Path(weights).stat().st_size if weights and found else None}
 
 
 def _encoder(recipe: "Recipe") -> dict[str, Any]:
     """Width of retrieval's encoder, and the size of pretrained weights where they are what encodes."""
     given, width = recipe.given_encoder, {"recovery.width": recipe.recovery.width}
-    return width | _size(given) if recipe.retrieval.encoder in ("pretrained", "shipped") else width
+    return width | _size(given) if recipe.retrieval.encoder == "pretrained" else width
 
 
 def _shared(recipe: "Recipe") -> dict[str, Any]:

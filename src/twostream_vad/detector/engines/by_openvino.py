@@ -25,6 +25,8 @@ TYPES = {"fp32": "f32", "bf16": "bf16"}
 def compiled(graph: nn.Module, weights: str, size: int, engine: Engine) -> Compute:
     """The graph at work; compiled anew for each number of clips that is seen, since fixed shapes are faster."""
     core, models = openvino.Core(), dict[int, Any]()
+    # Now and not when clips come, which may be in several threads: torch's exporter changes every module's call.
+    onnx = kept(engine.kept, f"onnx {version('torch')} {weights} {size}", lambda: as_onnx(graph, size))
     # Left alone it would compute in bfloat16 where the processor can, without a word.
     settings: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": TYPES[engine.precision],
@@ -33,11 +35,8 @@ def compiled(graph: nn.Module, weights: str, size: int, engine: Engine) -> Compu
         "NUM_STREAMS": 1,
     }
 
-    def onnx() -> bytes:
-        return kept(engine.kept, f"onnx {version('torch')} {weights} {size}", lambda: as_onnx(graph, size))
-
     def blob(count: int) -> bytes:
-        model = core.read_model(io.BytesIO(onnx()))
+        model = core.read_model(io.BytesIO(onnx))
         model.reshape([count, 3, 8, size, size])
         file = io.BytesIO()
         core.compile_model(model, "CPU", settings).export_model(file)

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -9,13 +10,17 @@ import torch
 from torch import nn
 
 OPSET = 18
+EXPORTING = threading.Lock()  # two at once would leave every module's call changed
 CLIPS, FOUND = "clips", "found"  # names of the graph's input and output
 
 
 def as_onnx(graph: nn.Module, size: int) -> bytes:
-    """The graph as an ONNX model of any number of clips (N, 3, 8, size, size), weights within."""
+    """The graph as an ONNX model of any number of clips (N, 3, 8, size, size), weights within.
+
+    Torch changes how every module is called while it looks at one: no other thread should compute by torch meanwhile.
+    """
     clips = torch.zeros(2, 3, 8, size, size)
-    with _quiet():
+    with EXPORTING, _quiet():
         program = torch.onnx.export(
             graph.eval(),
             (clips,),

@@ -3,14 +3,15 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ...detector.bundle import Bundle, Calibration
-from ...detector.detector import RawScores, raw_scores
 from ...detector.heat import Looking
+from ...detector.rawscores import RawScores, raw_scores
 from ...progress import Progress
 from ...recovery.selection import rate
 from ...scores.calibration import Scale
@@ -85,14 +86,15 @@ def calibrate(run: Run, progress: Progress) -> None:
 
 
 class _Hottest:
-    """A stream whose values by place are looked at too; ``hottest`` is the last clips' largest."""
+    """A stream whose values by place are looked at too; ``hottest`` has the largest ones, until taken."""
 
     def __init__(self, stream: Stream, look: Callable[[Tensor], tuple[Scores, NDArray[np.float32]]]) -> None:
-        self.snippet, self.views, self._look, self.hottest = stream.snippet, stream.views, look, np.zeros(0)
+        self.snippet, self.views, self._look = stream.snippet, stream.views, look
+        self.hottest: SimpleQueue[Scores] = SimpleQueue()  # each stream is scored by a thread of its own
 
     def score(self, clips: Tensor) -> Scores:
         scores, local = self._look(clips)
-        self.hottest = local.reshape(len(local), -1).max(axis=1).astype(np.float64)
+        self.hottest.put(local.reshape(len(local), -1).max(axis=1).astype(np.float64))
         return scores
 
 
@@ -103,7 +105,7 @@ class _Heat:
         self.snippet, self.views, self._seen = seen.snippet, seen.views, seen
 
     def score(self, _: Tensor) -> Scores:
-        return self._seen.hottest
+        return self._seen.hottest.get()
 
 
 def with_heat(streams: Mapping[str, Stream]) -> dict[str, Stream]:
