@@ -143,8 +143,8 @@ def draw(weight: Tensor) -> None:
 
 
 def width_of(tensors: Mapping[str, Tensor]) -> float:
-    """The width of the net that has these tensors, of `load_encoder`: what its first convolution has of 64 channels."""
-    return len(tensors["stem.conv.weight"]) / 64
+    """The width of the net that has these tensors, of `load_encoder`: what its last convolution has of 2048 channels."""
+    return len(tensors["s5.0.c.weight"]) / 2048
 
 
 def load_encoder(path: Path) -> dict[str, Tensor]:
