@@ -143,8 +143,8 @@ def draw(weight: Tensor) -> None:
 
 
 def width_of(tensors: Mapping[str, Tensor]) -> float:
-    """The width of the net that has these tensors, of `load_encoder`: what its last convolution has of 2048 channels."""
-    return len(tensors["s5.0.c.weight"]) / 2048
+    """The width of the net that these tensors are of: what its last convolution has of 2048 channels; without it 1."""
+    return len(tensors.get("s5.0.c.weight", ())) / 2048 or 1.0
 
 
 def load_encoder(path: Path) -> dict[str, Tensor]:
