@@ -81,7 +81,7 @@ def timed(graph: nn.Module, size: int, pairs: int) -> dict[str, float]:
     works: dict[str, Callable[[], object]] = {"plain": lambda: plain(graph, clips)}
     for key, (name, precision) in ENGINES.items():
         try:
-            works[key] = working(Engine(name, precision).compile(graph, "", size), clips)
+            works[key] = working(Engine(name, precision).compile(graph, size), clips)
         except EngineError as error:
             print(f"{key}: {error}")
     squares = {

@@ -113,7 +113,7 @@ def close(found: Clips, expected: NDArray[np.float64], precision: Precision) -> 
 def test_a_predictor_predicts_as_its_net(
     name: Name, precision: Precision, stunet: STUNet, clips: Clips, folder: Path
 ) -> None:
-    found = NetPredictor(stunet, Engine(name, precision, kept=folder), f"stunet {stunet.residual}")(clips)
+    found = NetPredictor(stunet, Engine(name, precision, kept=folder))(clips)
     last = clips[:, :, -1] if stunet.residual else np.zeros_like(found)
     assert close(found - last, exact(stunet, clips)[:, :, 0] - last, precision)
     assert found.dtype == np.float32
@@ -125,7 +125,7 @@ def test_an_encoder_encodes_as_its_net(
     name: Name, precision: Precision, by_place: bool, i3d: I3D, clips: Clips, folder: Path
 ) -> None:
     engine = Engine(name, precision, kept=folder)
-    encoder = NetEncoder(i3d, "", engine, by_place=by_place, weights=f"i3d {by_place}")
+    encoder = NetEncoder(i3d, "", engine, by_place=by_place)
     found = encoder(clips)
     if by_place:
         places = exact(Places(i3d), clips).reshape(-1, encoder.values)
@@ -138,13 +138,13 @@ def test_an_encoder_encodes_as_its_net(
 
 @pytest.mark.parametrize(("name", "precision"), ENGINES[1:3])
 def test_any_number_of_clips(name: Name, precision: Precision, i3d: I3D, clips: Clips, folder: Path) -> None:
-    encoder = NetEncoder(i3d, "", Engine(name, precision, kept=folder), weights="i3d False")
+    encoder = NetEncoder(i3d, "", Engine(name, precision, kept=folder))
     one = np.concatenate([encoder(clips[:1]), encoder(clips[1:])])
     np.testing.assert_allclose(one, encoder(clips), rtol=1e-4, atol=1e-5)
 
 
 def test_what_was_compiled_is_kept_and_not_made_again(i3d: I3D, clips: Clips, tmp_path: Path) -> None:
-    one, other = (NetEncoder(i3d, "", Engine("openvino", kept=tmp_path), weights="same")(clips) for _ in range(2))
+    one, other = (NetEncoder(i3d, "", Engine("openvino", kept=tmp_path))(clips) for _ in range(2))
     assert np.array_equal(one, other)
     assert len(list(tmp_path.glob("*.bin"))) == 2  # the ONNX model, and that compiled for three clips
 

@@ -1,6 +1,7 @@
 """What an engine computes of a net: one function from clips to numbers, whatever computes it."""
 
 import copy
+import itertools
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,6 +33,10 @@ class EncoderGraph(nn.Module):
         super().__init__()
         self.net, self.by_place = net, by_place
 
+    def extra_repr(self) -> str:
+        """Tells both forms apart, which have the same tensors."""
+        return f"by_place={self.by_place}"
+
     def forward(self, clips: Tensor) -> Tensor:
         """(N, 3, 8, S, S) → (N, places, values); one place where features are pooled."""
         if not self.by_place:
@@ -46,11 +51,9 @@ def folded(net: nn.Module) -> nn.Module:
     """A copy in eval mode whose norms lie in the convolutions before them: the same function but for rounding."""
     found = copy.deepcopy(net).eval()
     for module in found.modules():
-        children = dict(module.named_children())
-        for (name, layer), (_, following) in zip(children.items(), list(children.items())[1:], strict=False):
+        for (name, layer), (norm, following) in itertools.pairwise(list(module.named_children())):
             if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d) and isinstance(following, nn.BatchNorm3d):
                 turned = isinstance(layer, nn.ConvTranspose3d)
-                norm = next(key for key, child in children.items() if child is following)
                 setattr(module, name, fuse_conv_bn_eval(layer, following, transpose=turned))
                 setattr(module, norm, nn.Identity())
     return found

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from .engine import Compute, Engine, EngineError
-from .interchange import CLIPS, as_onnx
+from .interchange import CLIPS, as_onnx, identity
 from .kept import kept
 
 
-def compiled(graph: nn.Module, weights: str, size: int, engine: Engine) -> Compute:
+def compiled(graph: nn.Module, size: int, engine: Engine) -> Compute:
     """The graph at work. EngineError for bfloat16, which its CPU kernels lack."""
     if engine.precision != "fp32":
         raise EngineError(f"engine onnx has no {engine.precision} on a CPU: --engine openvino, or torch")
@@ -21,7 +21,7 @@ def compiled(graph: nn.Module, weights: str, size: int, engine: Engine) -> Compu
     options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # torch's threads want the cores between
     options.log_severity_level = 3
-    model = kept(engine.kept, f"onnx {version('torch')} {weights} {size}", lambda: as_onnx(graph, size))
+    model = kept(engine.kept, f"onnx {version('torch')} {identity(graph)} {size}", lambda: as_onnx(graph, size))
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def compute(clips: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from .engine import Compute, Engine
-from .interchange import as_onnx
+from .interchange import as_onnx, identity
 from .kept import kept
 
 # Importing OpenVINO tells its maker so, over the network; without this package it cannot, and goes on.
@@ -22,8 +22,9 @@ openvino = import_module("openvino")
 TYPES = {"fp32": "f32", "bf16": "bf16"}
 
 
-def compiled(graph: nn.Module, weights: str, size: int, engine: Engine) -> Compute:
+def compiled(graph: nn.Module, size: int, engine: Engine) -> Compute:
     """The graph at work; compiled anew for each number of clips that is seen, since fixed shapes are faster."""
+    weights = identity(graph)
     core, models = openvino.Core(), dict[int, Any]()
     # Now and not when clips come, which may be in several threads: torch's exporter changes every module's call.
     onnx = kept(engine.kept, f"onnx {version('torch')} {weights} {size}", lambda: as_onnx(graph, size))

@@ -51,11 +51,8 @@ class Engine:
             device = torch.device("cpu")
         return replace(self, name=name, device=device)
 
-    def compile(self, graph: nn.Module, weights: str, size: int) -> Compute:
-        """The graph at work, of clips of ``size`` pixels a side.
-
-        ``weights`` tells it from all other graphs: another net, width or file has another one.
-        """
+    def compile(self, graph: nn.Module, size: int) -> Compute:
+        """The graph at work, of clips of ``size`` pixels a side."""
         chosen = self.resolved()
         assert chosen.device is not None
         if chosen.name == "torch":
@@ -65,10 +62,10 @@ class Engine:
         if chosen.name == "onnx":
             from .by_onnx import compiled as compiled_by_onnx
 
-            return compiled_by_onnx(graph, weights, size, chosen)
+            return compiled_by_onnx(graph, size, chosen)
         from .by_openvino import compiled as compiled_by_openvino
 
-        return compiled_by_openvino(graph, weights, size, chosen)
+        return compiled_by_openvino(graph, size, chosen)
 
 
 TORCH = Engine("torch")

@@ -1,6 +1,7 @@
 """A net as ONNX: what the engines beside torch read."""
 
 import contextlib
+import hashlib
 import logging
 import threading
 import warnings
@@ -34,6 +35,15 @@ def as_onnx(graph: nn.Module, size: int) -> bytes:
     assert program is not None
     model: bytes = program.model_proto.SerializeToString()
     return model
+
+
+def identity(graph: nn.Module) -> str:
+    """A hash of the graph's layers and tensors: what is kept of it is found by that."""
+    digest = hashlib.sha256(repr(graph).encode())
+    for name, tensor in graph.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy())
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -14,27 +14,24 @@ from ...nets.hashnet import HashNet
 from ...nets.i3d import I3D, load_encoder
 from ...nets.stunet import STUNet
 from ...retrieval.placed import PLACE
-from ...storage import fill, load_tensors, sha256_of
+from ...storage import fill, load_tensors
 from .engine import TORCH, Engine
 
 Net = TypeVar("Net", bound=nn.Module)
 
 
 class NetPredictor:
-    """A `Predictor`: a trained STUNet at work; what a residual one adds to its last frame seen is added here.
+    """A `Predictor`: a trained STUNet at work; what a residual one adds to its last frame seen is added here."""
 
-    ``weights`` tells the net from every other one, for an engine that keeps what it compiled.
-    """
-
-    def __init__(self, net: STUNet, engine: Engine = TORCH, weights: str = "") -> None:
+    def __init__(self, net: STUNet, engine: Engine = TORCH) -> None:
         self.residual = net.residual
-        self.compute = engine.compile(PredictorGraph(net), weights, net.encoder.size)
+        self.compute = engine.compile(PredictorGraph(net), net.encoder.size)
 
     @classmethod
     def load(cls, path: Path, *, width: float, size: int, residual: bool, engine: Engine = TORCH) -> "NetPredictor":
         """Of a model file; CheckpointError where it is missing, broken, or of another net."""
         net = _filled(lambda: STUNet(width, size, residual=residual), load_tensors(path)[0], path)
-        return cls(net, engine, f"predictor {sha256_of(path)} {width} {residual}")
+        return cls(net, engine)
 
     def __call__(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 3, 8, S, S) → (N, 3, S, S)."""
@@ -45,12 +42,10 @@ class NetPredictor:
 class NetEncoder:
     """A `ClipEncoder`: an I3D with its last ReLU at work; ``by_place`` says which features it gives."""
 
-    def __init__(
-        self, net: I3D, source: str = "", engine: Engine = TORCH, *, by_place: bool = False, weights: str = ""
-    ) -> None:
+    def __init__(self, net: I3D, source: str = "", engine: Engine = TORCH, *, by_place: bool = False) -> None:
         self.values = net.s4_channels if by_place else net.cells**2 * net.out_channels
         self.side, self.source = net.size // PLACE if by_place else 1, source
-        self.compute = engine.compile(EncoderGraph(net, by_place=by_place), weights, net.size)
+        self.compute = engine.compile(EncoderGraph(net, by_place=by_place), net.size)
 
     @classmethod
     def load(
@@ -66,8 +61,7 @@ class NetEncoder:
     ) -> "NetEncoder":
         """Of a file of an I3D or a STUNet; CheckpointError where it is missing, broken, or of another width."""
         net = _filled(lambda: I3D(width, size, cells, final_relu=True), load_encoder(path), path)
-        weights = f"encoder {sha256_of(path)} {width} {cells} {by_place}"
-        return cls(net, source or str(path), engine, by_place=by_place, weights=weights)
+        return cls(net, source or str(path), engine, by_place=by_place)
 
     def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 3, 8, S, S) → (N · side², values)."""
