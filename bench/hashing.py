@@ -33,8 +33,9 @@ from scipy.stats import spearmanr
 
 from twostream_vad.detector.engines.nets import TorchHasher
 from twostream_vad.evaluation.auc import roc_auc
-from twostream_vad.retrieval.centres import REACH, Centres
+from twostream_vad.retrieval.centres import Centres
 from twostream_vad.retrieval.features import FeatureSet, VideoRows
+from twostream_vad.retrieval.keys import Keys
 from twostream_vad.retrieval.tables import HashTables
 from twostream_vad.retrieval.train import train_retrieval
 
@@ -133,11 +134,13 @@ def codes_compared(case: Case, rows: Rows, places: Places, videos: tuple[VideoRo
     return Index(lambda asked, at: index.answer(hasher(asked).reshape(len(asked), -1), at), index.size)
 
 
-def hashed_centres(share: float = 1.0, reach: int = REACH, most: int = sys.maxsize) -> Method:
-    """Centres by hashed keys, at most so many a row, and so many in all."""
+def hashed_centres(share: float = 1.0, wider: int = 1, most: int = sys.maxsize) -> Method:
+    """Centres by hashed keys, at most so many a row, and so many in all; reach is ``wider`` than it would be."""
 
     def build(_case: Case, rows: Rows, places: Places, _videos: tuple[VideoRows, ...], seed: int) -> Index:
-        centres = Centres.build(rows, places, limit=min(most, max(2, int(share * len(rows)))), reach=reach, seed=seed)
+        centres = Centres(Keys.fit(rows, places, seed=seed), min(most, max(2, int(share * len(rows)))))
+        centres.reach *= wider
+        centres.add(rows, places)
         return Index(lambda asked, at: centres.find(asked, at)[1].astype(np.float64), centres.nbytes)
 
     return build
@@ -235,7 +238,7 @@ def methods_here() -> dict[str, Method]:
         "HashNet 8 × 32, codes compared": codes_compared,
         "centres": hashed_centres(),
         "centres, at most 65,536 (as shipped)": hashed_centres(most=1 << 16),
-        "centres, twice the reach": hashed_centres(reach=2 * REACH),
+        "centres, twice the reach": hashed_centres(wider=2),
         "centres, at most half the rows": hashed_centres(0.5),
     }
     try:

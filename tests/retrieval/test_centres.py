@@ -39,6 +39,14 @@ def by_loop(held: Features, held_at: Places, asked: Features, at: Places) -> tup
     return rows, distances
 
 
+def test_few_places_are_searched_wider() -> None:
+    few, many = (
+        Centres.build(np.random.default_rng(0).standard_normal((256, 8)).astype(np.float32), np.arange(256) % places)
+        for places in (4, 128)
+    )
+    assert (few.reach, many.reach) == (8, 4)
+
+
 def test_a_reach_over_everything_finds_the_nearest_of_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REFINED", 100)
     held, held_at = draw(100)

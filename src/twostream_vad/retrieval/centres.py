@@ -13,7 +13,8 @@ from .keys import Keys
 from .tables import TableError, unusable
 
 LIMIT = 1 << 18  # centres: 190 MB at 128 values, 8 tables
-REACH = 4  # candidates on either side in each table
+REACHES = 4, 8  # candidates on either side in each table: where there are many places, and few
+FEW = 64  # places: a snippet asks once for each, and must not take longer for it
 REFINED = 8  # candidates whose distance is computed in full
 BLOCK = 1 << 14  # rows added in one go
 CHUNK = 1 << 9  # rows looked up in one go
@@ -27,13 +28,15 @@ class Centres:
 
     Every table holds all centres in the order of its keys; the candidates of a feature are its neighbours there, those
     with the longest common prefix of bits (LSH forest: Bawa, Condie and Ganesan 2005), so that no look-up is empty.
-    Candidates are chosen by a sketch, the best few compared in full. Until ``limit`` centres are held, each feature is
+    Candidates are chosen by a sketch, the best few compared in full; ``reach`` is how many on either side of a feature
+    a table gives, 4 unless told, or 8 where places are few. Until ``limit`` centres are held, each feature is
     one. Then the nearest pairs are merged and ``radius`` is the greatest distance over which that was done, in spreads
     of the place, so that a still place keeps its grain: what comes later goes into a centre within it. The limit should
     be many times the number of places; where no two centres share one, the longest unseen are forgotten.
     """
 
-    def __init__(self, keys: Keys, limit: int = LIMIT, reach: int = REACH) -> None:
+    def __init__(self, keys: Keys, limit: int = LIMIT, reach: int | None = None) -> None:
+        reach = REACHES[keys.places <= FEW] if reach is None else reach
         if limit < 2 or reach < 1:
             raise ValueError(f"centres need a limit of 2 or more and a reach of 1 or more, got {limit} and {reach}")
         self.keys, self.limit, self.reach = keys, limit, reach
@@ -45,7 +48,7 @@ class Centres:
 
     @classmethod
     def build(
-        cls, features: Floats, places: NDArray[np.int64], limit: int = LIMIT, reach: int = REACH, seed: int = 0
+        cls, features: Floats, places: NDArray[np.int64], limit: int = LIMIT, reach: int | None = None, seed: int = 0
     ) -> "Centres":
         """Keys fitted to features (N, values) at places (N,) from 0, and their centres; ``features`` may be mapped."""
         built = cls(Keys.fit(features, places, seed=seed), limit, reach)
