@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App
 
 from ..errors import TsvadError
-from . import compare, doctor, evaluate, fit, index, recipe, score, stages, weights
+from . import compare, doctor, evaluate, export, fit, index, recipe, score, stages, weights
 from .process import speak_utf8
 
 BUG = 70  # exit code of a bug of ours, sysexits' EX_SOFTWARE
@@ -22,7 +22,16 @@ app = App(
 )
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {  # all but those made of the table of stages, by first word
-    "": (fit.fit, fit.demo, fit.plaza, evaluate.evaluate, compare.compare, compare.reproduce, doctor.doctor),
+    "": (
+        fit.fit,
+        fit.demo,
+        fit.plaza,
+        evaluate.evaluate,
+        compare.compare,
+        compare.reproduce,
+        doctor.doctor,
+        export.export,
+    ),
     "index": (index.show, index.add, index.merge),
     "recipe": (recipe.show, recipe.list_),
     "weights": (weights.import_, weights.inspect, weights.download),

@@ -172,7 +172,7 @@ class Bundle:
 
 def write_bundle(folder: Path, description: Description, files: Mapping[str, Path]) -> None:
     """Writes a bundle, whole or not at all, over one that is there; ``files`` are copied under their names in it."""
-    with _whole_folder(folder, files) as partial:
+    with whole_folder(folder, files) as partial:
         write_text(partial / DESCRIPTION, description.model_dump_json(indent=1) + "\n")
         names = sorted((*files, DESCRIPTION))
         write_text(partial / SUMS, "".join(f"{sha256_of(partial / name)}  {name}\n" for name in names))
@@ -182,7 +182,7 @@ def copy_bundle(bundle: Bundle, folder: Path) -> None:
     """The same bundle in another folder, byte for byte; BundleError where something else lies there."""
     if folder.exists() and any(folder.iterdir()) and not (folder / DESCRIPTION).exists():
         raise BundleError(f"{folder} is not empty and no detector; choose another --out")
-    with _whole_folder(folder, {name: bundle.path(name) for name in (*bundle.hashes, SUMS)}):
+    with whole_folder(folder, {name: bundle.path(name) for name in (*bundle.hashes, SUMS)}):
         pass
 
 
@@ -224,7 +224,7 @@ def _describe(path: Path) -> Description:
 
 
 @contextlib.contextmanager
-def _whole_folder(folder: Path, files: Mapping[str, Path]) -> Iterator[Path]:
+def whole_folder(folder: Path, files: Mapping[str, Path]) -> Iterator[Path]:
     """A folder beside ``folder`` with copies of these files, which takes its name when the block ends well."""
     partial, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("part", "old"))
     for left in (partial, old):

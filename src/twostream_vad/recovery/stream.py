@@ -57,15 +57,20 @@ class RecoveryStream:
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Score and error by place of predicted and true frames (B · crops, 3, S, S), ``crops`` being (B, crops)."""
         with torch.inference_mode():
-            how = self.how
-            found = local_errors(predicted, true, sorted({*how.sides, self.grain[0]}), self.stride)
-            judged = [relative(found[s], self.normal[s], crops) if how.per_place else found[s] for s in how.sides]
-            largest = torch.stack([errors.flatten(2).amax(2) for errors in judged], dim=1)
-            maxima = maximum_local_error(largest, l1=how.score_l1, channel_l2=how.channel_l2)
-            errors = over_crops(maxima.reshape(*crops, -1), how.crops)
-            warm = found[self.grain[0]]
-            local = warm[:, 1 if how.channel_l2 else 0] + how.score_l1 * warm[:, 2]
-            return errors.double().mean(1).numpy(), local.reshape(*crops, *local.shape[-2:]).numpy()
+            scores, local = self.judged(predicted, true, crops)
+            return scores.numpy(), local.numpy()
+
+    def judged(self, predicted: Tensor, true: Tensor, crops: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """As `judge`, in torch alone: an export takes it as a graph."""
+        how = self.how
+        found = local_errors(predicted, true, sorted({*how.sides, self.grain[0]}), self.stride)
+        judged = [relative(found[s], self.normal[s], crops) if how.per_place else found[s] for s in how.sides]
+        largest = torch.stack([errors.flatten(2).amax(2) for errors in judged], dim=1)
+        maxima = maximum_local_error(largest, l1=how.score_l1, channel_l2=how.channel_l2)
+        errors = over_crops(maxima.reshape(*crops, -1), how.crops)
+        warm = found[self.grain[0]]
+        local = warm[:, 1 if how.channel_l2 else 0] + how.score_l1 * warm[:, 2]
+        return errors.double().mean(1), local.reshape(*crops, *local.shape[-2:])
 
 
 def heat_window(size: int) -> int:

@@ -61,7 +61,7 @@ class Centres:
     @property
     def nbytes(self) -> int:
         """Bytes in memory, with what look-ups need."""
-        sketches, tables = self._indexed()
+        sketches, tables = self.indexed()
         index = sketches.nbytes + sum(keys.nbytes + order.nbytes for keys, order in tables)
         return index + sum(array.nbytes for array in self._arrays().values())
 
@@ -151,7 +151,7 @@ class Centres:
         found, distances = np.full(len(features), -1, np.int64), np.full(len(features), np.inf, np.float32)
         if len(self) == 0:
             return found, distances
-        sketches, tables = self._indexed()
+        sketches, tables = self.indexed()
         around = np.arange(-self.reach, self.reach)
         for start in range(0, len(features), CHUNK):
             part = slice(start, start + CHUNK)
@@ -175,7 +175,7 @@ class Centres:
             found[part] = np.where(np.isfinite(distances[part]), candidates[each, best], -1)
         return found, distances
 
-    def _indexed(self) -> tuple[NDArray[np.float32], list[tuple[NDArray[np.uint64], NDArray[np.int64]]]]:
+    def indexed(self) -> tuple[NDArray[np.float32], list[tuple[NDArray[np.uint64], NDArray[np.int64]]]]:
         """Sketches of all centres, and of each table its keys in order and whose they are."""
         if self._index is None:
             keys = np.empty((self.keys.tables, len(self)), np.uint64)

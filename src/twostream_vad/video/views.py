@@ -57,9 +57,14 @@ class Views:
 
         Crops come region by region, each from left to right (or top to bottom).
         """
+        height, width = _height_width(image)
+        return self.looked_at(_tensor(image), height, width)
+
+    def looked_at(self, image: Tensor, height: int, width: int) -> Tensor:
+        """As `scored`, of a tensor."""
         crops = []
-        for region in self._regions(*_height_width(image)):
-            picture = self.resized(image, region)
+        for region in self._regions(height, width):
+            picture = self._resized(image, region)
             crops += [_cut(picture, offset, self.size) for offset in self._offsets(region)]
         return torch.stack(crops)
 
@@ -123,12 +128,13 @@ class Views:
 
     def resized(self, image: NDArray[np.uint8], region: Region) -> Tensor:
         """(H, W, 3) uint8 -> (3, h, w) float32, the region normalised first and resized second."""
+        return self._resized(_tensor(image), region)
+
+    def _resized(self, image: Tensor, region: Region) -> Tensor:
         pixels = image[region.y : region.y + region.height, region.x : region.x + region.width]
-        if not pixels.flags.writeable or min(pixels.strides) < 0:
-            pixels = pixels.copy()  # torch shares memory, and neither read-only nor mirrored arrays suit it
         # The channels stay last in memory: the resize is three times as fast there.
-        values = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(torch.float32)
-        values.mul_(1 / (255 * STD)).sub_(MEAN / STD)
+        values = pixels.permute(2, 0, 1)[None].to(torch.float32)
+        values = values.mul_(1 / (255 * STD)).sub_(MEAN / STD)
         return interpolate(values, self._resized_shape(region), mode="bilinear", align_corners=False)[0]
 
 
@@ -161,6 +167,11 @@ def _pick(choices: Sequence[Choice], u: float) -> tuple[Choice, float]:
     place = u * len(choices)
     index = min(int(place), len(choices) - 1)  # rounding may lift u n to n
     return choices[index], place - index
+
+
+def _tensor(image: NDArray[np.uint8]) -> Tensor:
+    """Shares the array's memory, or a copy's: neither read-only nor mirrored arrays suit torch."""
+    return torch.from_numpy(image if image.flags.writeable and min(image.strides) >= 0 else image.copy())
 
 
 def _height_width(image: NDArray[np.uint8]) -> tuple[int, int]:

@@ -42,8 +42,8 @@ class Engine:
         device = self.device or pick_device()
         name = self.name
         if name == "auto":
-            name = "openvino" if device.type == "cpu" and _installed("openvino") else "torch"
-        elif name != "torch" and not _installed(name):
+            name = "openvino" if device.type == "cpu" and installed("openvino") else "torch"
+        elif name != "torch" and not installed(name):
             raise EngineError(f"engine {name} is not installed: pip install 'twostream-vad[{name}]', or --engine torch")
         if name != "torch" and device.type != "cpu":
             if self.device is not None:
@@ -72,5 +72,6 @@ TORCH = Engine("torch")
 """What fits: the numbers of a run do not depend on what else is installed."""
 
 
-def _installed(name: str) -> bool:
+def installed(name: str) -> bool:
+    """Whether an engine's libraries are here."""
     return all(find_spec(package) is not None for package in PACKAGES[name])

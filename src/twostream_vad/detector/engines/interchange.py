@@ -5,10 +5,10 @@ import hashlib
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 OPSET = 18
 EXPORTING = threading.Lock()  # two at once would leave every module's call changed
@@ -20,16 +20,26 @@ def as_onnx(graph: nn.Module, size: int) -> bytes:
 
     Torch changes how every module is called while it looks at one: no other thread should compute by torch meanwhile.
     """
-    clips = torch.zeros(2, 3, 8, size, size)
+    several = ({0: torch.export.Dim("n", min=1)},)
+    return onnx_of(graph, {CLIPS: torch.zeros(2, 3, 8, size, size)}, (FOUND,), several)
+
+
+def onnx_of(
+    graph: nn.Module,
+    given: Mapping[str, Tensor],
+    found: Sequence[str],
+    dynamic: tuple[dict[int, torch.export.Dim], ...] | None = None,
+) -> bytes:
+    """The graph as an ONNX model, whose inputs and outputs have these names; `as_onnx` warns of threads."""
     with EXPORTING, _quiet():
         program = torch.onnx.export(
             graph.eval(),
-            (clips,),
-            input_names=[CLIPS],
-            output_names=[FOUND],
+            tuple(given.values()),
+            input_names=list(given),
+            output_names=list(found),
             opset_version=OPSET,
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
+            dynamic_shapes=dynamic,
             verbose=False,
         )
     assert program is not None

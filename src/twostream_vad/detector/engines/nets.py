@@ -30,7 +30,7 @@ class NetPredictor:
     @classmethod
     def load(cls, path: Path, *, width: float, size: int, residual: bool, engine: Engine = TORCH) -> "NetPredictor":
         """Of a model file; CheckpointError where it is missing, broken, or of another net."""
-        net = _filled(lambda: STUNet(width, size, residual=residual), load_tensors(path)[0], path)
+        net = filled(lambda: STUNet(width, size, residual=residual), load_tensors(path)[0], path)
         return cls(net, engine)
 
     def __call__(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -60,7 +60,7 @@ class NetEncoder:
         engine: Engine = TORCH,
     ) -> "NetEncoder":
         """Of a file of an I3D or a STUNet; CheckpointError where it is missing, broken, or of another width."""
-        net = _filled(lambda: I3D(width, size, cells, final_relu=True), load_encoder(path), path)
+        net = filled(lambda: I3D(width, size, cells, final_relu=True), load_encoder(path), path)
         return cls(net, source or str(path), engine, by_place=by_place)
 
     def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -77,7 +77,7 @@ class TorchHasher:
     @classmethod
     def load(cls, path: Path, *, values: int, tables: int, bits: int) -> "TorchHasher":
         """Of a model file; CheckpointError where it is missing, broken, or of another net."""
-        return cls(_filled(lambda: HashNet(values, tables, bits), load_tensors(path)[0], path))
+        return cls(filled(lambda: HashNet(values, tables, bits), load_tensors(path)[0], path))
 
     def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """(N, values) → (N, b, r)."""
@@ -87,7 +87,7 @@ class TorchHasher:
             return codes.numpy()
 
 
-def _filled(build: Callable[[], Net], tensors: Mapping[str, Tensor], path: Path) -> Net:
+def filled(build: Callable[[], Net], tensors: Mapping[str, Tensor], path: Path) -> Net:
     """A net with a file's tensors. No random weights are drawn: loading changes nothing in the process."""
     with torch.device("meta"):
         net = build()
