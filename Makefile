@@ -19,8 +19,8 @@ $(VENV)/.ready: pyproject.toml requirements.lock
 
 check: setup
 	@echo "== format, lint, types"
-	$(RUN)/ruff format --check src tests bench
-	$(RUN)/ruff check src tests bench
+	$(RUN)/ruff format --check src tests bench docs
+	$(RUN)/ruff check src tests bench docs
 	$(RUN)/mypy
 
 test: check

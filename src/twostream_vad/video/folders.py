@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from threading import Lock
 
@@ -44,6 +45,13 @@ class ImageFolder:
             raise VideoError(f"{self.path} has {len(self)} frames and {len(times)} times; run `tsvad prepare` again")
         self._times = times
         self._lost = frozenset(frame for first, last in lost for frame in range(first, last + 1))
+
+    def first(self, frames: int) -> "ImageFolder":
+        """The same folder as far as its first so many frames."""
+        part = copy(self)
+        part.files, part._depth = self.files[:frames], self.depth
+        part._times = None if self._times is None else self._times[:frames]
+        return part
 
     @property
     def times(self) -> NDArray[np.float64]:

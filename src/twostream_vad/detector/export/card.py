@@ -27,8 +27,8 @@ of normal video: 0 is ordinary, 1 is what 1 % of normal video reaches; an alarm 
 
 Frames are uint8 RGB, (height, width, 3); what is done to them is inside `view`. Keep the crops of the last frames;
 context recovery takes {recovery}, knowledge retrieval {retrieval}, ending at the present frame. Features are rounded to
-{features} before they are looked up. How scores come of it, in sixty lines without torch: `docs/score_exported.py` of
-twostream-vad.{hint}
+{features} before they are looked up. How scores come of it, in a hundred lines without torch:
+`docs/score_exported.py` of twostream-vad.{hint}
 
 ## Parity
 

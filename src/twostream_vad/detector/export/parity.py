@@ -18,7 +18,8 @@ from ..detector import Detector, VideoScores
 
 KINDS: tuple[Kind, ...] = ("hurries", "giants", "tumbles", "wanderers", "loiterers")
 """Pseudo-anomalies that exports are judged by: things cut out along their outlines."""
-VIDEOS = 2  # normal videos that are looked at, and spoilt in each way
+VIDEOS = 2  # normal videos that are looked at
+FRAMES = 240  # of each, and of each pseudo-anomaly, at most
 MOST_FALL = 0.5  # points of AUC on pseudo-anomalies, more than which int8 may not lose
 
 
@@ -46,13 +47,11 @@ class Parity(BaseModel):
 
 
 def videos_of(folders: Mapping[str, ImageFolder], seed: int) -> list[ImageFolder | PseudoVideo]:
-    """Some of these normal videos, evenly spaced, and pseudo-anomalies of each."""
-    normal = [folders[name] for name in pick_videos(list(folders), VIDEOS)[:VIDEOS]]
+    """The starts of some of these normal videos, evenly spaced, and each kind of pseudo-anomaly of one of them."""
+    normal = [folders[name].first(FRAMES) for name in pick_videos(list(folders), VIDEOS)[:VIDEOS]]
     settings = PseudoSettings(kinds=KINDS)
-    return [
-        *normal,
-        *(PseudoVideo(video, kind, settings, seed + n) for n, video in enumerate(normal) for kind in KINDS),
-    ]
+    spoilt = (PseudoVideo(normal[n % len(normal)], kind, settings, seed + n) for n, kind in enumerate(KINDS))
+    return [*normal, *spoilt]
 
 
 def measure(

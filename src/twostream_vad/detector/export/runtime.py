@@ -38,7 +38,10 @@ def opened(path: Path, form: Format, precision: str) -> Call:
         return by_torch
     if form == "onnx":
         runtime = import_module("onnxruntime")
-        session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         names = [each.name for each in session.get_inputs()]
 
         def by_onnx(*given: NDArray[Any]) -> list[NDArray[Any]]:
@@ -48,7 +51,11 @@ def opened(path: Path, form: Format, precision: str) -> Call:
         return by_onnx
     # Importing OpenVINO tells its maker so, over the network; without this package it cannot, and goes on.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+    hint = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
     model = import_module("openvino").Core().compile_model(path, "CPU", hint)
     request = model.create_infer_request()
 

@@ -31,6 +31,7 @@ from ..videos import learned_rate, normal_videos
 
 HOTTEST = "hottest "
 """Before a stream's name: the largest of its values by place, of every snippet."""
+MARGIN = 1e-3  # above what normal video reaches: more than engines differ, so that none alarms there by rounding
 Scores = NDArray[np.float64]
 
 
@@ -76,7 +77,7 @@ def calibrate(run: Run, progress: Progress) -> None:
     snippets = {name: stream.snippet for name, stream in both.items()}
     fused = [causal_frames(s.streams, snippets, scales, weights, s.ticks)[1] for s in raw.values()]
     reached = np.nanquantile(np.concatenate(fused), run.recipe.calibration.quantile)
-    threshold = float(np.nextafter(reached, np.inf))  # an alarm is at the threshold or above
+    threshold = float(reached) + MARGIN  # an alarm is at the threshold or above
     for stream in both:
         scored = {name: scores.streams[stream] for name, scores in raw.items()}
         write_scores(run.path(f"calibration/{stream}.npz"), scored)
