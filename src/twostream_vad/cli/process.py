@@ -5,8 +5,9 @@ import ctypes
 import os
 import sys
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
 KEPT_BYTES = 1 << 30
+ARENAS = 2  # that threads take memory from: each keeps what is freed in it to itself
 
 
 def speak_utf8() -> None:
@@ -37,3 +38,11 @@ def set_up_process(threads: int | None) -> None:
             libc = ctypes.CDLL("libc.so.6")
             libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
             libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+            libc.mallopt(M_ARENA_MAX, ARENAS)
+
+
+def give_back_memory() -> None:
+    """What the C library keeps goes back to the system: between long work and another kind of it."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)

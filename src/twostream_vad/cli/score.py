@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import TsvadError
 from .common import ANY_ENGINE, Bar, DetectorFolder, EngineOptions, Flag, packed
-from .process import set_up_process
+from .process import give_back_memory, set_up_process
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,6 +75,7 @@ def score(
     columns = _write_csv(out, found, scores)
     keep.unlink(missing_ok=True)
     alarms, notes = scores.alarms(), _notes(bundle, source, scores)
+    give_back_memory()
     _draw(picture, scores, alarms, columns if paper else {}, source.name)
     for line in (*notes, *_short(found, scores)):
         print(line)

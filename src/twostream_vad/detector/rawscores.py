@@ -27,7 +27,7 @@ Frames = Iterable[Image]
 Item = TypeVar("Item")
 
 KEEP_SECONDS = 60.0  # from one keeping of a long video's scores to the next
-AHEAD = 3  # frames read, and clips of a stream waiting, before they are wanted
+AHEAD = 2  # frames read, and clips of a stream waiting, before they are wanted
 
 
 def untold(frames: int) -> None:

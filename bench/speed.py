@@ -1,0 +1,108 @@
+"""Times the scoring of a whole video by several engines, or by another checkout, side by side.
+
+    python bench/speed.py RUN VIDEO [--pairs 5] [--frames 500] [--before CHECKOUT]
+
+Each turn is a process of its own, so that peak memory is its own too; the ways take turns (A B C, A B C, …), medians.
+Decoding, resizing, nets and look-ups are in the time; the start, and the first frames until every net is compiled, are
+not. *Waiting* is the share of the time in which neither net computes. ``--before`` is an older checkout whose torch and
+default engine are timed in the same turns. The video's frames are taken as of the run's own rate.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+WAYS = {"torch": "torch fp32", "OpenVINO": "openvino fp32", "OpenVINO bf16": "openvino bf16"}
+TURN = """
+import itertools, json, resource, sys, time
+from pathlib import Path
+from twostream_vad.cli.process import set_up_process
+from twostream_vad.detector.bundle import Bundle
+from twostream_vad.detector.detector import Detector
+from twostream_vad.detector.engines.engine import Engine
+from twostream_vad.detector.loading import beside
+from twostream_vad.video.frames import open_source
+
+run, video, name, precision, frames, threads = sys.argv[1:]
+set_up_process(int(threads) or None)
+detector = Detector.load(Path(run), Engine(name, precision, kept=beside(Bundle(Path(run)))))
+spans = []
+
+def watched(net):
+    compute = net.compute
+    def timed(clips):
+        began = time.perf_counter()
+        found = compute(clips)
+        spans.append((began, time.perf_counter()))
+        return found
+    net.compute = timed
+
+watched(detector.streams["recovery"].predictor)
+watched(detector.streams["retrieval"].encoding.encoder)
+images = (frame.image for frame in itertools.islice(open_source(Path(video)), int(frames)))
+first = list(itertools.islice(images, 24))
+detector.score(first)
+spans.clear()
+began = time.perf_counter()
+cpu = time.process_time()
+count = len(detector.score(itertools.chain(first, images)).fused)
+took, cpu = time.perf_counter() - began, time.process_time() - cpu
+busy, until = 0.0, spans[0][0]
+for start, end in sorted(spans):
+    busy += max(0.0, end - max(start, until))
+    until = max(until, end)
+told = {"fps": count / took, "cpu": 1e3 * cpu / count, "wait": 1 - busy / (until - min(spans)[0]),
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
+print(json.dumps(told))
+"""
+
+
+def turn(run: Path, video: Path, engine: str, frames: int, threads: int, source: Path) -> dict[str, float]:
+    """Frames a second, CPU milliseconds a frame, share of waiting, and peak memory in MB."""
+    words = [sys.executable, "-c", TURN, str(run), str(video), *engine.split(), str(frames), str(threads)]
+    environment = os.environ | {"PYTHONPATH": str(source)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Prints a table, each row's ratio being to the first row in the same turn."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="a fitted run or a detector")
+    parser.add_argument("video", type=Path)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=500)
+    parser.add_argument("--threads", type=int, default=0, help="torch's; 0: as many as there are cores")
+    parser.add_argument("--before", type=Path, help="another checkout")
+    options = parser.parse_args()
+    ways = {name: (engine, SOURCE) for name, engine in WAYS.items()}
+    if options.before:
+        before = {f"before: {name}": (engine, options.before / "src") for name, engine in WAYS.items()}
+        ways = before | ways
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
+    for engine, source in ways.values():  # what an engine keeps is made by a process that is not measured
+        turn(options.run, options.video, engine, 32, options.threads, source)
+    for _ in range(options.pairs):
+        for name, (engine, source) in ways.items():
+            given = options.run, options.video, engine, options.frames, options.threads, source
+            found[name].append(turn(*given))
+    print(f"{platform.machine()}, {os.cpu_count()} cores; {options.pairs} turns, {options.frames} frames\n")
+    print("| | frames/s | ratio | CPU ms a frame | waiting | peak MB |\n|---|---|---|---|---|---|")
+    base = found[next(iter(ways))]
+    for name, turns in found.items():
+        ratio = statistics.median(own["fps"] / other["fps"] for own, other in zip(turns, base, strict=True))
+        fps, cpu, wait, memory = (statistics.median(own[key] for own in turns) for key in turns[0])
+        print(f"| {name} | {fps:.1f} | {ratio:.2f} | {cpu:.0f} | {100 * wait:.1f} % | {memory:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
