@@ -4,8 +4,8 @@
 
 Each turn is a process of its own, so that peak memory is its own too; the ways take turns (A B C, A B C, …), medians.
 Decoding, resizing, nets and look-ups are in the time; the start, and the first frames until every net is compiled, are
-not. *Waiting* is the share of the time in which neither net computes. ``--before`` is an older checkout whose torch and
-default engine are timed in the same turns. The video's frames are taken as of the run's own rate.
+not. *Waiting* is the share of the time in which neither net computes. ``--before`` is an older checkout that is
+timed in the same turns, in the same ways. The video's frames are taken as of the run's own rate.
 """
 
 import argparse

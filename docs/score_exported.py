@@ -25,6 +25,7 @@ def opened(path):
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         names = [each.name for each in session.get_inputs()]
         return lambda *given: session.run(None, dict(zip(names, given, strict=True)))[0]
+    sys.modules.setdefault("openvino_telemetry", None)  # importing OpenVINO would tell its maker, over the network
     import openvino
 
     net = path.stem in ("predict", "encode") and told["precision"] == "bf16"

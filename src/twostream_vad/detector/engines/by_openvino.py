@@ -22,19 +22,26 @@ openvino = import_module("openvino")
 TYPES = {"fp32": "f32", "bf16": "bf16"}
 
 
+def settings_of(precision: str) -> dict[str, Any]:
+    """For one net at a time, on torch's number of threads; all but bfloat16 is computed in float32, or as a file says.
+
+    Left alone OpenVINO would compute in bfloat16 where the processor can, without a word.
+    """
+    return {
+        "INFERENCE_PRECISION_HINT": TYPES.get(precision, "f32"),
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "NUM_STREAMS": 1,
+    }
+
+
 def compiled(graph: nn.Module, size: int, engine: Engine) -> Compute:
     """The graph at work; compiled anew for each number of clips that is seen, since fixed shapes are faster."""
     weights = identity(graph)
     core, models = openvino.Core(), dict[int, Any]()
     # Now and not when clips come, which may be in several threads: torch's exporter changes every module's call.
     onnx = kept(engine.kept, f"onnx {version('torch')} {weights} {size}", lambda: as_onnx(graph, size))
-    # Left alone it would compute in bfloat16 where the processor can, without a word.
-    settings: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": TYPES[engine.precision],
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "NUM_STREAMS": 1,
-    }
+    settings = settings_of(engine.precision)
 
     def blob(count: int) -> bytes:
         model = core.read_model(io.BytesIO(onnx))

@@ -1,8 +1,6 @@
 """An exported detector at work: the graphs as they lie on the disk, behind the same streams, clip by clip."""
 
-import sys
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,11 +35,9 @@ def opened(path: Path, form: Format, precision: str) -> Call:
 
         return by_torch
     if form == "onnx":
-        runtime = import_module("onnxruntime")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        from ..engines.by_onnx import session_of
+
+        session = session_of(str(path))
         names = [each.name for each in session.get_inputs()]
 
         def by_onnx(*given: NDArray[Any]) -> list[NDArray[Any]]:
@@ -49,14 +45,9 @@ def opened(path: Path, form: Format, precision: str) -> Call:
             return found
 
         return by_onnx
-    # Importing OpenVINO tells its maker so, over the network; without this package it cannot, and goes on.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    hint = {
-        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-    }
-    model = import_module("openvino").Core().compile_model(path, "CPU", hint)
+    from ..engines.by_openvino import openvino, settings_of
+
+    model = openvino.Core().compile_model(path, "CPU", settings_of(precision))
     request = model.create_infer_request()
 
     def by_openvino(*given: NDArray[Any]) -> list[NDArray[Any]]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -168,5 +167,6 @@ def _write(path: Path, part: Part, wish: Wish, clips: Sequence[NDArray[np.float3
     if wish.form == "onnx":
         path.write_bytes(model)
         return
-    openvino = import_module("openvino")
+    from ..engines.by_openvino import openvino
+
     openvino.save_model(openvino.Core().read_model(BytesIO(model)), path, compress_to_fp16=False)
