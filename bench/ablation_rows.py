@@ -42,6 +42,11 @@ VARIANTS = {
             "recovery": "retrieval's encoder is that of the trained U-Net",
         }.items()
     },
+    "edge": Variant(
+        "one small net learned from both fitted ones, which every frame passes once",
+        ("edge.width=1",),
+        ("recovery", "retrieval", "fused"),
+    ),
     "outlines": Variant(
         "window, λ, map, crops, place and weight chosen by things cut out along outlines",
         (*CHOSEN, "pseudo.kinds=[hurries,giants,tumbles,wanderers,loiterers]"),

@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from twostream_vad.cli.process import set_up_process
 from twostream_vad.detector.engines.engine import Engine, EngineError, Name, Precision
+from twostream_vad.detector.engines.nets import clip_shape
 from twostream_vad.nets.graphs import EncoderGraph, PredictorGraph
 from twostream_vad.nets.i3d import I3D
 from twostream_vad.nets.stunet import STUNet
@@ -81,7 +82,7 @@ def timed(graph: nn.Module, size: int, pairs: int) -> dict[str, float]:
     works: dict[str, Callable[[], object]] = {"plain": lambda: plain(graph, clips)}
     for key, (name, precision) in ENGINES.items():
         try:
-            works[key] = working(Engine(name, precision).compile(graph, size), clips)
+            works[key] = working(Engine(name, precision).compile(graph, clip_shape(size)), clips)
         except EngineError as error:
             print(f"{key}: {error}")
     squares = {

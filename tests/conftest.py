@@ -89,6 +89,24 @@ def placed(fitted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run.folder
 
 
+@pytest.fixture(scope="session")
+def edged(placed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`placed`, with an EdgeNet that learned for a few steps: two crops of 8 × 8 places, the error judged by place."""
+    from twostream_vad.runs.fit import run_stage, wanted_stages
+    from twostream_vad.runs.run import Run
+
+    run = Run.open(
+        shutil.copytree(placed, tmp_path_factory.mktemp("edged") / "run"),
+        [
+            *("edge.width=0.25", "edge.steps=8", "edge.batch=2", "edge.ends=2", "recovery.per_place=true"),
+            *("recovery.window=all", "recovery.score_l1=0", "recovery.channel_l2=false", "recovery.crops=max"),
+        ],
+    )
+    for stage in wanted_stages(run)[3:]:
+        run_stage(run, stage, redo=True)
+    return run.folder
+
+
 @pytest.fixture
 def copied(fitted: Path, tmp_path: Path) -> Path:
     """A copy of the fitted run, to be changed."""

@@ -17,6 +17,7 @@ FLOORS = [
     {"scores"},
     {"training", "datasets", "plaza", "weights"},
     {"recovery", "retrieval"},
+    {"edge"},
     {"detector"},
     {"runs"},
     {"report", "doctor", "cluster"},

@@ -215,6 +215,21 @@ class PaceSettings(Section):
         return self
 
 
+class EdgeSettings(Section):
+    """A small net, not in the paper, which every frame passes once. It learns from the fitted ones, and scores."""
+
+    width: Rate | None = key(None, "multiplies its channel counts; none: there is no such net, the fitted ones score")
+    size: Count | None = key(
+        None, "side of its crops in pixels, a multiple of 32; none: view.size", ge=32, multiple_of=32
+    )
+    lr: Rate = key(0.002, "Adam's learning rate; half a cosine to 0")
+    warmup_steps: int = key(50, "optimiser steps in which lr rises linearly from 0", ge=0)
+    steps: Count = key(600, "steps of the training")
+    precision: Literal["float32", "bfloat16"] = key("float32", "of the training's forward pass")
+    batch: Several = key(4, "stretches of video a step")
+    ends: Count = key(4, "snippets of a stretch that are learned from, one a frame")
+
+
 class CalibrationSettings(Section):
     """Normal video that no training sees: it sets the scale of causal scores and the alarm threshold."""
 
@@ -249,14 +264,26 @@ class Recipe(Section):
     pseudo: PseudoSettings = PseudoSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     pace: PaceSettings = PaceSettings()
+    edge: EdgeSettings = EdgeSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     fusion: FusionSettings = FusionSettings()
 
     @model_validator(mode="after")
     def windows_fit_the_crop(self) -> "Recipe":
         """An error window larger than the crop has no position."""
-        if max(self.recovery.windows) > self.view.size:
-            raise ValueError(f"recovery.windows {list(self.recovery.windows)} exceed view.size {self.view.size}")
+        given = "view.size" if self.edge.size is None else "edge.size"
+        size, windows = self.edge.size or self.view.size, list(self.recovery.windows)
+        if max(windows) > size:
+            raise ValueError(f"recovery.windows {windows} exceed {given} {size}")
+        return self
+
+    @model_validator(mode="after")
+    def the_edge_knows_places(self) -> "Recipe":
+        """An EdgeNet gives features of places."""
+        if self.edge.width is not None and not self.retrieval.by_place:
+            raise ValueError(
+                "edge.width asks for a net that gives features of every place: set retrieval.by_place=true"
+            )
         return self
 
     @property

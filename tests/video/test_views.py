@@ -116,6 +116,19 @@ def test_other_frames_have_three_crops(height: int, width: int) -> None:
     assert Views(16).count(height, width) == 3
 
 
+@pytest.mark.parametrize(("height", "width", "offsets"), [
+    (128, 128, [0]), (128, 144, [0, 16]), (128, 256, [0, 128]), (128, 258, [0, 65, 130]), (360, 640, [0, 99]),
+    (256, 128, [0, 128]),
+])  # fmt: skip
+def test_the_fewest_crops_show_all_of_the_frame(height: int, width: int, offsets: list[int]) -> None:
+    views, image = Views(128, fewest=True), picture(height, width)
+    whole = views.resized(image, Region(0, 0, width, height))
+    found = views.scored(image)
+    assert len(found) == len(offsets) == views.count(height, width) == len(views.boxes(height, width))
+    cut = [whole[:, :, at : at + 128] if width > height else whole[:, at : at + 128] for at in offsets]
+    assert torch.equal(found, torch.stack(cut))
+
+
 def test_portrait_is_landscape_on_its_side() -> None:
     image = picture(30, 47)
     side = Views(16).scored(np.ascontiguousarray(image.transpose(1, 0, 2)))

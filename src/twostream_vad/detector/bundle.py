@@ -22,7 +22,7 @@ from ..storage import sha256_of, write_text
 from ..video.snippets import Snippet
 from ..video.views import Region, Views
 
-FORMAT = 1
+FORMAT = 2  # of detectors with an EdgeNet; of others 1
 DESCRIPTION, SUMS = "detector.json", "SHA256SUMS"
 PREDICTOR = "recovery/net.safetensors"
 NORMAL = "recovery/normal.safetensors"
@@ -30,6 +30,7 @@ ENCODER = "retrieval/encoder.safetensors"
 HASHNET = "retrieval/hashnet.safetensors"
 TABLES = "retrieval/tables.safetensors"
 CENTRES = "retrieval/centres.safetensors"
+EDGE = "edge/net.safetensors"
 EXEMPLARS = "retrieval/exemplars.safetensors"
 CHUNK = 1 << 20
 
@@ -54,7 +55,7 @@ class Pictures(_Part):
 
     ``size`` is the side of a crop in pixels, ``regions`` are (x, y, width, height), none for the whole frame, which is
     ``height`` x ``width`` and gives ``crops`` crops; ``mean`` and ``deviation`` are of every channel, of values in
-    [0, 1]; ``rate`` is frames a second; ``gray`` says whether the channels were alike.
+    [0, 1]; ``fewest``: see `Views`; ``rate`` is frames a second; ``gray`` says whether the channels were alike.
     """
 
     size: Side
@@ -62,6 +63,7 @@ class Pictures(_Part):
     crops: Count
     mean: float
     deviation: float
+    fewest: bool = False
     rate: Rate
     height: Side
     width: Side
@@ -91,6 +93,13 @@ class Retrieval(_Part):
     dtype: Literal["float16", "float32"]
     tables: Count
     bits: Annotated[int, Field(ge=1, le=64)]
+
+
+class Edge(_Part):
+    """An EdgeNet, which predicts and encodes in place of both streams' nets."""
+
+    width: Width
+    values: Annotated[int, Field(ge=1, le=1 << 16)]
 
 
 class Calibration(_Part):
@@ -125,6 +134,7 @@ class Description(_Part):
     pictures: Pictures
     recovery: Recovery
     retrieval: Retrieval
+    edge: Edge | None = None
     calibration: Calibration
     weights: dict[str, float]
 
@@ -167,13 +177,13 @@ class Bundle:
     def views(self) -> Views:
         """What the nets see of a frame."""
         pictures = self.description.pictures
-        return Views(pictures.size, tuple(Region(*region) for region in pictures.regions))
+        return Views(pictures.size, tuple(Region(*region) for region in pictures.regions), pictures.fewest)
 
 
 def write_bundle(folder: Path, description: Description, files: Mapping[str, Path]) -> None:
     """Writes a bundle, whole or not at all, over one that is there; ``files`` are copied under their names in it."""
     with whole_folder(folder, files) as partial:
-        write_text(partial / DESCRIPTION, description.model_dump_json(indent=1) + "\n")
+        write_text(partial / DESCRIPTION, description.model_dump_json(indent=1, exclude_none=True) + "\n")
         names = sorted((*files, DESCRIPTION))
         write_text(partial / SUMS, "".join(f"{sha256_of(partial / name)}  {name}\n" for name in names))
 

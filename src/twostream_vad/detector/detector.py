@@ -18,6 +18,7 @@ from .rawscores import Frames, RawScores, frames_of, raw_scores, untold
 from .watcher import Watcher
 
 if TYPE_CHECKING:
+    from ..edge.flow import EdgeFlow
     from ..retrieval.exemplars import Exemplars
     from ..video.source import FrameSource
     from .engines.engine import Engine
@@ -78,7 +79,8 @@ class Detector:
     """Streams, their scales on normal video and their weights in the fusion, by name. See `load`.
 
     ``rate`` ticks a second is what the streams have learned, ``threshold`` that of the fused causal score; without a
-    ``bundle`` nothing is explained by pictures, without scales of ``heat`` there is none.
+    ``bundle`` nothing is explained by pictures, without scales of ``heat`` there is none; ``flow`` makes the streams'
+    clips, where an EdgeNet does.
     """
 
     def __init__(
@@ -90,9 +92,10 @@ class Detector:
         threshold: float,
         bundle: Bundle | None = None,
         heat: Mapping[str, Scale] | None = None,
+        flow: "EdgeFlow | None" = None,
     ) -> None:
         self.streams, self.rate, self.scales, self.heat = dict(streams), rate, dict(scales), dict(heat or {})
-        self.weights, self.threshold, self.bundle = dict(weights), threshold, bundle
+        self.weights, self.threshold, self.bundle, self.flow = dict(weights), threshold, bundle, flow
 
     @classmethod
     def load(cls, path: Path | str | Bundle, engine: "Engine | None" = None) -> "Detector":
@@ -104,9 +107,9 @@ class Detector:
         from .loading import load_streams
 
         bundle = path if isinstance(path, Bundle) else Bundle(Path(path))
-        told, streams = bundle.description, load_streams(bundle, engine)
-        normal = told.calibration
-        return cls(streams, told.pictures.rate, normal.scales, told.weights, normal.threshold, bundle, normal.heat)
+        told, (streams, flow) = bundle.description, load_streams(bundle, engine)
+        rate, normal = told.pictures.rate, told.calibration
+        return cls(streams, rate, normal.scales, told.weights, normal.threshold, bundle, normal.heat, flow)
 
     def watch(self, rate: float | None = None) -> Watcher:
         """A watcher of one camera; ``rate``: its frames a second, where that is known."""
@@ -123,7 +126,7 @@ class Detector:
         ``source`` is a video file, a folder of images, a source of frames, or images (H, W, 3) at the detector's rate;
         the rest is as for `raw_scores`. Raises VideoError, which names the frame, where the video breaks.
         """
-        raw = raw_scores(self.streams, self.rate, self.source(source), progress, keep)
+        raw = raw_scores(self.streams, self.rate, self.source(source), progress, keep, self.flow)
         snippets = {name: stream.snippet for name, stream in self.streams.items()}
         streams, fused = causal_frames(raw.streams, snippets, self.scales, self.weights, raw.ticks)
         return VideoScores(raw, streams, fused, self.threshold)

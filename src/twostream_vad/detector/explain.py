@@ -32,7 +32,7 @@ def explain(
 ) -> Iterator[Explanation]:
     """Explains the wanted frames, in their order of time; nets look at the snippets that end there and at no others."""
     left = sorted(set(wanted))
-    feed = Feed(detector.streams, detector.rate, rate)
+    feed = Feed(detector.streams, detector.rate, rate, flow=detector.flow)
     for index, (image, stamp, lost) in enumerate(frames):
         if not left:
             return

@@ -1,9 +1,11 @@
 """The line that every frame goes along: clock → tick → view → each stream's clip. Files and cameras alike."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -12,16 +14,35 @@ from ..scores.stream import ClipBuffer, Stream
 from ..video.ticks import Clock, Resampler
 from ..video.views import Views
 
+if TYPE_CHECKING:
+    from ..edge.flow import EdgeFlow
+
 Image = NDArray[np.uint8]
+Tick = tuple[Image, bool]
+"""An image, and whether it is lost."""
 
 
 def score_of(name: str, stream: Stream, clips: Tensor | None) -> float:
     """A stream's score of one clip; NaN of None. TsvadError where it is no number."""
-    if clips is None:
-        return math.nan
-    found = float(stream.score(clips)[0])
-    if not math.isfinite(found):
-        raise TsvadError(f"{name} scores {found}; its net holds no numbers: copy the detector again, or fit again")
+    return scores_of(name, stream, [clips])[0]
+
+
+def scores_of(name: str, stream: Stream, clips: Sequence[Tensor | None]) -> list[float]:
+    """A stream's scores of several cameras' clips, those of one shape together; see `score_of`."""
+    found = [math.nan] * len(clips)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for place, clip in enumerate(clips):
+        if clip is not None:
+            alike.setdefault(tuple(clip.shape), []).append(place)
+    for places in alike.values():
+        together = [clip for clip in (clips[place] for place in places) if clip is not None]
+        scores = stream.score(together[0] if len(together) == 1 else torch.cat(together))
+        for place, score in zip(places, scores.tolist(), strict=True):
+            if not math.isfinite(score):
+                raise TsvadError(
+                    f"{name} scores {score}; its net holds no numbers: copy the detector again, or fit again"
+                )
+            found[place] = score
     return found
 
 
@@ -29,7 +50,8 @@ class Feed:
     """Frames in, clips out; holds the views of the longest snippet and no more.
 
     The streams have learned ``rate`` ticks a second; ``source_rate`` frames a second come, as far as is known before.
-    The first ``scored`` snippets of a stream are left out: their scores are known.
+    The first ``scored`` snippets of a stream are left out: their scores are known. Clips are made by ``flow``, where an
+    EdgeNet does, else they are the views of a snippet.
     """
 
     def __init__(
@@ -38,6 +60,7 @@ class Feed:
         rate: float,
         source_rate: float | None = None,
         scored: Mapping[str, int] | None = None,
+        flow: "EdgeFlow | None" = None,
     ) -> None:
         self.streams, self.clock = streams, Clock(source_rate or rate)
         self.resampler: Resampler[tuple[Image, bool]] = Resampler(rate)
@@ -45,35 +68,56 @@ class Feed:
         self.clips: dict[str, Tensor | None] = dict.fromkeys(streams)  # the last
         self._buffers = {name: ClipBuffer(stream.snippet, batch=1) for name, stream in streams.items()}
         self._scored = dict(scored or {})
+        self._flow, self._memory = flow, flow.start() if flow else None
         self._shape: tuple[int, ...] | None = None
         self._tick, self._lost = 0, -math.inf  # the last lost one
 
     def push(self, image: Image, stamp: float | None, *, lost: bool = False) -> list[dict[str, Tensor | None]]:
         """Takes a frame (H, W, 3), uint8 RGB, and its time in seconds from any origin, None where it is not known.
 
-        Gives for each tick that is decided now the clip, (1, crops, 3, T, S, S), of every stream that has a new one:
-        None for a snippet in whose span a frame is ``lost``, of which only the size is looked at. Raises TsvadError for
-        what is no such image, or not as large as the ones before.
+        Gives for each tick that is decided now the clip, (1, crops, 3, T, S, S) or what ``flow`` makes, of every stream
+        that has a new one: None for a snippet in whose span a frame is ``lost``, of which only the size is looked at.
+        Raises TsvadError for what is no such image, or not as large as the ones before.
         """
+        return [tell([(self, *taken)])[0] for taken in self.due(image, stamp, lost=lost)]
+
+    def due(self, image: Image, stamp: float | None, *, lost: bool = False) -> list[Tick]:
+        """Takes a frame as `push` does; gives the ticks that are decided now, for `tell` in their order."""
         self._check(image)
         self.time = self.clock.read(stamp)
-        return [self._tell(*taken) for taken in self.resampler.push(self.time, (image, lost), self.clock.step)]
+        return self.resampler.push(self.time, (image, lost), self.clock.step)
 
-    def _tell(self, image: Image, lost: bool) -> dict[str, Tensor | None]:
+    def _told(self, clips: Mapping[str, Tensor], lost: bool) -> dict[str, Tensor | None]:
+        self._lost = self._tick if lost else self._lost
+        told = {
+            name: None if self._tick - self._lost <= self.streams[name].snippet.span else clip
+            for name, clip in clips.items()
+        }
+        self._tick += 1
+        self.clips |= told
+        return told
+
+    def _snippets(self, image: Image) -> dict[str, Tensor]:
         seen: dict[Views, Tensor] = {}  # streams that look alike share a view
         found = {}
-        self._lost = self._tick if lost else self._lost
         for name, stream in self.streams.items():
             if self._tick < self._scored.get(name, 0):
                 continue  # a snippet that begins here is scored already
             if stream.views not in seen:
                 seen[stream.views] = stream.views.scored(image)
-            clips = self._buffers[name].push(seen[stream.views])
-            if clips is not None:
-                found[name] = None if self._tick - self._lost <= stream.snippet.span else clips
-        self._tick += 1
-        self.clips |= found
+            if (clip := self._buffers[name].push(seen[stream.views])) is not None:
+                found[name] = clip
         return found
+
+    def _flowing(self, clips: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those of the clips that ``flow`` has made which are not scored already."""
+        begins = {name: self._tick - self.streams[name].snippet.span for name in clips}
+        return {name: clip for name, clip in clips.items() if begins[name] >= self._scored.get(name, 0)}
+
+    @property
+    def _known(self) -> bool:
+        """Whether all is scored already that this tick may be of use for."""
+        return self._tick < min(self._scored.get(name, 0) for name in self.streams)
 
     def _check(self, image: Image) -> None:
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -85,3 +129,22 @@ class Feed:
                 "a camera that changes its size needs a new watcher"
             )
         self._shape = image.shape
+
+
+def tell(ticks: Sequence[tuple[Feed, Image, bool]]) -> list[dict[str, Tensor | None]]:
+    """The next tick of each of several feeds of one detector → its clips, as `Feed.push` gives them.
+
+    A tick is an image, and whether it is lost. An EdgeNet sees the frames of all feeds at once.
+    """
+    found: list[Mapping[str, Tensor]] = [{} for _ in ticks]
+    flow = ticks[0][0]._flow if ticks else None
+    flowing = []
+    for place, (feed, image, _) in enumerate(ticks):
+        if flow is None or feed._memory is None:
+            found[place] = feed._snippets(image)
+        elif not feed._known:
+            flowing.append((place, feed, (feed._memory, flow.views.scored(image))))
+    if flow is not None and flowing:
+        for (place, feed, _), clips in zip(flowing, flow.see([seen for *_, seen in flowing]), strict=True):
+            found[place] = feed._flowing(clips)
+    return [feed._told(clips, lost) for (feed, _, lost), clips in zip(ticks, found, strict=True)]

@@ -6,6 +6,7 @@ from ..scores.calibration import Scale
 from ..scores.stream import Stream
 
 if TYPE_CHECKING:
+    from ..edge.flow import EdgeFlow
     from ..retrieval.exemplars import Exemplars
 
 
@@ -13,6 +14,7 @@ class Parts(Protocol):
     """Streams, scales, of scores and of heat, and weights by name, as `Detector` has them."""
 
     streams: dict[str, Stream]
+    flow: "EdgeFlow | None"  # what makes the streams' clips, where an EdgeNet does
     rate: float
     scales: dict[str, Scale]
     heat: dict[str, Scale]

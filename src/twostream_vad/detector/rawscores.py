@@ -20,6 +20,7 @@ from .feed import Feed, Image, score_of
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..edge.flow import EdgeFlow
     from ..video.source import FrameSource
 
 Floats = NDArray[np.float64]
@@ -66,12 +67,14 @@ def raw_scores(
     source: "FrameSource | Frames",
     progress: Callable[[int], None] = untold,
     keep: Path | None = None,
+    flow: "EdgeFlow | None" = None,
 ) -> RawScores:
     """All streams' scores of a video; memory holds the frames of a snippet and a few numbers a frame.
 
     The streams have learned ``rate`` ticks a second; ``progress`` is told the number of frames read. ``keep``, a file
     of this video and these streams, gets the scores so far every minute; where it is there, only what it lacks is
-    scored, to the same scores. Raises VideoError, which names the frame, where the video breaks.
+    scored, to the same scores. ``flow`` makes the streams' clips, where an EdgeNet does. Raises VideoError, which
+    names the frame, where the video breaks.
     """
     from ..scores.files import write_scores
 
@@ -79,7 +82,7 @@ def raw_scores(
     for name, scores in before.items():
         logs[name].add(scores)
     counts = {name: len(scores) for name, scores in before.items()}
-    feed = Feed(streams, rate, getattr(source, "rate", None), counts)
+    feed = Feed(streams, rate, getattr(source, "rate", None), counts, flow)
     frames = ScoreLog()  # time, tick and whether it is lost, of each
     with ExitStack() as stack:
         workers = {name: stack.enter_context(Worker(name, stream, logs[name])) for name, stream in streams.items()}

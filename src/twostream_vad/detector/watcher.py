@@ -1,7 +1,8 @@
 """A detector at work on a live camera: a frame goes in, its score comes out."""
 
 import math
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import TsvadError
 from ..scores.causal import CausalStream
 from ..scores.fusion import fuse_now
-from .feed import Feed, Image, score_of
+from .feed import Feed, Image, Tick, scores_of, tell
 from .parts import Parts
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Watcher:
 
     def __init__(self, detector: Parts, rate: float | None = None) -> None:
         self.detector, self.frames = detector, 0
-        self.feed = Feed(detector.streams, detector.rate, rate)
+        self.feed = Feed(detector.streams, detector.rate, rate, flow=detector.flow)
         self._causal = {
             name: CausalStream(stream.snippet, detector.scales[name]) for name, stream in detector.streams.items()
         }
@@ -76,12 +77,16 @@ class Watcher:
         ``time`` is seconds from any origin, such as a stream's time stamps; None: a usual step after the one before.
         A ``lost`` frame, missing or damaged, has no score, nor has any snippet in whose span it lies.
         """
-        raw: dict[str, list[float]] = {name: [] for name in self._causal}
-        for told in self.feed.push(image, time, lost=lost):
-            for name, clips in told.items():
-                score = score_of(name, self.detector.streams[name], clips)
+        return scored([self.take(image, time, lost=lost)])[0]
+
+    def take(self, image: Image, time: float | None = None, *, lost: bool = False) -> "Taken":
+        """Takes a frame as `push` does, for `scored`, before the next one is taken."""
+        return Taken(self, image, deque(self.feed.due(image, time, lost=lost)))
+
+    def _score(self, image: Image, raw: Mapping[str, Sequence[float]]) -> FrameScore:
+        for name, scores in raw.items():
+            for score in scores:
                 self._causal[name].push(score)
-                raw[name].append(score)
         streams = {name: stream.score for name, stream in self._causal.items()}
         fused = fuse_now(streams, self.detector.weights)
         alarm = not math.isnan(fused) and fused >= self.detector.threshold
@@ -93,3 +98,26 @@ class Watcher:
         if index != self.frames - 1 or self._image is None:
             raise TsvadError(f"frame {index} is gone, the watcher is at {self.frames - 1}: ask before the next push")
         return self._image
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A frame that a watcher has taken and not yet scored: the ticks that are due."""
+
+    watcher: Watcher
+    image: Image
+    due: deque[Tick]
+
+
+def scored(taken: Sequence[Taken]) -> list[FrameScore]:
+    """Scores of frames of several watchers of one detector, in common batches: those that each would have alone."""
+    raw: list[dict[str, list[float]]] = [{} for _ in taken]
+    streams = taken[0].watcher.detector.streams if taken else {}
+    while now := [place for place, each in enumerate(taken) if each.due]:
+        told = tell([(taken[place].watcher.feed, *taken[place].due.popleft()) for place in now])
+        for name, stream in streams.items():
+            have = [(place, clips[name]) for place, clips in zip(now, told, strict=True) if name in clips]
+            scores = scores_of(name, stream, [clip for _, clip in have])
+            for (place, _), score in zip(have, scores, strict=True):
+                raw[place].setdefault(name, []).append(score)
+    return [each.watcher._score(each.image, own) for each, own in zip(taken, raw, strict=True)]

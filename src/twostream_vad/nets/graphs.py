@@ -52,7 +52,8 @@ def folded(net: nn.Module) -> nn.Module:
     found = copy.deepcopy(net).eval()
     for module in found.modules():
         for (name, layer), (norm, following) in itertools.pairwise(list(module.named_children())):
-            if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d) and isinstance(following, nn.BatchNorm3d):
+            if isinstance(following, nn.BatchNorm2d | nn.BatchNorm3d):
+                assert isinstance(layer, nn.Conv2d | nn.Conv3d | nn.ConvTranspose3d)
                 turned = isinstance(layer, nn.ConvTranspose3d)
                 setattr(module, name, fuse_conv_bn_eval(layer, following, transpose=turned))
                 setattr(module, norm, nn.Identity())

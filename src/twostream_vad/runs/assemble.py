@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from ..detector.engines.engine import TORCH, Engine
-from ..detector.engines.nets import NetEncoder, NetPredictor, TorchHasher
+from ..detector.engines.nets import NetEdge, NetEncoder, NetPredictor, TorchHasher
+from ..nets.edge import values_of
 from ..nets.i3d import load_encoder, width_of
 from ..recovery.places import Places
 from ..recovery.selection import load_selection
@@ -12,15 +13,22 @@ from ..recovery.stream import Predictor, RecoveryStream
 from ..recovery.windows import AllWindows
 from ..retrieval.centres import Centres
 from ..retrieval.placed import PlacedStream
-from ..retrieval.stream import Encoding, RetrievalStream
+from ..retrieval.stream import ClipEncoder, Encoding, RetrievalStream
 from ..retrieval.tables import HashTables
-from ..storage import typed
+from ..settings import Recipe
+from ..storage import load_tensors, typed
 from ..video.snippets import Snippet
 from ..video.views import Region, Views, corridor_grid
 from .run import Run, RunError
 
 
 def views(run: Run) -> Views:
+    """What the detector sees of a frame: as the nets have learned it, or where an EdgeNet scores what that one sees."""
+    learned, edge = learned_views(run), run.recipe.edge
+    return learned if edge.width is None else Views(edge.size or learned.size, learned.regions, fewest=True)
+
+
+def learned_views(run: Run) -> Views:
     """Resize and crops of the run's recipe."""
     settings = run.recipe.view
     if settings.regions == "corridor":
@@ -28,17 +36,30 @@ def views(run: Run) -> Views:
     return Views(settings.size, tuple(Region(*region) for region in settings.regions))
 
 
+def edge_net(run: Run, engine: Engine = TORCH) -> NetEdge:
+    """The trained EdgeNet of a recipe that has one."""
+    path, width = run.path("edge/model.safetensors"), run.recipe.edge.width
+    assert width is not None
+    values = values_of(load_tensors(path)[0])
+    return NetEdge.load(path, width=width, size=views(run).size, values=values, engine=engine)
+
+
 def all_windows(run: Run, predictor: Predictor | None = None) -> AllWindows:
     """Context recovery without a chosen score, with what is normal at each place where that was measured.
 
     The run's own trained net predicts, unless one that is loaded already is given.
     """
-    settings, size, path = run.recipe.recovery, run.recipe.view.size, run.path("recovery/places.safetensors")
+    settings, path = run.recipe.recovery, run.path("recovery/places.safetensors")
     normal = Places.load(path).normal if settings.per_place is not False and path.exists() else None
-    net = run.path("recovery/model.safetensors")
     if predictor is None:
-        predictor = NetPredictor.load(net, width=settings.width, size=size, residual=settings.residual)
+        predictor = fitted_predictor(run) if run.recipe.edge.width is None else edge_net(run).predictor
     return AllWindows(predictor, settings, views(run), normal)
+
+
+def fitted_predictor(run: Run) -> Predictor:
+    """The trained STUNet."""
+    settings, net = run.recipe.recovery, run.path("recovery/model.safetensors")
+    return NetPredictor.load(net, width=settings.width, size=run.recipe.view.size, residual=settings.residual)
 
 
 def recovery_stream(run: Run) -> RecoveryStream:
@@ -71,19 +92,33 @@ def encoder_width(run: Run) -> float:
 
 
 def encoding(run: Run, engine: Engine = TORCH) -> Encoding:
-    """Retrieval's encoder, computed by ``engine``, what it sees, and what its features are rounded to."""
-    settings, view, (weights, source) = run.recipe.retrieval, views(run), encoder_file(run)
-    width, cells = encoder_width(run), settings.cells
-    encoder = NetEncoder.load(
+    """What encodes for retrieval, computed by ``engine``, what it sees, and what its features are rounded to."""
+    settings, recipe = run.recipe.retrieval, run.recipe
+    if recipe.edge.width is None:
+        encoder: ClipEncoder = fitted_encoder(run, engine)
+    else:
+        encoder = edge_net(run, engine).encoder(run.identity("train-edge"))
+    snippet = Snippet.centred(settings.length, retrieval_interval(recipe))
+    return Encoding(encoder, snippet, views(run), settings.feature_dtype)
+
+
+def retrieval_interval(recipe: Recipe) -> int:
+    """Frames from one of retrieval's to the next: an EdgeNet has one for both streams, recovery's."""
+    return recipe.retrieval.interval if recipe.edge.width is None else recipe.recovery.interval
+
+
+def fitted_encoder(run: Run, engine: Engine = TORCH) -> NetEncoder:
+    """Retrieval's encoder, as it was trained or given."""
+    settings, (weights, source) = run.recipe.retrieval, encoder_file(run)
+    return NetEncoder.load(
         weights,
-        width=width,
-        size=view.size,
-        cells=cells,
+        width=encoder_width(run),
+        size=run.recipe.view.size,
+        cells=settings.cells,
         by_place=settings.by_place,
         source=source,
         engine=engine,
     )
-    return Encoding(encoder, Snippet.centred(settings.length, settings.interval), view, settings.feature_dtype)
 
 
 def hasher(run: Run, values: int) -> TorchHasher:

@@ -63,7 +63,17 @@ def _shared(recipe: "Recipe") -> dict[str, Any]:
     return general | _section(recipe, "view")
 
 
+def _predicts(recipe: "Recipe") -> str:
+    """The stage that trains what predicts."""
+    return "train-recovery" if recipe.edge.width is None else "train-edge"
+
+
 def _before_features(recipe: "Recipe") -> tuple[str, ...]:
+    return _before_encoding(recipe) if recipe.edge.width is None else ("train-edge",)
+
+
+def _before_encoding(recipe: "Recipe") -> tuple[str, ...]:
+    """What retrieval's own encoder stands on."""
     trained = {"recovery": ("train-recovery",), "pace": ("train-encoder",)}
     return ("prepare", *trained.get(recipe.retrieval.encoder, ()))
 
@@ -98,6 +108,18 @@ STAGES = {
             ("retrieval/encoder",),
             lambda _: ("train-recovery",),
             lambda r: {**_section(r, "pace"), "retrieval.interval": r.retrieval.interval},
+        ),
+        Stage(
+            "train-edge",
+            "train edge",
+            "Train a small net that every frame passes once, to give what the fitted nets give.\n\n"
+            "For recipes with edge.width. Goes on where it was stopped.",
+            "stages.edge:train",
+            ("edge",),
+            lambda r: ("train-recovery", *_before_encoding(r)[1:]),
+            lambda r: (
+                _section(r, "edge") | _section(r, "pace") | {"retrieval.interval": r.retrieval.interval} | _encoder(r)
+            ),
         ),
         Stage(
             "features",
@@ -140,7 +162,7 @@ STAGES = {
                 "recovery/pseudo.npz",
                 "retrieval/pseudo.npz",
             ),
-            lambda r: ("train-recovery",) if r.pseudo.judge == "recovery" else ("train-recovery", "index"),
+            lambda r: (_predicts(r),) if r.pseudo.judge == "recovery" else (_predicts(r), "index"),
             lambda r: (
                 _scoring(r) | _section(r, "pseudo") | (_section(r, "fusion") if r.pseudo.judge == "fused" else {})
             ),

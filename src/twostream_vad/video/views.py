@@ -42,11 +42,13 @@ class Views:
     """Square crops of a frame whose short side was resized to ``size``.
 
     A frame is tested on three crops along its long side, a square one on one crop. With regions, each of them
-    is cut out first and then treated like a frame of its own; without any the whole frame is looked at.
+    is cut out first and then treated like a frame of its own; without any the whole frame is looked at. With ``fewest``
+    there are as few crops as show all of it: of a frame less than twice as wide as high, two.
     """
 
     size: int = 256
     regions: tuple[Region, ...] = ()
+    fewest: bool = False
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -124,7 +126,9 @@ class Views:
 
     def _offsets(self, region: Region) -> tuple[int, ...]:
         room = max(self._resized_shape(region)) - self.size
-        return (0, room // 2, room) if room else (0,)
+        if room == 0:
+            return (0,)
+        return tuple(_spread(room, -(-room // self.size) + 1)) if self.fewest else (0, room // 2, room)
 
     def resized(self, image: NDArray[np.uint8], region: Region) -> Tensor:
         """(H, W, 3) uint8 -> (3, h, w) float32, the region normalised first and resized second."""

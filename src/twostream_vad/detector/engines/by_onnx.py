@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .engine import Compute, Engine, EngineError
-from .interchange import CLIPS, as_onnx, identity
+from .engine import Compute, Engine, EngineError, Shape
+from .interchange import as_onnx, identity, names
 from .kept import kept
 
 
@@ -22,15 +22,17 @@ def session_of(model: bytes | str) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def compiled(graph: nn.Module, size: int, engine: Engine) -> Compute:
+def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine) -> Compute:
     """The graph at work. EngineError for bfloat16, which its CPU kernels lack."""
     if engine.precision != "fp32":
         raise EngineError(f"engine onnx has no {engine.precision} on a CPU: --engine openvino, or torch")
-    model = kept(engine.kept, f"onnx {version('torch')} {identity(graph)} {size}", lambda: as_onnx(graph, size))
+    key = f"onnx {version('torch')} {identity(graph)} {shapes}"
+    model = kept(engine.kept, key, lambda: as_onnx(graph, shapes))
     session = session_of(model)
 
-    def compute(clips: NDArray[np.float32]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = session.run(None, {CLIPS: np.ascontiguousarray(clips)})[0]
+    def compute(*given: NDArray[np.float32]) -> NDArray[np.float32]:
+        named = {name: np.ascontiguousarray(each) for name, each in zip(names(len(given)), given, strict=True)}
+        found: NDArray[np.float32] = session.run(None, named)[0]
         return found
 
     return compute

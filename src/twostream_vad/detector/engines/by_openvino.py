@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .engine import Compute, Engine
+from .engine import Compute, Engine, Shape
 from .interchange import as_onnx, identity
 from .kept import kept
 
@@ -35,29 +35,29 @@ def settings_of(precision: str) -> dict[str, Any]:
     }
 
 
-def compiled(graph: nn.Module, size: int, engine: Engine) -> Compute:
+def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine) -> Compute:
     """The graph at work; compiled anew for each number of clips that is seen, since fixed shapes are faster."""
     weights = identity(graph)
     core, models = openvino.Core(), dict[int, Any]()
     # Now and not when clips come, which may be in several threads: torch's exporter changes every module's call.
-    onnx = kept(engine.kept, f"onnx {version('torch')} {weights} {size}", lambda: as_onnx(graph, size))
+    onnx = kept(engine.kept, f"onnx {version('torch')} {weights} {shapes}", lambda: as_onnx(graph, shapes))
     settings = settings_of(engine.precision)
 
     def blob(count: int) -> bytes:
         model = core.read_model(io.BytesIO(onnx))
-        model.reshape([count, 3, 8, size, size])
+        model.reshape({place: [count, *shape] for place, shape in enumerate(shapes)})
         file = io.BytesIO()
         core.compile_model(model, "CPU", settings).export_model(file)
         return file.getvalue()
 
-    def compute(clips: NDArray[np.float32]) -> NDArray[np.float32]:
-        count = len(clips)
+    def compute(*given: NDArray[np.float32]) -> NDArray[np.float32]:
+        count = len(given[0])
         if count not in models:
-            key = f"openvino {version('openvino')} {settings} {weights} {count} {size}"
+            key = f"openvino {version('openvino')} {settings} {weights} {count} {shapes}"
             made = kept(engine.kept, key, lambda: blob(count))
             models[count] = core.import_model(io.BytesIO(made), "CPU", settings).create_infer_request()
         request = models[count]
-        request.infer([np.ascontiguousarray(clips)], share_inputs=True)
+        request.infer([np.ascontiguousarray(each) for each in given], share_inputs=True)
         found: NDArray[np.float32] = request.get_output_tensor().data.copy()
         return found
 

@@ -16,8 +16,9 @@ from ...nets.device import pick_device
 
 Name = Literal["auto", "torch", "openvino", "onnx"]
 Precision = Literal["fp32", "bf16"]
-Compute = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""A net at work: clips (N, 3, 8, S, S) → its numbers, (N, …)."""
+Shape = tuple[int, ...]
+Compute = Callable[..., NDArray[np.float32]]
+"""A net at work: its inputs, such as clips (N, 3, 8, S, S), float32 → its numbers, (N, …)."""
 PACKAGES = {"openvino": ("openvino", "onnxscript"), "onnx": ("onnxruntime", "onnxscript")}
 
 
@@ -51,8 +52,8 @@ class Engine:
             device = torch.device("cpu")
         return replace(self, name=name, device=device)
 
-    def compile(self, graph: nn.Module, size: int) -> Compute:
-        """The graph at work, of clips of ``size`` pixels a side."""
+    def compile(self, graph: nn.Module, *shapes: Shape) -> Compute:
+        """The graph at work, whose inputs have these shapes, each behind the number of clips."""
         chosen = self.resolved()
         assert chosen.device is not None
         if chosen.name == "torch":
@@ -62,10 +63,10 @@ class Engine:
         if chosen.name == "onnx":
             from .by_onnx import compiled as compiled_by_onnx
 
-            return compiled_by_onnx(graph, size, chosen)
+            return compiled_by_onnx(graph, shapes, chosen)
         from .by_openvino import compiled as compiled_by_openvino
 
-        return compiled_by_openvino(graph, size, chosen)
+        return compiled_by_openvino(graph, shapes, chosen)
 
 
 TORCH = Engine("torch")

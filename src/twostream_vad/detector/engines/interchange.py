@@ -15,13 +15,19 @@ EXPORTING = threading.Lock()  # two at once would leave every module's call chan
 CLIPS, FOUND = "clips", "found"  # names of the graph's input and output
 
 
-def as_onnx(graph: nn.Module, size: int) -> bytes:
-    """The graph as an ONNX model of any number of clips (N, 3, 8, size, size), weights within.
+def names(count: int) -> list[str]:
+    """Of so many inputs."""
+    return [CLIPS, *(f"{CLIPS} {place}" for place in range(1, count))]
+
+
+def as_onnx(graph: nn.Module, shapes: Sequence[tuple[int, ...]]) -> bytes:
+    """The graph as an ONNX model of any number of clips, whose inputs have these shapes behind it, weights within.
 
     Torch changes how every module is called while it looks at one: no other thread should compute by torch meanwhile.
     """
-    several = ({0: torch.export.Dim("n", min=1)},)
-    return onnx_of(graph, {CLIPS: torch.zeros(2, 3, 8, size, size)}, (FOUND,), several)
+    several = tuple({0: torch.export.Dim("n", min=1)} for _ in shapes)
+    given = {name: torch.zeros(2, *shape) for name, shape in zip(names(len(shapes)), shapes, strict=True)}
+    return onnx_of(graph, given, (FOUND,), several)
 
 
 def onnx_of(

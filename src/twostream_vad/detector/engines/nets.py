@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...nets.edge import FRAMES, RECENT, EdgeNet
 from ...nets.graphs import EncoderGraph, PredictorGraph
 from ...nets.hashnet import HashNet
 from ...nets.i3d import I3D, load_encoder
@@ -25,7 +26,7 @@ class NetPredictor:
 
     def __init__(self, net: STUNet, engine: Engine = TORCH) -> None:
         self.residual = net.residual
-        self.compute = engine.compile(PredictorGraph(net), net.encoder.size)
+        self.compute = engine.compile(PredictorGraph(net), clip_shape(net.encoder.size))
 
     @classmethod
     def load(cls, path: Path, *, width: float, size: int, residual: bool, engine: Engine = TORCH) -> "NetPredictor":
@@ -45,7 +46,7 @@ class NetEncoder:
     def __init__(self, net: I3D, source: str = "", engine: Engine = TORCH, *, by_place: bool = False) -> None:
         self.values = net.s4_channels if by_place else net.cells**2 * net.out_channels
         self.side, self.source = net.size // PLACE if by_place else 1, source
-        self.compute = engine.compile(EncoderGraph(net, by_place=by_place), net.size)
+        self.compute = engine.compile(EncoderGraph(net, by_place=by_place), clip_shape(net.size))
 
     @classmethod
     def load(
@@ -68,6 +69,51 @@ class NetEncoder:
         return self.compute(clips).reshape(-1, self.values)
 
 
+class NetEdge:
+    """An EdgeNet at work: frame by frame, as a `Model`, and clip by clip, as `predictor` and `encoder` see it."""
+
+    def __init__(self, net: EdgeNet, engine: Engine = TORCH) -> None:
+        size = net.size
+        self.size, self.values, self.side, self._unpacked = size, net.values, size // PLACE, net.head.unpacked
+        self.see = engine.compile(net.encoder, (3, size, size))
+        self._head = engine.compile(net.head, (FRAMES, net.encoder.values(size)), (RECENT, 3, size, size))
+
+    @classmethod
+    def load(cls, path: Path, *, width: float, size: int, values: int, engine: Engine = TORCH) -> "NetEdge":
+        """Of a model file; CheckpointError where it is missing, broken, or of another net."""
+        return cls(filled(lambda: EdgeNet(width, size, values), load_tensors(path)[0], path), engine)
+
+    def tell(self, ring: Tensor, recent: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps (N, 8, V) and frames (N, 2, 3, S, S) → the next frames (N, 3, S, S), features (N, places, values)."""
+        change, features = self._unpacked(torch.from_numpy(self._head(ring.numpy(), recent.numpy())))
+        return change + recent[:, -1], features
+
+    def look(self, clips: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+        """What `tell` gives of clips (N, 3, 8, S, S)."""
+        frames = torch.from_numpy(clips).transpose(1, 2).contiguous()
+        maps = self.see(frames.flatten(0, 1).numpy())
+        return self.tell(torch.from_numpy(maps).reshape(len(clips), FRAMES, -1), frames[:, -RECENT:].contiguous())
+
+    def predictor(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A `Predictor`: (N, 3, 8, S, S) → (N, 3, S, S)."""
+        return self.look(seen)[0].numpy()
+
+    def encoder(self, source: str = "") -> "EdgeEncoder":
+        """A `ClipEncoder` by the same net."""
+        return EdgeEncoder(self, source)
+
+
+class EdgeEncoder:
+    """A `ClipEncoder`: features of every place by an EdgeNet."""
+
+    def __init__(self, model: NetEdge, source: str) -> None:
+        self.model, self.values, self.side, self.source = model, model.values, model.side, source
+
+    def __call__(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, 8, S, S) → (N · side², values)."""
+        return self.model.look(clips)[1].reshape(-1, self.values).numpy()
+
+
 class TorchHasher:
     """A `Hasher`: a trained HashNet on the CPU, put into eval mode."""
 
@@ -85,6 +131,11 @@ class TorchHasher:
             # Copied: torch wants memory that it may write to, and a memory map is read-only.
             codes: Tensor = self.net(torch.from_numpy(np.array(features, dtype=np.float32)))
             return codes.numpy()
+
+
+def clip_shape(size: int) -> tuple[int, ...]:
+    """Of a clip that an I3D or a STUNet sees."""
+    return 3, 8, size, size
 
 
 def filled(build: Callable[[], Net], tensors: Mapping[str, Tensor], path: Path) -> Net:

@@ -13,7 +13,7 @@ from ...recovery.selection import load_selection
 from ...retrieval.features import FeatureSet
 from ...storage import save_tensors
 from ...video.views import MEAN, STD
-from ..assemble import encoder_file, encoder_width, fusion_weights, views
+from ..assemble import encoder_file, encoder_width, fusion_weights, retrieval_interval, views
 from ..run import Run
 from ..videos import learned_rate, training_videos
 
@@ -26,12 +26,12 @@ def pack(run: Run, progress: Progress) -> None:
     description = _describe(run)
     with TemporaryDirectory() as temporary:
         encoder, normal = Path(temporary) / "encoder.safetensors", Path(temporary) / "normal.safetensors"
-        save_tensors(encoder, load_encoder(encoder_file(run)[0]), {"kind": "i3d"})
-        files = {
-            parts.PREDICTOR: run.path("recovery/model.safetensors"),
-            parts.ENCODER: encoder,
-            parts.EXEMPLARS: run.path("retrieval/exemplars.safetensors"),
-        }
+        files = {parts.EXEMPLARS: run.path("retrieval/exemplars.safetensors")}
+        if description.edge is not None:
+            files[parts.EDGE] = run.path("edge/model.safetensors")
+        else:
+            save_tensors(encoder, load_encoder(encoder_file(run)[0]), {"kind": "i3d"})
+            files |= {parts.PREDICTOR: run.path("recovery/model.safetensors"), parts.ENCODER: encoder}
         if run.recipe.retrieval.by_place:
             files[parts.CENTRES] = run.path("retrieval/centres.safetensors")
         else:
@@ -51,14 +51,16 @@ def _describe(run: Run) -> Description:
     how = load_selection(run.path("recovery/selection.json"))[0]
     values = FeatureSet.load(run.path("retrieval/features/training")).values
     predicts = recovery.model_dump(include={"length", "interval", "width", "residual"})
-    knows = retrieval.model_dump(include={"length", "interval", "cells", "by_place", "tables", "bits"})
+    knows = retrieval.model_dump(include={"length", "cells", "by_place", "tables", "bits"})
+    knows["interval"], width = retrieval_interval(run.recipe), run.recipe.edge.width
     return Description(
-        format=parts.FORMAT,
+        format=parts.FORMAT if width else 1,
         made_by=version("twostream-vad"),
         recipe=run.recipe.name,
         pictures=_pictures(run),
         recovery=parts.Recovery(**predicts, stride=recovery.window_stride, how=how),
         retrieval=parts.Retrieval(**knows, width=encoder_width(run), values=values, dtype=retrieval.feature_dtype),
+        edge=parts.Edge(width=width, values=values) if width else None,
         calibration=Calibration.load(run.path("calibration/scale.json")),
         weights=fusion_weights(run),
     )
@@ -72,6 +74,7 @@ def _pictures(run: Run) -> Pictures:
         size=look.size,
         regions=tuple((region.x, region.y, region.width, region.height) for region in look.regions),
         crops=look.count(height, width),
+        fewest=look.fewest,
         mean=MEAN,
         deviation=STD,
         rate=learned_rate(run),

@@ -11,6 +11,7 @@ from ...retrieval.keys import Keys
 from ...retrieval.ordinary import normal_distances
 from ...retrieval.placed import PLACE
 from ...video.pictures import thumbnail
+from ..assemble import views
 from ..run import Run
 from ..videos import training_videos
 
@@ -32,7 +33,7 @@ def index_places(run: Run, features: FeatureSet, span: int, progress: Progress) 
         part = array[first : first + CLIPS * places]
         centres.add(part, at[: len(part)])
         progress(first + len(part), features.rows)
-    centres.normal = normal_distances(array, features.videos, run.recipe.view.size // PLACE)
+    centres.normal = normal_distances(array, features.videos, views(run).size // PLACE)
     centres.save(run.path("retrieval/centres.safetensors"))
     _exemplars(run, features, centres, span).save(run.path("retrieval/exemplars.safetensors"))
 

@@ -25,7 +25,7 @@ from ...scores.stream import clip_batches
 from ...storage import whole_file
 from ...video.frames import ChangedVideoError
 from ...video.ticks import at_ticks
-from ..assemble import all_windows, views
+from ..assemble import all_windows, learned_views
 from ..curves import ticks_by_video
 from ..pseudo import Curves, beside, retrieval_curves
 from ..run import Run
@@ -36,7 +36,9 @@ def train(run: Run, progress: Progress) -> None:
     """Stage 2: trains STUNet."""
     videos, recipe, out = list(training_videos(run).values()), run.recipe, run.path("recovery")
     fixed = recipe.view.training_crop == "fixed"
-    train_recovery(videos, recipe.recovery, views(run), out, seed=recipe.seed, fixed_crops=fixed, progress=progress)
+    train_recovery(
+        videos, recipe.recovery, learned_views(run), out, seed=recipe.seed, fixed_crops=fixed, progress=progress
+    )
 
 
 def select(run: Run, progress: Progress) -> None:

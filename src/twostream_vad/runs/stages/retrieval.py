@@ -20,7 +20,7 @@ from ...retrieval.train import train_retrieval
 from ...scores.files import save_array, write_scores
 from ...video.pictures import thumbnail
 from ...video.snippets import Snippet
-from ..assemble import encoding, hasher, views
+from ..assemble import encoding, hasher, learned_views, retrieval_interval
 from ..curves import ticks_by_video
 from ..run import Run, RunError
 from ..videos import learned_rate, split_training, training_videos
@@ -37,7 +37,9 @@ def train_encoder(run: Run, progress: Progress) -> None:
         raise RunError(f"{given}; --set retrieval.encoder=pace trains one")
     videos, snippet = list(training_videos(run).values()), Snippet.centred(settings.length, settings.interval)
     start, out, width = run.path("recovery/model.safetensors"), run.path("retrieval/encoder"), recipe.recovery.width
-    train_pace(videos, recipe.pace, snippet, views(run), start, out, width=width, seed=recipe.seed, progress=progress)
+    train_pace(
+        videos, recipe.pace, snippet, learned_views(run), start, out, width=width, seed=recipe.seed, progress=progress
+    )
 
 
 def encode(run: Run, progress: Progress, engine: Engine) -> None:
@@ -65,7 +67,7 @@ def train(run: Run, progress: Progress) -> None:
 def index(run: Run, progress: Progress) -> None:
     """Builds the hash tables from the training features, and an exemplar of each bucket with its pictures."""
     settings, features = run.recipe.retrieval, FeatureSet.load(run.path("retrieval/features/training"))
-    snippet = Snippet.centred(settings.length, settings.interval)
+    snippet = Snippet.centred(settings.length, retrieval_interval(run.recipe))
     if settings.by_place:
         index_places(run, features, snippet.span, progress)
         return
