@@ -224,7 +224,7 @@ class EdgeSettings(Section):
     )
     lr: Rate = key(0.002, "Adam's learning rate; half a cosine to 0")
     warmup_steps: int = key(50, "optimiser steps in which lr rises linearly from 0", ge=0)
-    steps: Count = key(600, "steps of the training")
+    steps: Count = key(1000, "steps of the training")
     precision: Literal["float32", "bfloat16"] = key("float32", "of the training's forward pass")
     batch: Several = key(4, "stretches of video a step")
     ends: Count = key(4, "snippets of a stretch that are learned from, one a frame")

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from twostream_vad.detector.engines.nets import NetEdge
-from twostream_vad.edge.flow import EdgeFlow, Told, foretold
+from twostream_vad.edge.flow import EdgeFlow, Known, foretold
 from twostream_vad.nets.edge import EdgeNet
+from twostream_vad.scores.stream import made
 from twostream_vad.video.snippets import Snippet
 from twostream_vad.video.views import Views
 
@@ -32,7 +33,7 @@ def film(seed: int, crops: int = 2) -> Tensor:
 
 def flowing(flow: EdgeFlow, views: Tensor) -> Iterator[dict[str, Tensor]]:
     memory = flow.start()
-    return (flow.see([(memory, view)])[0] for view in views)
+    return ({name: made(clip) for name, clip in flow.see([(memory, view)])[0].items()} for view in views)
 
 
 @pytest.mark.parametrize("interval", [1, 2, 3])
@@ -66,11 +67,11 @@ def test_cameras_seen_together_get_what_each_gets_alone(model: NetEdge) -> None:
             wanted = alone[camera][tick - late * camera]
             assert clips.keys() == wanted.keys()
             for name, clip in clips.items():
-                torch.testing.assert_close(clip, wanted[name], rtol=0, atol=1e-5)
+                torch.testing.assert_close(made(clip), wanted[name], rtol=0, atol=1e-5)
 
 
 def test_what_is_told_passes_as_it_is() -> None:
     clips = np.random.default_rng(0).standard_normal((2, 3, 1, SIZE, SIZE)).astype(np.float32)
     assert np.array_equal(foretold(clips), clips[:, :, 0])
     features = clips.reshape(2, -1, 4)
-    assert np.array_equal(Told(4, 2)(features), features.reshape(-1, 4))
+    assert np.array_equal(Known(4, 2)(features), features.reshape(-1, 4))

@@ -4,6 +4,11 @@ import contextlib
 import ctypes
 import os
 import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..detector.engines.engine import Engine
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
 KEPT_BYTES = 1 << 30
@@ -39,6 +44,19 @@ def set_up_process(threads: int | None) -> None:
             libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
             libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
             libc.mallopt(M_ARENA_MAX, ARENAS)
+
+
+def with_cores(engine: "Engine") -> "Engine":
+    """The engine with all of torch's threads. Torch keeps one where another library computes the nets.
+
+    Its own wait busily from one work to the next, and would take the cores from the nets.
+    """
+    import torch
+
+    found = replace(engine.resolved(), threads=torch.get_num_threads())
+    if found.name != "torch":
+        torch.set_num_threads(1)
+    return found
 
 
 def give_back_memory() -> None:

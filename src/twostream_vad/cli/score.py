@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import TsvadError
 from .common import ANY_ENGINE, Bar, DetectorFolder, EngineOptions, Flag, packed
-from .process import give_back_memory, set_up_process
+from .process import give_back_memory, set_up_process, with_cores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +58,7 @@ def score(
     set_up_process(None)
     folder = packed(detector)
     bundle = Bundle(folder)
-    found = Detector.load(bundle, engine.chosen(beside(bundle)))
+    found = Detector.load(bundle, with_cores(engine.chosen(beside(bundle))))
     source = open_source(video, rate=found.rate if rate is None and video.is_dir() else rate)
     out = out or (detector / "results" if folder != detector else Path()) / f"{source.name}.csv"
     picture = out.with_suffix(".png")

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..retrieval.exemplars import Match
 from ..retrieval.placed import PlacedStream
 from ..retrieval.stream import RetrievalStream
+from ..scores.stream import Clip, made
 from .feed import Feed, Image
 from .heat import Looking, Sight, joint_heat
 from .parts import Parts
 
-Clips = Mapping[str, Tensor | None]  # stream → its last clip, (1, crops, 3, T, S, S)
+Clips = Mapping[str, Clip | None]  # stream → its last clip
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ def heat(detector: Parts, clips: Clips, image: Image) -> NDArray[np.float32] | N
     for name, stream in detector.streams.items():
         clip, scale = clips.get(name), detector.heat.get(name)
         if isinstance(stream, Looking) and clip is not None and scale is not None:
-            sights[name], local[name] = (stream.grain, detector.weights[name], scale.high), stream.look(clip)[1][0]
+            sights[name], local[name] = (
+                (stream.grain, detector.weights[name], scale.high),
+                stream.look(made(clip))[1][0],
+            )
             views = stream.views
     return joint_heat(local, sights, views, height, width) if local else None
 
@@ -60,4 +63,4 @@ def nearest(detector: Parts, clips: Clips) -> Match | None:
     stream, clip, exemplars = detector.streams.get("retrieval"), clips.get("retrieval"), detector.exemplars
     if not isinstance(stream, RetrievalStream | PlacedStream) or clip is None or exemplars is None:
         return None
-    return stream.nearest(stream.encoding.encode(clip)[0], exemplars)
+    return stream.nearest(stream.encoding.encode(made(clip))[0], exemplars)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import TsvadError
-from ..scores.stream import ClipBuffer, Stream
+from ..scores.stream import Clip, ClipBuffer, Stream, made
 from ..video.ticks import Clock, Resampler
 from ..video.views import Views
 
@@ -22,22 +23,22 @@ Tick = tuple[Image, bool]
 """An image, and whether it is lost."""
 
 
-def score_of(name: str, stream: Stream, clips: Tensor | None) -> float:
+def score_of(name: str, stream: Stream, clips: Clip | None) -> float:
     """A stream's score of one clip; NaN of None. TsvadError where it is no number."""
     return scores_of(name, stream, [clips])[0]
 
 
-def scores_of(name: str, stream: Stream, clips: Sequence[Tensor | None]) -> list[float]:
+def scores_of(name: str, stream: Stream, clips: Sequence[Clip | None]) -> list[float]:
     """A stream's scores of several cameras' clips, those of one shape together; see `score_of`."""
     found = [math.nan] * len(clips)
-    alike: dict[tuple[int, ...], list[int]] = {}
+    alike: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
     for place, clip in enumerate(clips):
         if clip is not None:
-            alike.setdefault(tuple(clip.shape), []).append(place)
-    for places in alike.values():
-        together = [clip for clip in (clips[place] for place in places) if clip is not None]
-        scores = stream.score(together[0] if len(together) == 1 else torch.cat(together))
-        for place, score in zip(places, scores.tolist(), strict=True):
+            alike.setdefault(tuple(made(clip).shape), []).append((place, made(clip)))
+    for together in alike.values():
+        own = [clip for _, clip in together]
+        scores = stream.score(own[0] if len(own) == 1 else torch.cat(own))
+        for (place, _), score in zip(together, scores.tolist(), strict=True):
             if not math.isfinite(score):
                 raise TsvadError(
                     f"{name} scores {score}; its net holds no numbers: copy the detector again, or fit again"
@@ -51,7 +52,7 @@ class Feed:
 
     The streams have learned ``rate`` ticks a second; ``source_rate`` frames a second come, as far as is known before.
     The first ``scored`` snippets of a stream are left out: their scores are known. Clips are made by ``flow``, where an
-    EdgeNet does, else they are the views of a snippet.
+    EdgeNet does, else they are the views of a snippet; with a ``pool`` of one thread part of that is done there.
     """
 
     def __init__(
@@ -61,18 +62,19 @@ class Feed:
         source_rate: float | None = None,
         scored: Mapping[str, int] | None = None,
         flow: "EdgeFlow | None" = None,
+        pool: Executor | None = None,
     ) -> None:
         self.streams, self.clock = streams, Clock(source_rate or rate)
         self.resampler: Resampler[tuple[Image, bool]] = Resampler(rate)
         self.time = 0.0  # seconds of the last frame since the first, on the feed's own clock
-        self.clips: dict[str, Tensor | None] = dict.fromkeys(streams)  # the last
+        self.clips: dict[str, Clip | None] = dict.fromkeys(streams)  # the last
         self._buffers = {name: ClipBuffer(stream.snippet, batch=1) for name, stream in streams.items()}
         self._scored = dict(scored or {})
-        self._flow, self._memory = flow, flow.start() if flow else None
+        self._flow, self._memory, self._pool = flow, flow.start() if flow else None, pool
         self._shape: tuple[int, ...] | None = None
         self._tick, self._lost = 0, -math.inf  # the last lost one
 
-    def push(self, image: Image, stamp: float | None, *, lost: bool = False) -> list[dict[str, Tensor | None]]:
+    def push(self, image: Image, stamp: float | None, *, lost: bool = False) -> list[dict[str, Clip | None]]:
         """Takes a frame (H, W, 3), uint8 RGB, and its time in seconds from any origin, None where it is not known.
 
         Gives for each tick that is decided now the clip, (1, crops, 3, T, S, S) or what ``flow`` makes, of every stream
@@ -87,7 +89,7 @@ class Feed:
         self.time = self.clock.read(stamp)
         return self.resampler.push(self.time, (image, lost), self.clock.step)
 
-    def _told(self, clips: Mapping[str, Tensor], lost: bool) -> dict[str, Tensor | None]:
+    def _told(self, clips: Mapping[str, Clip], lost: bool) -> dict[str, Clip | None]:
         self._lost = self._tick if lost else self._lost
         told = {
             name: None if self._tick - self._lost <= self.streams[name].snippet.span else clip
@@ -97,9 +99,9 @@ class Feed:
         self.clips |= told
         return told
 
-    def _snippets(self, image: Image) -> dict[str, Tensor]:
+    def _snippets(self, image: Image) -> dict[str, Clip]:
         seen: dict[Views, Tensor] = {}  # streams that look alike share a view
-        found = {}
+        found: dict[str, Clip] = {}
         for name, stream in self.streams.items():
             if self._tick < self._scored.get(name, 0):
                 continue  # a snippet that begins here is scored already
@@ -109,7 +111,7 @@ class Feed:
                 found[name] = clip
         return found
 
-    def _flowing(self, clips: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _flowing(self, clips: Mapping[str, Clip]) -> dict[str, Clip]:
         """Those of the clips that ``flow`` has made which are not scored already."""
         begins = {name: self._tick - self.streams[name].snippet.span for name in clips}
         return {name: clip for name, clip in clips.items() if begins[name] >= self._scored.get(name, 0)}
@@ -131,13 +133,13 @@ class Feed:
         self._shape = image.shape
 
 
-def tell(ticks: Sequence[tuple[Feed, Image, bool]]) -> list[dict[str, Tensor | None]]:
+def tell(ticks: Sequence[tuple[Feed, Image, bool]]) -> list[dict[str, Clip | None]]:
     """The next tick of each of several feeds of one detector → its clips, as `Feed.push` gives them.
 
     A tick is an image, and whether it is lost. An EdgeNet sees the frames of all feeds at once.
     """
-    found: list[Mapping[str, Tensor]] = [{} for _ in ticks]
-    flow = ticks[0][0]._flow if ticks else None
+    found: list[Mapping[str, Clip]] = [{} for _ in ticks]
+    flow, pool = (ticks[0][0]._flow, ticks[0][0]._pool) if ticks else (None, None)
     flowing = []
     for place, (feed, image, _) in enumerate(ticks):
         if flow is None or feed._memory is None:
@@ -145,6 +147,6 @@ def tell(ticks: Sequence[tuple[Feed, Image, bool]]) -> list[dict[str, Tensor | N
         elif not feed._known:
             flowing.append((place, feed, (feed._memory, flow.views.scored(image))))
     if flow is not None and flowing:
-        for (place, feed, _), clips in zip(flowing, flow.see([seen for *_, seen in flowing]), strict=True):
+        for (place, feed, _), clips in zip(flowing, flow.see([seen for *_, seen in flowing], pool), strict=True):
             found[place] = feed._flowing(clips)
     return [feed._told(clips, lost) for (feed, _, lost), clips in zip(ticks, found, strict=True)]

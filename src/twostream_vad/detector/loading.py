@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..edge.flow import EdgeFlow, Told, foretold
+from ..edge.flow import EdgeFlow, Known, foretold
 from ..recovery.places import Places
 from ..recovery.stream import Predictor, RecoveryStream
 from ..retrieval.centres import Centres
@@ -25,7 +25,7 @@ def load_streams(bundle: Bundle, engine: Engine | None = None) -> tuple[dict[str
     net = edge_net(bundle, engine)
     streams: dict[str, Stream] = {
         "recovery": _recovery(bundle, foretold),
-        "retrieval": _retrieval(bundle, Told(net.values, net.side)),
+        "retrieval": _retrieval(bundle, Known(net.values, net.side)),
     }
     return streams, EdgeFlow(net, bundle.views, bundle.description.recovery.interval)
 

@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..scores.stream import ScoreLog, Stream
+from ..scores.stream import Clip, ScoreLog, Stream
 from .feed import Feed, Image, score_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..edge.flow import EdgeFlow
     from ..video.source import FrameSource
 
@@ -82,9 +80,10 @@ def raw_scores(
     for name, scores in before.items():
         logs[name].add(scores)
     counts = {name: len(scores) for name, scores in before.items()}
-    feed = Feed(streams, rate, getattr(source, "rate", None), counts, flow)
     frames = ScoreLog()  # time, tick and whether it is lost, of each
     with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="head")) if flow else None
+        feed = Feed(streams, rate, getattr(source, "rate", None), counts, flow, pool)
         workers = {name: stack.enter_context(Worker(name, stream, logs[name])) for name, stream in streams.items()}
         images = stack.enter_context(closing(ahead(frames_of(source), AHEAD)))
         for index, (image, stamp, lost) in enumerate(images):
@@ -123,7 +122,7 @@ class Worker:
     def __exit__(self, *error: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def put(self, clips: "Tensor | None") -> None:
+    def put(self, clips: Clip | None) -> None:
         """Takes a clip; waits while too many do. Raises what scoring an earlier one has raised."""
         self._waiting.append(self._pool.submit(score_of, self._name, self._stream, clips))
         self.wait(AHEAD)

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from concurrent.futures import Executor, Future
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -10,7 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..nets.edge import FRAMES
+from ..scores.stream import Clip, Later
 from ..video.views import Views
+
+
+class Told(NamedTuple):
+    """What the head gives at one frame: the next one (crops, 3, S, S), and features (crops, places, values)."""
+
+    predicted: Tensor
+    features: Tensor
 
 
 class Model(Protocol):
@@ -25,12 +34,12 @@ class Model(Protocol):
 
 
 class Memory:
-    """What of one camera's past is kept: maps, frames and predictions."""
+    """What of one camera's past is kept: maps, frames, and what the head told of the last snippets."""
 
     def __init__(self, interval: int) -> None:
         self.maps = deque[Tensor](maxlen=(FRAMES - 1) * interval + 1)  # (crops, V) each
         self.views = deque[Tensor](maxlen=interval + 1)  # (crops, 3, S, S)
-        self.predicted = deque[Tensor](maxlen=interval)
+        self.told = deque[Future[Told]](maxlen=interval + 1)
 
 
 class EdgeFlow:
@@ -47,31 +56,49 @@ class EdgeFlow:
         """For a camera of its own."""
         return Memory(self.interval)
 
-    def see(self, seen: Sequence[tuple[Memory, Tensor]]) -> list[dict[str, Tensor]]:
-        """The next frame, (crops, 3, S, S), of each of several cameras → stream → its clip, where it has one now."""
+    def see(self, seen: Sequence[tuple[Memory, Tensor]], pool: Executor | None = None) -> list[dict[str, Clip]]:
+        """The next frame, (crops, 3, S, S), of each of several cameras → stream → its clip, where it has one now.
+
+        With a ``pool`` of one thread the head works there, and the clips are futures.
+        """
         maps = torch.from_numpy(self.model.see(torch.cat([view for _, view in seen]).numpy()))
         for (memory, view), own in zip(seen, torch.split(maps, [len(view) for _, view in seen]), strict=True):
             memory.maps.append(own)
             memory.views.append(view)
-        found = [self._foretold(memory) for memory, _ in seen]
-        full = [place for place, (memory, _) in enumerate(seen) if len(memory.maps) == memory.maps.maxlen]
+        full = [memory for memory, _ in seen if len(memory.maps) == memory.maps.maxlen]
         if full:
-            self._tell([seen[place][0] for place in full], [found[place] for place in full])
-        return found
+            ring = torch.cat([torch.stack(list(memory.maps)[:: self.interval], dim=1) for memory in full])
+            recent = torch.cat([torch.stack((memory.views[0], memory.views[-1]), dim=1) for memory in full])
+            crops = [len(memory.views[-1]) for memory in full]
+            futures = [Future[Told]() for _ in full]
+            for memory, future in zip(full, futures, strict=True):
+                memory.told.append(future)
+            if pool is None:
+                self._tell(ring, recent, crops, futures)
+            else:
+                pool.submit(self._tell, ring, recent, crops, futures)
+        found = [self._clips(memory) for memory, _ in seen]
+        return [{name: clip if pool else clip.result() for name, clip in clips.items()} for clips in found]
 
-    def _foretold(self, memory: Memory) -> dict[str, Tensor]:
-        if len(memory.predicted) < self.interval:
+    def _tell(self, ring: Tensor, recent: Tensor, crops: Sequence[int], futures: Sequence["Future[Told]"]) -> None:
+        try:
+            predicted, features = (torch.split(each, list(crops)) for each in self.model.tell(ring, recent))
+        except Exception as error:
+            for future in futures:
+                future.set_exception(error)
+            return
+        for future, frame, own in zip(futures, predicted, features, strict=True):
+            future.set_result(Told(frame, own))
+
+    def _clips(self, memory: Memory) -> "dict[str, Later]":
+        if not memory.told or len(memory.maps) < (memory.maps.maxlen or 0):
             return {}
-        return {"recovery": torch.stack((memory.predicted[0], memory.views[-1]), dim=2)[None]}
-
-    def _tell(self, memories: Sequence[Memory], found: Sequence[dict[str, Tensor]]) -> None:
-        ring = torch.cat([torch.stack(list(memory.maps)[:: self.interval], dim=1) for memory in memories])
-        recent = torch.cat([torch.stack((memory.views[0], memory.views[-1]), dim=1) for memory in memories])
-        crops = [len(memory.views[-1]) for memory in memories]
-        predicted, features = (torch.split(each, crops) for each in self.model.tell(ring, recent))
-        for memory, clips, frame, own in zip(memories, found, predicted, features, strict=True):
-            memory.predicted.append(frame)
-            clips["retrieval"] = own[None]
+        now, view = memory.told[-1], memory.views[-1]
+        clips = {"retrieval": Later(lambda: now.result().features[None])}
+        if len(memory.told) > self.interval:
+            before = memory.told[0]
+            clips["recovery"] = Later(lambda: torch.stack((before.result().predicted, view), dim=2)[None])
+        return clips
 
 
 def foretold(seen: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -79,7 +106,7 @@ def foretold(seen: NDArray[np.float32]) -> NDArray[np.float32]:
     return seen[:, :, 0]
 
 
-class Told:
+class Known:
     """A `ClipEncoder` of clips that are features: (N, places, values)."""
 
     def __init__(self, values: int, side: int, source: str = "") -> None:

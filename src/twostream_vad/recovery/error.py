@@ -7,11 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SQUARED, CHANNEL_L2, ABSOLUTE = KINDS = range(3)  # of error, see `local_errors`
 
-def local_errors(predicted: Tensor, true: Tensor, windows: Sequence[int], stride: int = 8) -> dict[int, Tensor]:
+
+def local_errors(
+    predicted: Tensor, true: Tensor, windows: Sequence[int], stride: int = 8, kinds: Sequence[int] = KINDS
+) -> dict[int, Tensor]:
     """Mean error of frames (N, 3, S, S) in every window of each side, in pixels, ``stride`` pixels apart.
 
-    Window → (N, 3, P, P), P = (S - window) // stride + 1: of the squared error, the mean of the channels' squares;
+    Window → (N, kinds, P, P), P = (S - window) // stride + 1: of the squared error, the mean of the channels' squares;
     of its channel-L2 form, the norm over channels, over 3; of the absolute error, the mean over channels.
 
     Raises:
@@ -23,8 +27,12 @@ def local_errors(predicted: Tensor, true: Tensor, windows: Sequence[int], stride
             f"window {max(windows)} is larger than the error map's {side} pixels; choose one of at most {side}"
         )
     difference = predicted - true
-    squares = difference.square()
-    maps = torch.stack((squares.mean(1), squares.sum(1).sqrt() / 3, difference.abs().mean(1)), dim=1)  # (N, 3, S, S)
+    of_kind = {
+        SQUARED: lambda: difference.square().mean(1),
+        CHANNEL_L2: lambda: difference.square().sum(1).sqrt() / 3,
+        ABSOLUTE: lambda: difference.abs().mean(1),
+    }
+    maps = torch.stack([of_kind[kind]() for kind in kinds], dim=1)  # (N, kinds, S, S)
     blocks = F.avg_pool2d(maps, min(stride, side))  # whose mean windows of whole blocks are, at a fraction of the work
     return {
         window: F.avg_pool2d(maps, window, stride)

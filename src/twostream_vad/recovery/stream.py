@@ -12,7 +12,7 @@ from ..errors import TsvadError
 from ..settings import Resolved
 from ..video.snippets import Snippet
 from ..video.views import Views
-from .error import local_errors, maximum_local_error, over_crops
+from .error import ABSOLUTE, CHANNEL_L2, SQUARED, local_errors, over_crops
 
 
 class Predictor(Protocol):
@@ -63,13 +63,15 @@ class RecoveryStream:
     def judged(self, predicted: Tensor, true: Tensor, crops: Sequence[int]) -> tuple[Tensor, Tensor]:
         """As `judge`, in torch alone: an export takes it as a graph."""
         how = self.how
-        found = local_errors(predicted, true, sorted({*how.sides, self.grain[0]}), self.stride)
-        judged = [relative(found[s], self.normal[s], crops) if how.per_place else found[s] for s in how.sides]
-        largest = torch.stack([errors.flatten(2).amax(2) for errors in judged], dim=1)
-        maxima = maximum_local_error(largest, l1=how.score_l1, channel_l2=how.channel_l2)
-        errors = over_crops(maxima.reshape(*crops, -1), how.crops)
+        kinds = [CHANNEL_L2 if how.channel_l2 else SQUARED, *([ABSOLUTE] if how.score_l1 else [])]
+        found = local_errors(predicted, true, sorted({*how.sides, self.grain[0]}), self.stride, kinds)
+        judged = [relative(found[s], self.normal[s][:, kinds], crops) if how.per_place else found[s] for s in how.sides]
+        largest = torch.stack([errors.flatten(2).amax(2) for errors in judged], dim=1)  # (N, windows, kinds)
         warm = found[self.grain[0]]
-        local = warm[:, 1 if how.channel_l2 else 0] + how.score_l1 * warm[:, 2]
+        maxima, local = largest[..., 0], warm[:, 0]
+        if how.score_l1:
+            maxima, local = maxima + how.score_l1 * largest[..., 1], local + how.score_l1 * warm[:, 1]
+        errors = over_crops(maxima.reshape(*crops, -1), how.crops)
         return errors.double().mean(1), local.reshape(*crops, *local.shape[-2:])
 
 

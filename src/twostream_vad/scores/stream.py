@@ -1,7 +1,7 @@
 """What a stream is, and how frames become its clips: the same code for files and for cameras."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +24,22 @@ class Stream(Protocol):
 
     def score(self, clips: Tensor) -> NDArray[np.float64]:
         """(B, crops, 3, T, S, S) → (B,): one score for each clip."""
+
+
+class Later:
+    """A clip that another thread still makes."""
+
+    def __init__(self, make: Callable[[], Tensor]) -> None:
+        self.result = make
+        """Waits for it; raises what making it has raised."""
+
+
+Clip = Tensor | Later
+
+
+def made(clip: Clip) -> Tensor:
+    """The clip, when it is made."""
+    return clip.result() if isinstance(clip, Later) else clip
 
 
 class ClipBuffer:

@@ -13,10 +13,10 @@ from .interchange import as_onnx, identity, names
 from .kept import kept
 
 
-def session_of(model: bytes | str) -> onnxruntime.InferenceSession:
-    """A model, or its file, on the CPU and torch's number of threads."""
+def session_of(model: bytes | str, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """A model, or its file, on the CPU and so many threads, or torch's number of them."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads or torch.get_num_threads(), 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # torch's threads want the cores between
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -28,7 +28,7 @@ def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine) -> Com
         raise EngineError(f"engine onnx has no {engine.precision} on a CPU: --engine openvino, or torch")
     key = f"onnx {version('torch')} {identity(graph)} {shapes}"
     model = kept(engine.kept, key, lambda: as_onnx(graph, shapes))
-    session = session_of(model)
+    session = session_of(model, engine.threads)
 
     def compute(*given: NDArray[np.float32]) -> NDArray[np.float32]:
         named = {name: np.ascontiguousarray(each) for name, each in zip(names(len(given)), given, strict=True)}

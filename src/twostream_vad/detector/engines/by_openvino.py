@@ -2,6 +2,8 @@
 
 import io
 import sys
+import threading
+from collections import defaultdict, deque
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -22,26 +24,29 @@ openvino = import_module("openvino")
 TYPES = {"fp32": "f32", "bf16": "bf16"}
 
 
-def settings_of(precision: str) -> dict[str, Any]:
-    """For one net at a time, on torch's number of threads; all but bfloat16 is computed in float32, or as a file says.
+def settings_of(precision: str, threads: int | None = None) -> dict[str, Any]:
+    """For one net at a time, on so many threads or torch's number of them; one thread is bound to no core.
 
-    Left alone OpenVINO would compute in bfloat16 where the processor can, without a word.
+    All but bfloat16 is computed in float32, or as a file says. Left alone OpenVINO would compute in bfloat16 where the
+    processor can, without a word.
     """
     return {
         "INFERENCE_PRECISION_HINT": TYPES.get(precision, "f32"),
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
         "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": threads != 1,  # else all nets of one thread would share the first core
     }
 
 
 def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine) -> Compute:
     """The graph at work; compiled anew for each number of clips that is seen, since fixed shapes are faster."""
     weights = identity(graph)
-    core, models = openvino.Core(), dict[int, Any]()
+    core, models, idle = openvino.Core(), dict[int, Any](), defaultdict[int, deque[Any]](deque)
+    loading = threading.Lock()
     # Now and not when clips come, which may be in several threads: torch's exporter changes every module's call.
     onnx = kept(engine.kept, f"onnx {version('torch')} {weights} {shapes}", lambda: as_onnx(graph, shapes))
-    settings = settings_of(engine.precision)
+    settings = settings_of(engine.precision, engine.threads)
 
     def blob(count: int) -> bytes:
         model = core.read_model(io.BytesIO(onnx))
@@ -50,15 +55,23 @@ def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine) -> Com
         core.compile_model(model, "CPU", settings).export_model(file)
         return file.getvalue()
 
+    def model_of(count: int) -> Any:
+        with loading:
+            if count not in models:
+                key = f"openvino {version('openvino')} {settings} {weights} {count} {shapes}"
+                made = kept(engine.kept, key, lambda: blob(count))
+                models[count] = core.import_model(io.BytesIO(made), "CPU", settings)
+            return models[count]
+
     def compute(*given: NDArray[np.float32]) -> NDArray[np.float32]:
         count = len(given[0])
-        if count not in models:
-            key = f"openvino {version('openvino')} {settings} {weights} {count} {shapes}"
-            made = kept(engine.kept, key, lambda: blob(count))
-            models[count] = core.import_model(io.BytesIO(made), "CPU", settings).create_infer_request()
-        request = models[count]
+        try:
+            request = idle[count].pop()
+        except IndexError:  # all are at work, in other threads
+            request = model_of(count).create_infer_request()
         request.infer([np.ascontiguousarray(each) for each in given], share_inputs=True)
         found: NDArray[np.float32] = request.get_output_tensor().data.copy()
+        idle[count].append(request)
         return found
 
     return compute

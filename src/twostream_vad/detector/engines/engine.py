@@ -30,13 +30,15 @@ class EngineError(TsvadError):
 class Engine:
     """``auto`` is OpenVINO on a CPU where it is installed, else torch. ``device`` is torch's; None: CUDA, or the CPU.
 
-    ``kept``: a folder that compiled nets are kept in, from one start to the next; None: nowhere.
+    ``kept``: a folder that compiled nets are kept in, from one start to the next; None: nowhere. ``threads`` compute
+    one net; None: as many as torch has when it is compiled. A compiled net may be used by several threads at once.
     """
 
     name: Name = "auto"
     precision: Precision = "fp32"
     device: torch.device | None = None
     kept: Path | None = None
+    threads: int | None = None
 
     def resolved(self) -> "Engine":
         """With ``auto`` decided. EngineError for an engine whose libraries are missing, or that has no such device."""

@@ -1,6 +1,7 @@
 """The nets behind the streams: loaded from their files, computed by whichever engine."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,6 +76,7 @@ class NetEdge:
     def __init__(self, net: EdgeNet, engine: Engine = TORCH) -> None:
         size = net.size
         self.size, self.values, self.side, self._unpacked = size, net.values, size // PLACE, net.head.unpacked
+        engine = replace(engine, threads=1)  # so small a net has more of a core to itself: frames go side by side
         self.see = engine.compile(net.encoder, (3, size, size))
         self._head = engine.compile(net.head, (FRAMES, net.encoder.values(size)), (RECENT, 3, size, size))
 
