@@ -1,11 +1,12 @@
 """Times the scoring of a whole video by several engines, or by another checkout, side by side.
 
-    python bench/speed.py RUN VIDEO [--pairs 5] [--frames 500] [--before CHECKOUT]
+    python bench/speed.py RUN VIDEO [--pairs 5] [--frames 500] [--cores 1] [--before CHECKOUT]
 
 Each turn is a process of its own, so that peak memory is its own too; the ways take turns (A B C, A B C, …), medians.
 Decoding, resizing, nets and look-ups are in the time; the start, and the first frames until every net is compiled, are
-not. *Waiting* is the share of the time in which neither net computes. ``--before`` is an older checkout that is
-timed in the same turns, in the same ways. The video's frames are taken as of the run's own rate.
+not. *Waiting* is the share of the time in which no net computes. ``--cores`` binds a turn to so many. ``--before`` is
+an older checkout that is timed in the same turns, in the same ways. The video's frames are taken as of the run's own
+rate.
 """
 
 import argparse
@@ -20,31 +21,40 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 WAYS = {"torch": "torch fp32", "OpenVINO": "openvino fp32", "OpenVINO bf16": "openvino bf16"}
 TURN = """
-import itertools, json, resource, sys, time
+import itertools, json, os, resource, sys, time
 from pathlib import Path
-from twostream_vad.cli.process import set_up_process
+from twostream_vad.cli import process
 from twostream_vad.detector.bundle import Bundle
 from twostream_vad.detector.detector import Detector
 from twostream_vad.detector.engines.engine import Engine
 from twostream_vad.detector.loading import beside
 from twostream_vad.video.frames import open_source
 
-run, video, name, precision, frames, threads = sys.argv[1:]
-set_up_process(int(threads) or None)
-detector = Detector.load(Path(run), Engine(name, precision, kept=beside(Bundle(Path(run)))))
+run, video, name, precision, frames, cores = sys.argv[1:]
+if int(cores):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
+process.set_up_process(int(cores) or None)
+engine = Engine(name, precision, kept=beside(Bundle(Path(run))))
+if hasattr(process, "with_cores"):  # as `tsvad score` does
+    engine = process.with_cores(engine)
+detector = Detector.load(Path(run), engine)
 spans = []
 
-def watched(net):
-    compute = net.compute
-    def timed(clips):
+def watched(net, attribute="compute"):
+    compute = getattr(net, attribute)
+    def timed(*given):
         began = time.perf_counter()
-        found = compute(clips)
+        found = compute(*given)
         spans.append((began, time.perf_counter()))
         return found
-    net.compute = timed
+    setattr(net, attribute, timed)
 
-watched(detector.streams["recovery"].predictor)
-watched(detector.streams["retrieval"].encoding.encoder)
+if getattr(detector, "flow", None):
+    watched(detector.flow.model, "see")
+    watched(detector.flow.model, "tell")
+else:
+    watched(detector.streams["recovery"].predictor)
+    watched(detector.streams["retrieval"].encoding.encoder)
 images = (frame.image for frame in itertools.islice(open_source(Path(video)), int(frames)))
 first = list(itertools.islice(images, 24))
 detector.score(first)
@@ -63,9 +73,9 @@ print(json.dumps(told))
 """
 
 
-def turn(run: Path, video: Path, engine: str, frames: int, threads: int, source: Path) -> dict[str, float]:
+def turn(run: Path, video: Path, engine: str, frames: int, cores: int, source: Path = SOURCE) -> dict[str, float]:
     """Frames a second, CPU milliseconds a frame, share of waiting, and peak memory in MB."""
-    words = [sys.executable, "-c", TURN, str(run), str(video), *engine.split(), str(frames), str(threads)]
+    words = [sys.executable, "-c", TURN, str(run), str(video), *engine.split(), str(frames), str(cores)]
     environment = os.environ | {"PYTHONPATH": str(source)}
     done = subprocess.run(words, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -81,7 +91,7 @@ def main() -> None:
     parser.add_argument("video", type=Path)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--frames", type=int, default=500)
-    parser.add_argument("--threads", type=int, default=0, help="torch's; 0: as many as there are cores")
+    parser.add_argument("--cores", type=int, default=0, help="0: all")
     parser.add_argument("--before", type=Path, help="another checkout")
     options = parser.parse_args()
     ways = {name: (engine, SOURCE) for name, engine in WAYS.items()}
@@ -90,12 +100,13 @@ def main() -> None:
         ways = before | ways
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     for engine, source in ways.values():  # what an engine keeps is made by a process that is not measured
-        turn(options.run, options.video, engine, 32, options.threads, source)
+        turn(options.run, options.video, engine, 32, options.cores, source)
     for _ in range(options.pairs):
         for name, (engine, source) in ways.items():
-            given = options.run, options.video, engine, options.frames, options.threads, source
+            given = options.run, options.video, engine, options.frames, options.cores, source
             found[name].append(turn(*given))
-    print(f"{platform.machine()}, {os.cpu_count()} cores; {options.pairs} turns, {options.frames} frames\n")
+    cores = options.cores or os.cpu_count()
+    print(f"{platform.machine()}, {cores} cores; {options.pairs} turns, {options.frames} frames\n")
     print("| | frames/s | ratio | CPU ms a frame | waiting | peak MB |\n|---|---|---|---|---|---|")
     base = found[next(iter(ways))]
     for name, turns in found.items():

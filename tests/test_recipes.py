@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from twostream_vad.recipes import RecipeError, load_recipe, override_recipe, parse_recipe, recipe_names
 from twostream_vad.settings import (
     CalibrationSettings,
+    EdgeSettings,
     FusionSettings,
     PaceSettings,
     PseudoSettings,
@@ -23,6 +24,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "pseudo": PseudoSettings,
     "retrieval": RetrievalSettings,
     "pace": PaceSettings,
+    "edge": EdgeSettings,
     "calibration": CalibrationSettings,
     "fusion": FusionSettings,
 }
@@ -214,6 +216,11 @@ def test_an_override_that_is_not_yaml_is_refused() -> None:
         ("pace.sides=[0.5, 1.5]", "both above 0 and at most 1"),
         ("pace.batch=1", "pace.batch"),
         ("pace.boxes=0", "pace.boxes"),
+        ("edge.width=1", "set retrieval.by_place=true"),
+        ("edge.width=0", "edge.width"),
+        ("edge.size=100", "edge.size: Input should be a multiple of 32"),
+        ("edge.size=128", "exceed edge.size 128"),
+        ("edge.batch=1", "edge.batch"),
         ("calibration.held_out=1", "calibration.held_out"),
         ("calibration.held_out=-0.1", "calibration.held_out"),
         ("calibration.quantile=0", "calibration.quantile"),

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from .detector.bundle import BundleError
     from .detector.detector import Alarm, Detector, VideoScores
     from .detector.engines.engine import Engine
+    from .detector.group import Group
     from .detector.watcher import FrameScore, Watcher
     from .errors import TsvadError
 
 _HOMES = {
     "Detector": "detector.detector",
     "Engine": "detector.engines.engine",
+    "Group": "detector.group",
     "Watcher": "detector.watcher",
     "FrameScore": "detector.watcher",
     "VideoScores": "detector.detector",
@@ -25,7 +27,7 @@ _HOMES = {
     "BundleError": "detector.bundle",
     "TsvadError": "errors",
 }
-__all__ = ["Alarm", "BundleError", "Detector", "Engine", "FrameScore", "TsvadError", "VideoScores", "Watcher"]
+__all__ = ["Alarm", "BundleError", "Detector", "Engine", "FrameScore", "Group", "TsvadError", "VideoScores", "Watcher"]
 
 
 def __getattr__(name: str) -> Any:

@@ -164,3 +164,16 @@ def test_detectors_of_both_forms_are_not_merged(refused: Refused, fitted: Path, 
     said = refused("index", "merge", fitted, placed, "--out", tmp_path / "both")
     assert "it knows normal events by place" in said
     assert not (tmp_path / "both").exists()
+
+
+def test_normal_video_is_added_to_a_detector_with_an_edgenet_and_both_merge(
+    tsvad: Tsvad, refused: Refused, edged: Path, placed: Path, more: Path, tmp_path: Path
+) -> None:
+    assert tsvad("index", "add", edged, more, "--out", tmp_path / "grown").returncode == 0
+    assert tsvad("index", "merge", tmp_path / "grown", edged, "--out", tmp_path / "both").returncode == 0
+    counts = [
+        Centres.load(Bundle(folder).path(CENTRES)).added for folder in (edged, tmp_path / "grown", tmp_path / "both")
+    ]
+    assert counts[1] == counts[0] + 23 * 2 * 64
+    assert counts[2] == counts[0] + counts[1]
+    assert "one has an EdgeNet, the other not" in refused("index", "merge", edged, placed, "--out", tmp_path / "odd")

@@ -113,3 +113,9 @@ def test_another_folder_is_left_alone(placed: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="is not empty and no export; choose another --out"):
         exported(placed, tmp_path, Wish("onnx"))
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_detector_with_an_edgenet_is_refused_with_what_to_do(edged: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"edge\.width=none"):
+        export(Bundle(edged), tmp_path / "out", Wish("onnx", "fp32", False), {}, lambda *_: None)
+    assert not (tmp_path / "out").exists()

@@ -24,7 +24,7 @@ from ..storage import load_tensors
 from ..video.pictures import thumbnail
 from ..video.source import FrameSource, VideoError
 from ..video.ticks import at_ticks
-from .bundle import CENTRES, DESCRIPTION, ENCODER, EXEMPLARS, HASHNET, TABLES, Bundle, BundleError, write_bundle
+from .bundle import CENTRES, DESCRIPTION, EDGE, ENCODER, EXEMPLARS, HASHNET, TABLES, Bundle, BundleError, write_bundle
 
 CLIPS = 64  # whose features are held until they are added
 Progress = Callable[[int], None]  # takes how many ticks have come
@@ -225,7 +225,10 @@ def refuse_other_nets(bundle: Bundle, other: Bundle) -> None:
             f"{other.folder}: it knows normal events {forms[0]}, {bundle.folder} knows them {forms[1]}; {remedy}"
         )
     keys = {field.name for field in fields(Keys)}
-    for name, wanted in ((ENCODER, None), (CENTRES, keys) if by_place else (HASHNET, None)):
+    ours_edge, its_edge = (EDGE in each.hashes for each in (bundle, other))
+    if ours_edge != its_edge:
+        raise BundleError(f"{other.folder}: of it and {bundle.folder} one has an EdgeNet, the other not; {remedy}")
+    for name, wanted in ((EDGE if ours_edge else ENCODER, None), (CENTRES, keys) if by_place else (HASHNET, None)):
         ours, theirs = (
             {key: tensor for key, tensor in load_tensors(each.path(name))[0].items() if wanted is None or key in wanted}
             for each in (bundle, other)

@@ -72,6 +72,11 @@ def export(bundle: Bundle, out: Path, wish: Wish, normal: Mapping[str, ImageFold
     ExportError where int8 loses more than half a point of AUC on pseudo-anomalies, or something else lies at ``out``.
     """
     wish.check()
+    if bundle.description.edge is not None:
+        raise ExportError(
+            f"{bundle.folder}: a detector with an EdgeNet keeps maps from frame to frame, which no export does yet; "
+            "export the run's own nets: fit with --set edge.width=none into another run"
+        )
     if out.exists() and any(out.iterdir()) and not (out / FACTS).exists():
         raise ExportError(f"{out} is not empty and no export; choose another --out")
     parts, told, chosen = parts_of(bundle), bundle.description, videos_of(normal, seed=0)
