@@ -28,7 +28,7 @@ def opened(path):
     sys.modules.setdefault("openvino_telemetry", None)  # importing OpenVINO would tell its maker, over the network
     import openvino
 
-    net = path.stem in ("predict", "encode") and told["precision"] == "bf16"
+    net = path.stem in ("predict", "encode", "see", "tell") and told["precision"] == "bf16"
     model = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "bf16" if net else "f32"})
     return lambda *given: model(list(given))[0].copy()
 
@@ -74,12 +74,14 @@ def by_crop(found):
 
 def recovery(clip):
     """Error of the frame that the net predicts."""
+    if "tell" in graphs:
+        return graphs["judge"](changes[0], clip[:, :, -2:].copy())[0]
     return graphs["judge"](graphs["predict"](np.ascontiguousarray(clip[:, :, :-1])), clip[:, :, -2:].copy())[0]
 
 
 def retrieval(clip):
     """Distance to normal events."""
-    found = graphs["encode"](clip)
+    found = features if "tell" in graphs else graphs["encode"](clip)
     found = found.reshape(-1, found.shape[-1]).astype(told["features"]).astype(np.float32)
     return (by_place if told["index"]["kind"] == "places" else by_crop)(found)
 
@@ -87,8 +89,17 @@ def retrieval(clip):
 raw = {"recovery": recovery, "retrieval": retrieval}
 past = {name: collections.deque(maxlen=int(4 * own["sigma"] + 0.5) + 1) for name, own in told["streams"].items()}
 seen = collections.deque(maxlen=1 + max((own["length"] - 1) * own["interval"] for own in told["streams"].values()))
+step = told["streams"]["recovery"]["interval"]
+maps, changes = collections.deque(maxlen=7 * step + 1), collections.deque(maxlen=step + 1)  # of an EdgeNet
 for number, frame in enumerate(av.open(sys.argv[2]).decode(video=0)):
     seen.append(graphs["view"](frame.to_ndarray(format="rgb24")))
+    if "see" in graphs:
+        maps.append(graphs["see"](seen[-1]))
+        if len(maps) == maps.maxlen:
+            ring, recent = np.stack(list(maps)[::step], 1), np.stack((seen[-1 - step], seen[-1]), 1)
+            found, pixels = graphs["tell"](ring, recent), seen[-1][0].size
+            changes.append(found[:, :pixels].reshape(seen[-1].shape))
+            features = found[:, pixels:].reshape(-1, told["values"])
     fused = weight = 0.0
     for name, own in told["streams"].items():
         span = (own["length"] - 1) * own["interval"]

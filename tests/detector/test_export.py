@@ -54,7 +54,15 @@ def film_losslessly(frames: Path, out: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("kind", "form", "most"),
-    [("placed", "onnx", 1e-4), ("placed", "openvino", 1e-4), ("placed", "torch", 1e-4), ("fitted", "onnx", 1e-3)],
+    [
+        ("placed", "onnx", 1e-4),
+        ("placed", "openvino", 1e-4),
+        ("placed", "torch", 1e-4),
+        ("fitted", "onnx", 1e-3),
+        ("edged", "onnx", 1e-4),
+        ("edged", "openvino", 1e-4),
+        ("edged", "torch", 1e-4),
+    ],
 )
 def test_an_export_scores_as_its_detector_does(
     kind: str, form: Format, most: float, request: pytest.FixtureRequest, plaza: Path, tmp_path: Path
@@ -115,7 +123,7 @@ def test_another_folder_is_left_alone(placed: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
-def test_a_detector_with_an_edgenet_is_refused_with_what_to_do(edged: Path, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"edge\.width=none"):
-        export(Bundle(edged), tmp_path / "out", Wish("onnx", "fp32", False), {}, lambda *_: None)
+def test_an_edgenet_is_refused_in_eight_bits(edged: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"not exported in int8; take bf16"):
+        exported(edged, tmp_path / "out", Wish("onnx", "int8"))
     assert not (tmp_path / "out").exists()

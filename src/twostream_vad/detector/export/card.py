@@ -10,6 +10,9 @@ ABOUT = {
     "predict": "context recovery's net, on 8 frames of every crop",
     "judge": "context recovery's score, of `change` and its last two of 9 frames; `errors` by place, for a heat map",
     "encode": "knowledge retrieval's net, on 8 frames of every crop",
+    "see": "the EdgeNet's encoder, of every crop of a frame, once",
+    "tell": "its head, of the maps of eight frames and the last two frames themselves, oldest first: the change to the "
+    "next frame, 3 · S · S values a crop, then the features of every place",
     "hash": "real-valued hash codes of the features",
 }
 CARD = """\
@@ -27,7 +30,7 @@ of normal video: 0 is ordinary, 1 is what 1 % of normal video reaches; an alarm 
 
 Frames are uint8 RGB, (height, width, 3); what is done to them is inside `view`. Keep the crops of the last frames;
 context recovery takes {recovery}, knowledge retrieval {retrieval}, ending at the present frame. Features are rounded to
-{features} before they are looked up. How scores come of it, in a hundred lines without torch:
+{features} before they are looked up. How scores come of it, in some hundred lines without torch:
 `docs/score_exported.py` of twostream-vad.{hint}
 
 ## Parity

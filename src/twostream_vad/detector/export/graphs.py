@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...nets.edge import FRAMES, RECENT, EdgeNet
 from ...nets.graphs import EncoderGraph, PredictorGraph, folded
 from ...nets.hashnet import HashNet
 from ...nets.i3d import I3D, load_encoder
@@ -13,12 +14,12 @@ from ...nets.stunet import STUNet
 from ...recovery.stream import RecoveryStream
 from ...storage import load_tensors
 from ...video.views import Views
-from ..bundle import ENCODER, HASHNET, PREDICTOR, Bundle
+from ..bundle import EDGE, ENCODER, HASHNET, PREDICTOR, Bundle, Edge
 from ..engines.engine import TORCH
 from ..engines.nets import filled
 from ..loading import recovery_stream
 
-NETS = "predict", "encode"
+NETS = "predict", "encode", "see", "tell"
 """The graphs that take the time, and the precision; the others are computed in float32."""
 
 
@@ -72,8 +73,35 @@ class InBfloat16(nn.Module):
 
 def parts_of(bundle: Bundle) -> dict[str, Part]:
     """Name → part; ``hash`` only where retrieval has whole crops. Norms are folded into the convolutions."""
+    told, size = bundle.description, bundle.description.pictures.size
+    crops = bundle.views.count(told.pictures.height, told.pictures.width)
+    views = ViewGraph(bundle.views, told.pictures.height, told.pictures.width)
+    frame = torch.zeros(told.pictures.height, told.pictures.width, 3, dtype=torch.uint8)
+    judge = JudgeGraph(recovery_stream(bundle, TORCH), residual=told.recovery.residual or told.edge is not None)
+    last = torch.zeros(crops, 3, 2, size, size)
+    found = {
+        "view": Part(views, {"frame": frame}, ("crops",)),
+        "judge": Part(judge, {"change": last[:, :, 0].contiguous(), "last": last}, ("score", "errors")),
+    }
+    return found | (_nets(bundle, crops) if told.edge is None else _edge_nets(bundle, told.edge, crops))
+
+
+def _edge_nets(bundle: Bundle, told: Edge, crops: int) -> dict[str, Part]:
+    """An EdgeNet's two halves."""
+    size, path = bundle.description.pictures.size, bundle.path(EDGE)
+    net = filled(lambda: EdgeNet(told.width, size, told.values), load_tensors(path)[0], path)
+    ring = torch.zeros(crops, FRAMES, net.encoder.values(size))
+    recent = torch.zeros(crops, RECENT, 3, size, size)
+    return {
+        "see": Part(folded(net.encoder), {"crops": recent[:, 0].contiguous()}, ("maps",)),
+        "tell": Part(folded(net.head), {"ring": ring, "recent": recent}, ("change and features",)),
+    }
+
+
+def _nets(bundle: Bundle, crops: int) -> dict[str, Part]:
+    """Both streams' nets, of whole clips."""
     told = bundle.description
-    size, seen, recovery, retrieval = told.pictures.size, told.pictures, told.recovery, told.retrieval
+    size, recovery, retrieval = told.pictures.size, told.recovery, told.retrieval
     net = filled(
         lambda: STUNet(recovery.width, size, residual=recovery.residual),
         load_tensors(bundle.path(PREDICTOR))[0],
@@ -84,17 +112,9 @@ def parts_of(bundle: Bundle) -> dict[str, Part]:
         load_encoder(bundle.path(ENCODER)),
         bundle.path(ENCODER),
     )
-    crops = bundle.views.count(seen.height, seen.width)
-    clips, crop = torch.zeros(crops, 3, 8, size, size), torch.zeros(crops, 3, size, size)
-    judge = JudgeGraph(recovery_stream(bundle, TORCH), residual=recovery.residual)
+    clips = torch.zeros(crops, 3, 8, size, size)
     found = {
-        "view": Part(
-            ViewGraph(bundle.views, seen.height, seen.width),
-            {"frame": torch.zeros(seen.height, seen.width, 3, dtype=torch.uint8)},
-            ("crops",),
-        ),
         "predict": Part(folded(PredictorGraph(net)), {"clips": clips}, ("change",)),
-        "judge": Part(judge, {"change": crop, "last": clips[:, :, -2:].contiguous()}, ("score", "errors")),
         "encode": Part(folded(EncoderGraph(encoder, by_place=retrieval.by_place)), {"clips": clips}, ("features",)),
     }
     if not retrieval.by_place:

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...edge.flow import EdgeFlow, Known
 from ...retrieval.centres import Centres
 from ...retrieval.placed import PLACE, PlacedStream
-from ...retrieval.stream import Encoding, RetrievalStream
+from ...retrieval.stream import ClipEncoder, Encoding, RetrievalStream
 from ...retrieval.tables import HashTables
 from ...scores.stream import Stream
 from ..bundle import CENTRES, TABLES, Bundle
@@ -93,12 +94,47 @@ class _Encoder:
         return np.concatenate(found)
 
 
+class _Foretold:
+    """Context recovery of frames that were predicted already, judged by the exported graph."""
+
+    def __init__(self, judge: Call, snippet: Any, views: Any) -> None:
+        self.judge, self.snippet, self.views = judge, snippet, views
+
+    def score(self, clips: Tensor) -> NDArray[np.float64]:
+        found = []
+        for clip in clips:  # (crops, 3, 2, S, S): as it was predicted, which is a change from nothing, and as it came
+            last = torch.stack((torch.zeros_like(clip[:, :, 1]), clip[:, :, 1]), dim=2)
+            found.append(self.judge(clip[:, :, 0].contiguous().numpy(), last.numpy())[0])
+        return np.concatenate(found).astype(np.float64)
+
+
+class _Model:
+    """An EdgeNet by the exported graphs."""
+
+    def __init__(self, calls: Mapping[str, Call], size: int, values: int) -> None:
+        self._calls, self._size, self._values = calls, size, values
+
+    def see(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = self._calls["see"](crops)[0]
+        return found
+
+    def tell(self, ring: Tensor, recent: Tensor) -> tuple[Tensor, Tensor]:
+        found, pixels = torch.from_numpy(self._calls["tell"](ring.numpy(), recent.numpy())[0]), 3 * self._size**2
+        change = found[:, :pixels].reshape(-1, 3, self._size, self._size)
+        return change + recent[:, -1], found[:, pixels:].reshape(len(found), -1, self._values)
+
+
 def detector_of(bundle: Bundle, calls: Mapping[str, Call]) -> Detector:
     """The bundle's detector, its nets, views and judgement computed by exported graphs."""
     told, views = bundle.description, _Views(calls["view"])
-    part, size = told.retrieval, told.pictures.size
-    crops = bundle.views.count(told.pictures.height, told.pictures.width)
-    encoder = _Encoder(calls["encode"], part.values, size // PLACE if part.by_place else 1, crops)
+    part, size, flow = told.retrieval, told.pictures.size, None
+    crops, side = bundle.views.count(told.pictures.height, told.pictures.width), size // PLACE if part.by_place else 1
+    encoder: ClipEncoder
+    if told.edge is not None:
+        flow = EdgeFlow(_Model(calls, size, part.values), views, told.recovery.interval)  # type: ignore[arg-type]
+        encoder = Known(part.values, side, "export")
+    else:
+        encoder = _Encoder(calls["encode"], part.values, side, crops)
     encoding = Encoding(encoder, bundle.snippets["retrieval"], views, part.dtype)  # type: ignore[arg-type]
     retrieval: Stream
     if part.by_place:
@@ -106,7 +142,12 @@ def detector_of(bundle: Bundle, calls: Mapping[str, Call]) -> Detector:
     else:
         tables = HashTables.load(bundle.path(TABLES))
         retrieval = RetrievalStream(encoding, lambda features: calls["hash"](np.float32(features))[0], tables)
-    recovery = _Recovery(calls["predict"], calls["judge"], bundle.snippets["recovery"], views)
-    streams: dict[str, Stream] = {"recovery": recovery, "retrieval": retrieval}
+    snippet, recovery = bundle.snippets["recovery"], calls["judge"]
+    streams: dict[str, Stream] = {
+        "recovery": _Foretold(recovery, snippet, views)
+        if flow
+        else _Recovery(calls["predict"], recovery, snippet, views),
+        "retrieval": retrieval,
+    }
     normal = told.calibration
-    return Detector(streams, told.pictures.rate, normal.scales, told.weights, normal.threshold)
+    return Detector(streams, told.pictures.rate, normal.scales, told.weights, normal.threshold, flow=flow)

@@ -72,11 +72,8 @@ def export(bundle: Bundle, out: Path, wish: Wish, normal: Mapping[str, ImageFold
     ExportError where int8 loses more than half a point of AUC on pseudo-anomalies, or something else lies at ``out``.
     """
     wish.check()
-    if bundle.description.edge is not None:
-        raise ExportError(
-            f"{bundle.folder}: a detector with an EdgeNet keeps maps from frame to frame, which no export does yet; "
-            "export the run's own nets: fit with --set edge.width=none into another run"
-        )
+    if bundle.description.edge is not None and wish.precision == "int8":
+        raise ExportError(f"{bundle.folder}: an EdgeNet is not exported in int8; take bf16, by --to openvino")
     if out.exists() and any(out.iterdir()) and not (out / FACTS).exists():
         raise ExportError(f"{out} is not empty and no export; choose another --out")
     parts, told, chosen = parts_of(bundle), bundle.description, videos_of(normal, seed=0)
@@ -123,6 +120,7 @@ def export(bundle: Bundle, out: Path, wish: Wish, normal: Mapping[str, ImageFold
                 for name, snippet in bundle.snippets.items()
             },
             "features": told.retrieval.dtype,
+            "values": told.retrieval.values,
             "index": state,
             "parity": parity.model_dump(),
         }
