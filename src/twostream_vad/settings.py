@@ -55,7 +55,9 @@ class RecoverySettings(Section):
     steps: Count | None = key(None, "steps of the whole training, however many videos; none: as epochs and draws make")
     batch: Several = key(32, "snippets a step")
     l1: float = key(1.0, "λ of the training loss, MSE + λ L1", ge=0)
-    precision: Literal["float32", "bfloat16"] = key("float32", "of the training's forward pass")
+    precision: Literal["float32", "bfloat16"] = key(
+        "float32", "of the forward pass of this training, and of those that begin from it"
+    )
     windows: tuple[Count, ...] = key(
         (256, 128, 64, 32, 16), "sides of the error windows tried, in crop pixels", min_length=1
     )
@@ -225,7 +227,6 @@ class EdgeSettings(Section):
     lr: Rate = key(0.002, "Adam's learning rate; half a cosine to 0")
     warmup_steps: int = key(50, "optimiser steps in which lr rises linearly from 0", ge=0)
     steps: Count = key(1000, "steps of the training")
-    precision: Literal["float32", "bfloat16"] = key("float32", "of the training's forward pass")
     batch: Several = key(4, "stretches of video a step")
     ends: Count = key(4, "snippets of a stretch that are learned from, one a frame")
 

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
+from twostream_vad.detector.engines.engine import Engine
 from twostream_vad.nets.i3d import I3D
 from twostream_vad.recipes import load_recipe
 from twostream_vad.recovery.places import Places
@@ -20,10 +21,11 @@ from twostream_vad.recovery.train import train_recovery
 from twostream_vad.retrieval.pace import train_pace
 from twostream_vad.retrieval.train import train_retrieval
 from twostream_vad.runs import assemble, evaluate, pseudo
-from twostream_vad.runs.fit import run_stage, wanted_stages
+from twostream_vad.runs.fit import fit, run_stage, wanted_stages
 from twostream_vad.runs.pipeline import STAGES
 from twostream_vad.runs.run import Run, RunError
 from twostream_vad.runs.stages import recovery, retrieval
+from twostream_vad.scores.files import read_scores
 from twostream_vad.storage import save_tensors, sha256_of
 from twostream_vad.video.frames import ChangedVideoError
 
@@ -193,3 +195,21 @@ def test_a_video_of_another_length_than_was_counted_is_refused(copied: Path) -> 
         match=r"frames/01: no longer has 31 frames; .* changed since they were counted: run `tsvad prepare` again",
     ):
         run_stage(Run.open(copied), "score-recovery", redo=True)
+
+
+def test_a_fit_by_another_engine_is_the_same_but_for_rounding_and_is_gone_on_with(
+    fitted: Path, tiny_recipe: Path, plaza: Path, tmp_path: Path
+) -> None:
+    run = Run.create(tmp_path / "run", load_recipe(tiny_recipe), plaza)
+    fit(run, engine=Engine("onnx"))
+    by = {name: record.get("engine") for name, record in run.records().items()}
+    computing = {"features", "select-window", "calibrate", "score-recovery"}
+    assert by == {name: ["onnx", "fp32"] if name in computing else None for name in by}
+    before = run.records()
+    fit(run, engine=Engine("torch"))  # all is done: nothing is done again by another one
+    fit(run)
+    assert run.records() == before
+    for name in ("recovery/fle.npz", "calibration/recovery.npz"):
+        wanted, found = read_scores(fitted / name), read_scores(run.path(name))
+        for video, scores in wanted.items():
+            np.testing.assert_allclose(found[video], scores, rtol=1e-3)

@@ -5,7 +5,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..storage import typed
-from .common import PLAIN, Bar, Data, Labels, Options, RecipeName, at_work, clock, is_dry, say, wanted_recipe
+from .common import (
+    ANY_ENGINE,
+    PLAIN,
+    Bar,
+    Data,
+    EngineOptions,
+    Labels,
+    Options,
+    RecipeName,
+    at_work,
+    clock,
+    is_dry,
+    say,
+    wanted_recipe,
+)
 from .process import set_up_process
 
 if TYPE_CHECKING:
@@ -13,9 +27,17 @@ if TYPE_CHECKING:
 
 
 def fit(
-    data: Data, *, recipe: RecipeName = None, out: Path | None = None, labels: Labels = None, options: Options = PLAIN
+    data: Data,
+    *,
+    recipe: RecipeName = None,
+    out: Path | None = None,
+    labels: Labels = None,
+    engine: EngineOptions = ANY_ENGINE,
+    options: Options = PLAIN,
 ) -> None:
     """Learn what is normal in DATA: all six stages in order. The same command again goes on where it was stopped.
+
+    Nets are trained by torch. What scores and encodes computes by torch too, unless an engine is given.
 
     Args:
         out: The run folder; runs/DATA-RECIPE-seedN unless given.
@@ -31,7 +53,8 @@ def fit(
     began = time.monotonic()
     with at_work(folder, "fit", options):
         set_up_process(wanted.threads)
-        fit_run(run, redo=options.redo, bar=Bar, prepared=lambda: _say_notes(run))
+        chosen = engine.chosen(folder) if engine.given else None
+        fit_run(run, redo=options.redo, bar=Bar, prepared=lambda: _say_notes(run), engine=chosen)
     say(f"fitted in {clock(time.monotonic() - began)}: {folder}")
     say(f"the detector, which needs nothing else: {folder}/detector")
     say(f"next: tsvad evaluate {typed(folder)}   or   tsvad score {typed(folder)} VIDEO")
@@ -99,6 +122,8 @@ def plaza(
 def demo(*, seed: int = 1, out: Path | None = None) -> None:
     """Render the plaza, fit both streams on it, print the table and write a page: no data and no GPU needed.
 
+    What scores computes by OpenVINO where it is installed.
+
     Args:
         seed: Of the plaza's people and of the training.
         out: Folder for the video (data) and the run (run); runs/demo-SEED unless given.
@@ -107,5 +132,6 @@ def demo(*, seed: int = 1, out: Path | None = None) -> None:
 
     folder = out or Path("runs") / f"demo-{seed}"
     plaza(folder / "data", seed=seed)
-    fit(folder / "data", recipe="demo", out=folder / "run", options=Options(set=(f"seed={seed}",)))
+    options, engine = Options(set=(f"seed={seed}",)), EngineOptions(engine="auto")
+    fit(folder / "data", recipe="demo", out=folder / "run", engine=engine, options=options)
     evaluate(folder / "run")

@@ -51,14 +51,11 @@ class Teachers:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Stretches (B, 3, T, S, S); of each end features (B · ends, places, values), and perhaps the change to what comes
+    """Stretches of video, and what is to be told at each of their last frames, the ends."""
 
-    next, (B · ends, 3, S, S).
-    """
-
-    clips: Tensor
-    features: Tensor
-    change: Tensor | None
+    clips: Tensor  # (B, 3, T, S, S)
+    features: Tensor  # (B · ends, places, values)
+    change: Tensor | None  # (B · ends, 3, S, S); None: nothing is to be predicted
 
 
 def distil(
@@ -70,13 +67,14 @@ def distil(
     folder: Path,
     *,
     seed: int,
+    precision: str = "float32",
     progress: Progress = silent,
     checkpoint_seconds: float = 120.0,
 ) -> Path:
     """Trains on normal videos, or goes on where a killed training stopped, to the same weights; see `train_net`.
 
-    ``pasting`` says what parts are pasted in. The model file is returned; one that is there already stays. Raises
-    TsvadError where no video is long enough.
+    ``pasting`` says what parts are pasted in, ``precision`` is that of the forward pass. The model file is returned;
+    one that is there already stays. Raises TsvadError where no video is long enough.
     """
     stretch = Snippet(teachers.before + settings.ends, 1, 0)
     usable = [video for video in videos if len(video) > stretch.span]
@@ -103,7 +101,7 @@ def distil(
         def learn(step: int, lesson: Lesson) -> dict[str, float]:
             total, warmup = settings.steps, settings.warmup_steps
             rate = learning_rate(step, lr=settings.lr, total=total, schedule="cosine", warmup=warmup)
-            with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
                 change, features = net(lesson.clips.to(device), teachers.interval, predict=lesson.change is not None)
             unlike = F.mse_loss(features, lesson.features.to(device))
             told = {"features": unlike.item(), "lr": rate}

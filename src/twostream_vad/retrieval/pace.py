@@ -69,15 +69,16 @@ def train_pace(
     seed: int,
     scenes: int = 1,
     heads: bool = False,
+    precision: str = "float32",
     progress: Progress = silent,
     checkpoint_seconds: float = 120.0,
 ) -> Path:
     """Trains the encoder of ``start`` (weights of an I3D or a STUNet) on normal videos; see `train_net`.
 
     ``snippet`` is retrieval's geometry, ``width`` the encoder's, ``seed`` that of every draw; a step takes a batch of
-    each of so many ``scenes`` drawn. The encoder's file is returned, or with ``heads`` the whole `PaceNet`'s; one that
-    is there already stays. Raises TsvadError where no video is long enough to be played at the least of the faster
-    paces.
+    each of so many ``scenes`` drawn; ``precision`` is that of the forward pass. The encoder's file is returned, or with
+    ``heads`` the whole `PaceNet`'s; one that is there already stays. Raises TsvadError where no video is long enough to
+    be played at the least of the faster paces.
     """
     least = min(speed for speed in settings.speeds if speed > 1)
     usable = [video for video in videos if len(video) > least * snippet.span]
@@ -104,7 +105,9 @@ def train_pace(
         def learn(step: int, batch: Clips) -> dict[str, float]:
             rate = learning_rate(step, lr=settings.lr, total=steps, schedule="cosine", warmup=settings.warmup_steps)
             clips = batch.clips.to(device).contiguous(memory_format=torch.channels_last_3d)
-            loss = sum_of_losses(net(clips), batch.fast.to(device), batch.change.to(device))
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                answers = net(clips)
+            loss = sum_of_losses([answer.float() for answer in answers], batch.fast.to(device), batch.change.to(device))
             descend(optimizer, loss, rate)
             return {"loss": loss.item(), "lr": rate}
 

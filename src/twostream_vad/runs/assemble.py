@@ -44,27 +44,28 @@ def edge_net(run: Run, engine: Engine = TORCH) -> NetEdge:
     return NetEdge.load(path, width=width, size=views(run).size, values=values, engine=engine)
 
 
-def all_windows(run: Run, predictor: Predictor | None = None) -> AllWindows:
+def all_windows(run: Run, predictor: Predictor | None = None, engine: Engine = TORCH) -> AllWindows:
     """Context recovery without a chosen score, with what is normal at each place where that was measured.
 
-    The run's own trained net predicts, unless one that is loaded already is given.
+    The run's own trained net predicts, by ``engine``, unless one that is loaded already is given.
     """
     settings, path = run.recipe.recovery, run.path("recovery/places.safetensors")
     normal = Places.load(path).normal if settings.per_place is not False and path.exists() else None
     if predictor is None:
-        predictor = fitted_predictor(run) if run.recipe.edge.width is None else edge_net(run).predictor
+        predictor = fitted_predictor(run, engine) if run.recipe.edge.width is None else edge_net(run, engine).predictor
     return AllWindows(predictor, settings, views(run), normal)
 
 
-def fitted_predictor(run: Run) -> Predictor:
+def fitted_predictor(run: Run, engine: Engine = TORCH) -> Predictor:
     """The trained STUNet."""
     settings, net = run.recipe.recovery, run.path("recovery/model.safetensors")
-    return NetPredictor.load(net, width=settings.width, size=run.recipe.view.size, residual=settings.residual)
+    size, residual = run.recipe.view.size, settings.residual
+    return NetPredictor.load(net, width=settings.width, size=size, residual=residual, engine=engine)
 
 
-def recovery_stream(run: Run) -> RecoveryStream:
+def recovery_stream(run: Run, engine: Engine = TORCH) -> RecoveryStream:
     """Context recovery with its chosen score."""
-    windows, how = all_windows(run), load_selection(run.path("recovery/selection.json"))[0]
+    windows, how = all_windows(run, engine=engine), load_selection(run.path("recovery/selection.json"))[0]
     stride = windows.settings.window_stride
     return RecoveryStream(windows.predictor, windows.snippet, windows.views, how, stride, windows.normal)
 
@@ -127,9 +128,9 @@ def hasher(run: Run, values: int) -> TorchHasher:
     return TorchHasher.load(path, values=values, tables=settings.tables, bits=settings.bits)
 
 
-def retrieval_stream(run: Run) -> RetrievalStream | PlacedStream:
+def retrieval_stream(run: Run, engine: Engine = TORCH) -> RetrievalStream | PlacedStream:
     """Knowledge retrieval with its normal events."""
-    encodes = encoding(run)
+    encodes = encoding(run, engine)
     if run.recipe.retrieval.by_place:
         return PlacedStream(encodes, Centres.load(run.path("retrieval/centres.safetensors")))
     tables = HashTables.load(run.path("retrieval/tables.safetensors"))

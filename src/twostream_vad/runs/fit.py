@@ -68,20 +68,31 @@ def wanted_stages(run: Run) -> list[str]:
     return [name for name in STAGES if name not in left_out]
 
 
-def fit(run: Run, *, redo: bool = False, bar: Bar = unshown, prepared: Callable[[], object] = lambda: None) -> None:
+def fit(
+    run: Run,
+    *,
+    redo: bool = False,
+    bar: Bar = unshown,
+    prepared: Callable[[], object] = lambda: None,
+    engine: Engine | None = None,
+) -> None:
     """All stages in order, going on where a stopped fit was; ``prepared`` is called before anything is trained.
+
+    ``engine`` computes the nets of stages that are not done yet; None: torch, or the one that a stage was begun with.
 
     Raises:
         RunError: outputs come of other settings and ``redo``, which replaces them, is not given.
     """
     if not redo:
         run.refuse_stale()  # before the first stage begins and takes the settings over
-    _fit(run, "prepare", redo, bar)
+    _fit(run, "prepare", redo, bar, None)
     prepared()
     for name in wanted_stages(run)[1:]:
-        _fit(run, name, redo, bar)
+        _fit(run, name, redo, bar, engine)
 
 
-def _fit(run: Run, name: str, redo: bool, bar: Bar) -> None:
+def _fit(run: Run, name: str, redo: bool, bar: Bar, engine: Engine | None) -> None:
+    stale = redo and run.is_stale(name)
+    chosen = engine if STAGES[name].computes and (stale or name not in run.records()) else None
     with bar(STAGES[name].command) as progress:
-        run_stage(run, name, redo=redo and run.is_stale(name), progress=progress)
+        run_stage(run, name, redo=stale, progress=progress, engine=chosen)

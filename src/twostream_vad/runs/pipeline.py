@@ -33,7 +33,8 @@ class Stage:
     after: "Callable[[Recipe], tuple[str, ...]]"
     """The stages that it stands on."""
     reads: "Callable[[Recipe], dict[str, Any]]" = lambda _: {}
-    computes: bool = False  # its function takes the engine that computes the nets
+    computes: bool = False
+    """Its function takes the engine that computes the nets; of a training, those that it learns from."""
 
 
 def _section(recipe: "Recipe", name: str, keys: frozenset[str] | None = None) -> dict[str, Any]:
@@ -120,6 +121,7 @@ STAGES = {
             lambda r: (
                 _section(r, "edge") | _section(r, "pace") | {"retrieval.interval": r.retrieval.interval} | _encoder(r)
             ),
+            computes=True,
         ),
         Stage(
             "features",
@@ -166,6 +168,7 @@ STAGES = {
             lambda r: (
                 _scoring(r) | _section(r, "pseudo") | (_section(r, "fusion") if r.pseudo.judge == "fused" else {})
             ),
+            computes=True,
         ),
         Stage(
             "select-weight",
@@ -184,6 +187,7 @@ STAGES = {
             ("calibration",),
             lambda _: ("select-window", "index", "select-weight"),
             lambda r: {"calibration.quantile": r.calibration.quantile},
+            computes=True,
         ),
         Stage(
             "pack",

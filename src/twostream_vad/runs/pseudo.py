@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..detector.engines.engine import TORCH, Engine
 from ..progress import Progress
 from ..recovery.pseudo import PseudoVideo, pseudo_videos
 from ..scores.files import kept
@@ -35,9 +36,9 @@ def weights(run: Run) -> Sequence[float]:
     return WEIGHTS if given == "select" else (given,)
 
 
-def retrieval_curves(run: Run, folder: Path, progress: Progress) -> Curves:
+def retrieval_curves(run: Run, folder: Path, progress: Progress, engine: Engine = TORCH) -> Curves:
     """Pseudo-anomalous video → retrieval's frame scores, paper's protocol; ``folder`` keeps them video by video."""
-    stream, videos = retrieval_stream(run), spoilt_videos(run)
+    stream, videos = retrieval_stream(run, engine), spoilt_videos(run)
     curves = {}
     for done, video in enumerate(videos):
         progress(done, len(videos), video.name)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...detector.bundle import Bundle, Calibration
+from ...detector.engines.engine import Engine
 from ...detector.heat import Looking
 from ...detector.rawscores import RawScores, raw_scores
 from ...progress import Progress
@@ -61,9 +62,9 @@ def _rate_weights(run: Run, progress: Progress) -> Sequence[tuple[float, float |
     return sorted(rows, key=lambda row: (0, -row[0]) if best - row[1] <= run.recipe.pseudo.tie else (1, -row[1]))
 
 
-def calibrate(run: Run, progress: Progress) -> None:
+def calibrate(run: Run, progress: Progress, engine: Engine) -> None:
     """Scores normal video that was held out of training: the scale of causal scores, and the alarm threshold."""
-    both: dict[str, Stream] = {"recovery": recovery_stream(run), "retrieval": retrieval_stream(run)}
+    both: dict[str, Stream] = {"recovery": recovery_stream(run, engine), "retrieval": retrieval_stream(run, engine)}
     rate, weights, videos = learned_rate(run), fusion_weights(run), normal_videos(run)
     looking = with_heat(both)
     total, done, raw = sum(len(video) for video in videos.values()), 0, {}

@@ -41,21 +41,21 @@ def train(run: Run, progress: Progress) -> None:
     )
 
 
-def select(run: Run, progress: Progress) -> None:
+def select(run: Run, progress: Progress, engine: Engine) -> None:
     """Chooses the error window by pseudo-anomalies, and every other setting of the score left to be selected."""
     places, sums = run.path("recovery/places.safetensors"), run.path("recovery/places.sums.safetensors")
     if run.recipe.recovery.per_place is not False and not places.exists():
-        Places.measure(all_windows(run), training_videos(run), sums, progress=progress).save(places)
+        Places.measure(all_windows(run, engine=engine), training_videos(run), sums, progress=progress).save(places)
     sums.unlink(missing_ok=True)
     recipe, only = run.recipe, only_candidate(run.recipe.recovery)
     if only is not None and recipe.fusion.retrieval != "select":
         write_scores(run.path("recovery/pseudo.npz"), {})
         save_selection(run.path("recovery/selection.json"), [only])
         return
-    windows, folder = all_windows(run), run.path("recovery/pseudo")
+    windows, folder = all_windows(run, engine=engine), run.path("recovery/pseudo")
     others: list[Curves] = [{}]
     if recipe.pseudo.judge == "fused":
-        curves = retrieval_curves(run, folder / "retrieval", progress)
+        curves = retrieval_curves(run, folder / "retrieval", progress, engine)
         write_scores(run.path("retrieval/pseudo.npz"), curves)
         others = beside(run, curves)
     candidates, scores = select_score(normal_videos(run), windows, recipe.pseudo, folder, recipe.seed, progress, others)

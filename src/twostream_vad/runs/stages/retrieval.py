@@ -36,9 +36,19 @@ def train_encoder(run: Run, progress: Progress) -> None:
         given = f"the recipe takes a {settings.encoder} encoder for retrieval, nothing is trained"
         raise RunError(f"{given}; --set retrieval.encoder=pace trains one")
     videos, snippet = list(training_videos(run).values()), Snippet.centred(settings.length, settings.interval)
+    precision = recipe.recovery.precision
     start, out, width = run.path("recovery/model.safetensors"), run.path("retrieval/encoder"), recipe.recovery.width
     train_pace(
-        videos, recipe.pace, snippet, learned_views(run), start, out, width=width, seed=recipe.seed, progress=progress
+        videos,
+        recipe.pace,
+        snippet,
+        learned_views(run),
+        start,
+        out,
+        width=width,
+        seed=recipe.seed,
+        precision=precision,
+        progress=progress,
     )
 
 
