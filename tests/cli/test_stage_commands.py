@@ -14,7 +14,7 @@ from twostream_vad.runs.run import Run
 Tsvad = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
 
-COMMANDS = [stage.command for stage in STAGES.values() if stage.name != "prepare"]
+COMMANDS = [stage.command for stage in STAGES.values() if stage.name not in ("prepare", "train-edge")]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -29,6 +29,10 @@ def test_a_stage_that_is_done_stays(command: str, tsvad: Tsvad, copied: Path) ->
     assert Run.open(copied).records() == records
     log = json.loads((copied / "logs/commands.jsonl").read_text().splitlines()[-1])
     assert (log["command"], log["note"]) == (command, "again")
+
+
+def test_what_a_recipe_does_not_train_says_how_it_would(refused: Refused, copied: Path) -> None:
+    assert "--set edge.width=1 asks for one" in refused("train", "edge", copied)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
