@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from twostream_vad import BundleError, Detector, TsvadError
-from twostream_vad.detector.bundle import DESCRIPTION, SUMS, Bundle, Calibration, copy_bundle
+from twostream_vad.detector.bundle import DESCRIPTION, FORMAT, SUMS, Bundle, Calibration, copy_bundle
 from twostream_vad.detector.engines.engine import TORCH
 from twostream_vad.video.frames import ImageFolder
 
@@ -105,8 +105,9 @@ def resummed(bundle: Path, values: dict[str, object]) -> None:
 
 def test_a_newer_detector_is_refused_in_words(bundle: Path) -> None:
     values = json.loads((bundle / DESCRIPTION).read_text("utf-8"))
-    resummed(bundle, {**values, "format": 2, "made_by": "9.0", "more": 1})
-    with pytest.raises(BundleError, match=r"of format 2, made by twostream-vad 9\.0; .* reads format 1: upgrade it"):
+    resummed(bundle, {**values, "format": FORMAT + 1, "made_by": "9.0", "more": 1})
+    said = rf"of format {FORMAT + 1}, made by twostream-vad 9\.0; .* reads format {FORMAT}: upgrade it"
+    with pytest.raises(BundleError, match=said):
         Bundle(bundle)
 
 

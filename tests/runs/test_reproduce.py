@@ -69,8 +69,9 @@ def fitted_with(monkeypatch: pytest.MonkeyPatch, recorded: Path) -> Callable[...
     def prepare(change: Callable[[dict[str, Any]], object] = lambda _: None) -> list[str]:
         told: list[str] = []
 
-        def run_stage(run: Run, name: str, *, redo: bool, progress: Progress) -> None:
+        def run_stage(run: Run, name: str, *, redo: bool, progress: Progress, engine: None) -> None:
             assert not redo
+            assert engine is None
             progress(1, 1)
             told.append(f"{name} with seed {run.recipe.seed}")
 
