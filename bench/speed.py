@@ -21,7 +21,11 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 WAYS = {"torch": "torch fp32", "OpenVINO": "openvino fp32", "OpenVINO bf16": "openvino bf16"}
 TURN = """
-import itertools, json, os, resource, sys, time
+import os, sys
+run, video, name, precision, frames, cores = sys.argv[1:]
+if int(cores):  # before libraries count the cores
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
+import itertools, json, resource, time
 from pathlib import Path
 from twostream_vad.cli import process
 from twostream_vad.detector.bundle import Bundle
@@ -30,9 +34,6 @@ from twostream_vad.detector.engines.engine import Engine
 from twostream_vad.detector.loading import beside
 from twostream_vad.video.frames import open_source
 
-run, video, name, precision, frames, cores = sys.argv[1:]
-if int(cores):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
 process.set_up_process(int(cores) or None)
 engine = Engine(name, precision, kept=beside(Bundle(Path(run))))
 if hasattr(process, "with_cores"):  # as `tsvad score` does

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .feed import Image
 from .parts import Parts
+from .rawscores import keep_threads
 from .watcher import FrameScore, Taken, Watcher, scored
 
 MOST = 4  # frames in a batch: more gain nothing, and the first of them would wait for the last
@@ -93,6 +94,7 @@ class Group:
             self._ready.notify()
 
     def _work(self) -> None:
+        keep_threads()
         while batch := self._batch():
             _score(batch)
             with self._ready:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..scores.stream import Clip, ScoreLog, Stream
@@ -82,7 +83,7 @@ def raw_scores(
     counts = {name: len(scores) for name, scores in before.items()}
     frames = ScoreLog()  # time, tick and whether it is lost, of each
     with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="head")) if flow else None
+        pool = stack.enter_context(ThreadPoolExecutor(1, "head", keep_threads)) if flow else None
         feed = Feed(streams, rate, getattr(source, "rate", None), counts, flow, pool)
         workers = {name: stack.enter_context(Worker(name, stream, logs[name])) for name, stream in streams.items()}
         images = stack.enter_context(closing(ahead(frames_of(source), AHEAD)))
@@ -114,7 +115,7 @@ class Worker:
 
     def __init__(self, name: str, stream: Stream, log: ScoreLog) -> None:
         self._name, self._stream, self._log = name, stream, log
-        self._pool, self._waiting = ThreadPoolExecutor(1, thread_name_prefix=name), deque["Future[float]"]()
+        self._pool, self._waiting = ThreadPoolExecutor(1, name, keep_threads), deque["Future[float]"]()
 
     def __enter__(self) -> "Worker":
         return self
@@ -131,6 +132,11 @@ class Worker:
         """Until at most so many clips wait. Raises what scoring one has raised."""
         while len(self._waiting) > most:
             self._log.add(np.array([self._waiting.popleft().result()]))
+
+
+def keep_threads() -> None:
+    """Begins a thread: OpenMP, which torch's products use, would take all cores there, whatever torch was told."""
+    torch.set_num_threads(torch.get_num_threads())
 
 
 def ahead(items: Iterable[Item], most: int) -> Generator[Item]:
