@@ -3,7 +3,8 @@
     python bench/parts.py RUN VIDEO [--engine openvino] [--precision fp32] [--frames 500] [--turns 5]
 
 A watcher is given frame after frame, all in one thread and bound to one core, so that the parts add up. Each part is a
-median over turns of the CPU time in it, less that of parts inside; *rest* is all else: buffers, clock, smoothing.
+median over turns of the CPU time in it, less that of parts inside; *rest* is all else: buffers, clock, smoothing, and
+what FFmpeg's own threads decode ahead.
 """
 
 import argparse
