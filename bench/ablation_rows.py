@@ -47,6 +47,11 @@ VARIANTS = {
         ("edge.width=1",),
         ("recovery", "retrieval", "fused"),
     ),
+    "bf16-training": Variant(
+        "trained in bfloat16, scored in float32",
+        ("recovery.precision=bfloat16",),
+        ("recovery", "retrieval", "fused"),
+    ),
     "outlines": Variant(
         "window, λ, map, crops, place and weight chosen by things cut out along outlines",
         (*CHOSEN, "pseudo.kinds=[hurries,giants,tumbles,wanderers,loiterers]"),

@@ -20,14 +20,14 @@ from speed import turn
 
 from twostream_vad.cli.process import set_up_process
 from twostream_vad.detector.bundle import Bundle
-from twostream_vad.detector.engines.engine import Engine
+from twostream_vad.detector.engines.engine import Engine, Precision
 from twostream_vad.detector.loading import beside
 from twostream_vad.evaluation.auc import micro_auc
 from twostream_vad.report.figures import BLACK, OKABE_ITO, STYLE, save_figure
 from twostream_vad.runs.evaluate import labels_of
 from twostream_vad.runs.run import Run
 
-PRECISIONS = {"fp32": "o", "bf16": "^"}
+PRECISIONS: dict[Precision, str] = {"fp32": "o", "bf16": "^"}
 """Precision → its marker."""
 
 
@@ -36,7 +36,7 @@ class Point:
     """What a run reaches in one precision; AUC in %."""
 
     name: str
-    precision: str
+    precision: Precision
     speed: float
     paper: float
     causal: float
@@ -62,22 +62,22 @@ def main() -> None:
         print(f"| {point.name} | {point.precision} | {point.speed:.0f} | {point.paper:.1f} | {point.causal:.1f} |")
 
 
-def timed(runs: list[Path], video: Path, frames: int, pairs: int) -> dict[tuple[Path, str], float]:
+def timed(runs: list[Path], video: Path, frames: int, pairs: int) -> dict[tuple[Path, Precision], float]:
     """Median frames a second of each run and precision."""
     ways = [(run, precision) for run in runs for precision in PRECISIONS]
     for run, precision in ways:  # what an engine keeps is made by a process that is not measured
         turn(run, video, f"openvino {precision}", 32, 0)
-    found: dict[tuple[Path, str], list[float]] = {way: [] for way in ways}
+    found: dict[tuple[Path, Precision], list[float]] = {way: [] for way in ways}
     for _ in range(pairs):
         for run, precision in ways:
             found[run, precision].append(turn(run, video, f"openvino {precision}", frames, 0)["fps"])
     return {way: statistics.median(each) for way, each in found.items()}
 
 
-def reached(folder: Path, precision: str, speed: float) -> Point:
+def reached(folder: Path, precision: Precision, speed: float) -> Point:
     """AUC of a run's test videos."""
     run, bundle = Run.open(folder), Bundle(folder)
-    engine = Engine("openvino", "bf16" if precision == "bf16" else "fp32", kept=beside(bundle))
+    engine = Engine("openvino", precision, kept=beside(bundle))
     found, labels = scored(run, bundle, engine), labels_of(run)
     paper, causal = (100 * micro_auc(curves, labels) for curves in (found.paper, found.causal))
     return Point(folder.name, precision, speed, paper, causal)

@@ -11,7 +11,7 @@ import twostream_vad
 
 ROOT = Path(twostream_vad.__file__).parent
 FLOORS = [
-    {"errors", "progress"},
+    {"errors", "progress", "machine"},
     {"settings", "storage"},
     {"recipes", "video", "nets", "evaluation"},
     {"scores"},

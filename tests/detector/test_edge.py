@@ -13,7 +13,6 @@ from twostream_vad.detector.bundle import EDGE, ENCODER, FORMAT, PREDICTOR, Bund
 from twostream_vad.detector.engines.engine import TORCH
 from twostream_vad.runs.run import Run
 from twostream_vad.scores.files import read_scores
-from twostream_vad.video.frames import ImageFolder
 
 Images = list[NDArray[np.uint8]]
 
@@ -21,11 +20,6 @@ Images = list[NDArray[np.uint8]]
 @pytest.fixture(scope="module")
 def detector(edged: Path) -> Detector:
     return Detector.load(edged, TORCH)
-
-
-@pytest.fixture(scope="module")
-def images(plaza: Path) -> Images:
-    return [frame.image for frame in ImageFolder(plaza / "testing/frames/01")]
 
 
 def test_streaming_gives_the_scores_of_whole_clips(edged: Path, detector: Detector, images: Images) -> None:

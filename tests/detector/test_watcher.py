@@ -22,11 +22,6 @@ def detector(fitted: Path) -> Detector:
 
 
 @pytest.fixture(scope="module")
-def images(plaza: Path) -> Images:
-    return [frame.image for frame in ImageFolder(plaza / "testing/frames/01")]
-
-
-@pytest.fixture(scope="module")
 def whole(detector: Detector, images: Images) -> list[float]:
     return [float(score) for score in detector.score(images).fused]
 

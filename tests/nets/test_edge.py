@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from twostream_vad.nets.edge import FRAMES, EdgeNet
+from twostream_vad.nets.edge import FRAMES, EdgeNet, unpacked
 from twostream_vad.nets.graphs import folded
 
 SIZE, VALUES = 64, 24
@@ -45,7 +45,7 @@ def test_what_the_head_packs_is_unpacked(net: EdgeNet) -> None:
         maps = net.encoder(clips.transpose(1, 2).flatten(0, 1))
         assert maps.shape == (2 * FRAMES, net.encoder.values(SIZE))
         packed = net.head(maps.reshape(2, FRAMES, -1), clips[:, :, -2:].transpose(1, 2))
-        change, features = net.head.unpacked(packed)
+        change, features = unpacked(packed, SIZE, VALUES)
         wanted = net(clips)
     torch.testing.assert_close(change, wanted[0], rtol=0, atol=1e-6)
     torch.testing.assert_close(features, wanted[1], rtol=0, atol=1e-6)

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 
 from ..errors import one_line
+from ..machine import cpus
 from ..progress import Progress, silent
 from ..video.frames import VideoError
 from .dataset import Dataset, Video
@@ -48,7 +49,7 @@ def prepare(dataset: Dataset, out: Path, *, workers: int | None = None, progress
     known = read_manifest(out).entries if (out / PREPARED).exists() else {}
     manifest = Manifest(dataset.root, dataset.layout, known)
     try:
-        failures = _prepare(jobs, manifest, out, workers or _cpus(), progress)
+        failures = _prepare(jobs, manifest, out, workers or cpus(), progress)
         if failures:
             raise PrepareError("\n".join([f"{len(failures)} of {len(jobs)} videos could not be prepared:", *failures]))
         # In the dataset's order, without videos that it no longer has.
@@ -194,7 +195,3 @@ def _usual_rate(videos: Sequence[Video]) -> float | None:
             with suppress(VideoError, OSError):  # said when the video's turn comes
                 rates[video.open().rate] += video.path.stat().st_size
     return rates.most_common(1)[0][0] if rates else None
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

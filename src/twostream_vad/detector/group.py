@@ -1,11 +1,11 @@
 """Watchers of one detector, scored in common batches."""
 
-import os
 import threading
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from ..machine import cpus
 from .feed import Image
 from .parts import Parts
 from .rawscores import keep_threads
@@ -52,7 +52,7 @@ class Group:
         self.detector, self.most = detector, most
         self._members, self._ready = list[Member](), threading.Condition()
         self._closed, self._turn = False, 0
-        count = workers or (1 if detector.flow is None else cores())
+        count = workers or (1 if detector.flow is None else cpus())
         self._threads = [threading.Thread(target=self._work, name="group", daemon=True) for _ in range(count)]
         for thread in self._threads:
             thread.start()
@@ -142,8 +142,3 @@ def _score(batch: list[tuple[Member, Pushed]]) -> None:
         return
     for (_, pushed), score in zip(taken, found, strict=True):
         pushed.score.set_result(score)
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,8 +1,8 @@
 """Trains EdgeNet to give what the fitted nets give: distillation on normal video, without labels (Hinton et al. 2015).
 
-Features are the encoder's of knowledge retrieval, the change to the next frame is STUNet's. Every other step sees parts
-pasted in, many of them too fast, as the encoder did when it was trained: on ordinary video alone the net would never
-learn where the features of other things lie.
+Features are the encoder's of knowledge retrieval, the change to the next frame is STUNet's. Three steps of four see
+parts pasted in, many of them too fast, as the encoder did when it was trained: on ordinary video alone the net would
+never learn where the features of other things lie.
 """
 
 from collections.abc import Callable, Sequence

@@ -91,7 +91,7 @@ class EdgeFlow:
             future.set_result(Told(frame, own))
 
     def _clips(self, memory: Memory) -> "dict[str, Later]":
-        if not memory.told or len(memory.maps) < (memory.maps.maxlen or 0):
+        if not memory.told:
             return {}
         now, view = memory.told[-1], memory.views[-1]
         clips = {"retrieval": Later(lambda: now.result().features[None])}

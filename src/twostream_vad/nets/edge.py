@@ -15,6 +15,7 @@ from .i3d import EPS, MOMENTUM, channels
 
 FRAMES = 8  # whose maps the head sees
 GRAIN = (4, 8, 16)  # pixels a cell of the encoder's maps
+KEPT = (16, 32, 64)  # their channels at width 1
 RECENT = 2  # frames that the head sees as they are: the one before, and the last
 
 
@@ -24,7 +25,7 @@ class FrameEncoder(nn.Module):
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         first, second, third, fourth = (channels(base, width) for base in (16, 32, 64, 96))
-        self.kept = tuple(channels(base, width) for base in (16, 32, 64))
+        self.kept = tuple(channels(base, width) for base in KEPT)
         self.stem = nn.Sequential(conv(12, first), conv(first, second, stride=2), conv(second, second))  # S/2, then S/4
         self.middle = nn.Sequential(conv(second, third, stride=2), conv(third, third))
         self.last = nn.Sequential(conv(third, fourth, stride=2), conv(fourth, fourth))
@@ -49,7 +50,7 @@ class TemporalHead(nn.Module):
 
     def __init__(self, width: float, size: int, values: int) -> None:
         super().__init__()
-        self.kept = tuple(channels(base, width) for base in (16, 32, 64))
+        self.kept = tuple(channels(base, width) for base in KEPT)
         self.size, self.values = size, values
         fine, middle, coarse, wide = (channels(base, width) for base in (32, 64, 96, 128))
         first, second, third = (FRAMES * each for each in self.kept)
@@ -107,12 +108,6 @@ class TemporalHead(nn.Module):
             at += values
         return found
 
-    def unpacked(self, found: Tensor) -> tuple[Tensor, Tensor]:
-        """What `forward` gives as the change (N, 3, S, S) and features (N, places, values)."""
-        pixels = 3 * self.size**2
-        change, features = found[:, :pixels], found[:, pixels:]
-        return change.reshape(-1, 3, self.size, self.size), features.reshape(len(found), -1, self.values)
-
 
 class EdgeNet(nn.Module):
     """Encoder and head; ``width`` multiplies channel counts, ``values`` are those of a place's features.
@@ -145,6 +140,12 @@ class EdgeNet(nn.Module):
         recent = torch.stack((frames[:, span - interval : -interval], frames[:, span:]), dim=2).flatten(0, 1)
         maps = self.head.joined(ring)
         return self.head.changed(maps, recent) if predict else None, self.head.known(maps)
+
+
+def unpacked(found: Tensor, size: int, values: int) -> tuple[Tensor, Tensor]:
+    """What a head gives, of crops of ``size`` pixels: the change (N, 3, S, S), features (N, places, values)."""
+    change, features = found[:, : 3 * size**2], found[:, 3 * size**2 :]
+    return change.reshape(-1, 3, size, size), features.reshape(len(found), -1, values)
 
 
 def values_of(tensors: Mapping[str, Tensor]) -> int:

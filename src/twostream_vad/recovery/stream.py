@@ -40,8 +40,11 @@ class RecoveryStream:
         normal: Mapping[int, Tensor] | None = None,
     ) -> None:
         self.predictor, self.snippet, self.views = predictor, snippet, views
-        self.how, self.stride, self.normal = how, stride, normal or {}
-        assert not how.per_place or self.normal.keys() >= set(how.sides), "what is normal was measured"
+        self.how, self.stride = how, stride
+        assert not how.per_place or (normal or {}).keys() >= set(how.sides), "what is normal was measured"
+        # Of the kinds of error those that count, and what is normal of them.
+        self._kinds = [CHANNEL_L2 if how.channel_l2 else SQUARED, *([ABSOLUTE] if how.score_l1 else [])]
+        self._normal = {side: (normal or {})[side][:, self._kinds] for side in how.sides if how.per_place}
         self.grain = heat_window(views.size), stride
 
     def score(self, clips: Tensor) -> NDArray[np.float64]:
@@ -63,9 +66,8 @@ class RecoveryStream:
     def judged(self, predicted: Tensor, true: Tensor, crops: Sequence[int]) -> tuple[Tensor, Tensor]:
         """As `judge`, in torch alone: an export takes it as a graph."""
         how = self.how
-        kinds = [CHANNEL_L2 if how.channel_l2 else SQUARED, *([ABSOLUTE] if how.score_l1 else [])]
-        found = local_errors(predicted, true, sorted({*how.sides, self.grain[0]}), self.stride, kinds)
-        judged = [relative(found[s], self.normal[s][:, kinds], crops) if how.per_place else found[s] for s in how.sides]
+        found = local_errors(predicted, true, sorted({*how.sides, self.grain[0]}), self.stride, self._kinds)
+        judged = [relative(found[s], self._normal[s], crops) if how.per_place else found[s] for s in how.sides]
         largest = torch.stack([errors.flatten(2).amax(2) for errors in judged], dim=1)  # (N, windows, kinds)
         warm = found[self.grain[0]]
         maxima, local = largest[..., 0], warm[:, 0]

@@ -70,13 +70,12 @@ def _predicts(recipe: "Recipe") -> str:
 
 
 def _before_features(recipe: "Recipe") -> tuple[str, ...]:
-    return _before_encoding(recipe) if recipe.edge.width is None else ("train-edge",)
+    return ("prepare", *_encodes(recipe)) if recipe.edge.width is None else ("train-edge",)
 
 
-def _before_encoding(recipe: "Recipe") -> tuple[str, ...]:
-    """What retrieval's own encoder stands on."""
-    trained = {"recovery": ("train-recovery",), "pace": ("train-encoder",)}
-    return ("prepare", *trained.get(recipe.retrieval.encoder, ()))
+def _encodes(recipe: "Recipe") -> tuple[str, ...]:
+    """The stage that trains retrieval's own encoder, where one does."""
+    return {"recovery": ("train-recovery",), "pace": ("train-encoder",)}.get(recipe.retrieval.encoder, ())
 
 
 STAGES = {
@@ -117,7 +116,7 @@ STAGES = {
             "For recipes with edge.width. Goes on where it was stopped.",
             "stages.edge:train",
             ("edge",),
-            lambda r: ("train-recovery", *_before_encoding(r)[1:]),
+            lambda r: tuple(dict.fromkeys(("train-recovery", *_encodes(r)))),
             lambda r: (
                 _section(r, "edge") | _section(r, "pace") | {"retrieval.interval": r.retrieval.interval} | _encoder(r)
             ),

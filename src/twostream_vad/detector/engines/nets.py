@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...nets.edge import FRAMES, RECENT, EdgeNet
+from ...nets.edge import FRAMES, RECENT, EdgeNet, unpacked
 from ...nets.graphs import EncoderGraph, PredictorGraph
 from ...nets.hashnet import HashNet
 from ...nets.i3d import I3D, load_encoder
@@ -75,7 +75,7 @@ class NetEdge:
 
     def __init__(self, net: EdgeNet, engine: Engine = TORCH) -> None:
         size = net.size
-        self.size, self.values, self.side, self._unpacked = size, net.values, size // PLACE, net.head.unpacked
+        self.size, self.values, self.side = size, net.values, size // PLACE
         engine = replace(engine, threads=1)  # so small a net has more of a core to itself: frames go side by side
         self.see = engine.compile(net.encoder, (3, size, size))
         self._head = engine.compile(net.head, (FRAMES, net.encoder.values(size)), (RECENT, 3, size, size))
@@ -87,7 +87,7 @@ class NetEdge:
 
     def tell(self, ring: Tensor, recent: Tensor) -> tuple[Tensor, Tensor]:
         """Maps (N, 8, V) and frames (N, 2, 3, S, S) → the next frames (N, 3, S, S), features (N, places, values)."""
-        change, features = self._unpacked(torch.from_numpy(self._head(ring.numpy(), recent.numpy())))
+        change, features = unpacked(torch.from_numpy(self._head(ring.numpy(), recent.numpy())), self.size, self.values)
         return change + recent[:, -1], features
 
     def look(self, clips: NDArray[np.float32]) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...edge.flow import EdgeFlow, Known
+from ...nets.edge import unpacked
 from ...retrieval.centres import Centres
 from ...retrieval.placed import PLACE, PlacedStream
 from ...retrieval.stream import ClipEncoder, Encoding, RetrievalStream
@@ -119,9 +120,9 @@ class _Model:
         return found
 
     def tell(self, ring: Tensor, recent: Tensor) -> tuple[Tensor, Tensor]:
-        found, pixels = torch.from_numpy(self._calls["tell"](ring.numpy(), recent.numpy())[0]), 3 * self._size**2
-        change = found[:, :pixels].reshape(-1, 3, self._size, self._size)
-        return change + recent[:, -1], found[:, pixels:].reshape(len(found), -1, self._values)
+        found = torch.from_numpy(self._calls["tell"](ring.numpy(), recent.numpy())[0])
+        change, features = unpacked(found, self._size, self._values)
+        return change + recent[:, -1], features
 
 
 def detector_of(bundle: Bundle, calls: Mapping[str, Call]) -> Detector:
