@@ -37,7 +37,8 @@ from twostream_vad.video.frames import open_source
 process.set_up_process(int(cores) or None)
 engine = Engine(name, precision, kept=beside(Bundle(Path(run))))
 if hasattr(process, "with_cores"):  # as `tsvad score` does
-    engine = process.with_cores(engine)
+    shares = process.with_cores.__code__.co_argcount > 1  # not in older checkouts
+    engine = process.with_cores(engine, nets=2) if shares else process.with_cores(engine)
 detector = Detector.load(Path(run), engine)
 spans = []
 

@@ -26,6 +26,6 @@ def test_torch_keeps_one_thread_where_another_engine_computes(name: str, monkeyp
     told: list[int] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(torch, "set_num_threads", told.append)
-    engine = with_cores(Engine(name))  # type: ignore[arg-type]
-    assert engine.threads == 3
+    assert with_cores(Engine(name)).threads == 3  # type: ignore[arg-type]
     assert told == ([] if name == "torch" else [1])
+    assert with_cores(Engine(name), nets=2).threads == (3 if name == "torch" else 1)  # type: ignore[arg-type]

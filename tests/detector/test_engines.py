@@ -252,3 +252,23 @@ def test_openvino_tells_nobody_that_it_was_started() -> None:
     """Left alone, it does: a process of its own calls its maker."""
     found = subprocess.run([sys.executable, "-c", QUIET], check=True, capture_output=True, text=True)
     assert found.stdout.splitlines()[-1] == "[]"
+
+
+THREADED = """
+import sys, threading
+import numpy as np
+from torch import nn
+from twostream_vad.detector.engines.engine import Engine
+net = Engine("openvino", threads=1).compile(nn.Conv2d(3, 4, 3), (3, 8, 8))
+sys.setswitchinterval(1e-6)
+threads = [threading.Thread(target=net, args=(np.zeros((1, 3, 8, 8), np.float32),)) for _ in range(16)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_that_compute_first_at_once_do_not_wait_for_each_other_for_ever() -> None:
+    """OpenVINO's first tensor of an array: a lock inside a lock. Without the one made beforehand this hangs."""
+    subprocess.run([sys.executable, "-c", THREADED], check=True, timeout=60)

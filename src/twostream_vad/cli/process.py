@@ -46,17 +46,19 @@ def set_up_process(threads: int | None) -> None:
             libc.mallopt(M_ARENA_MAX, ARENAS)
 
 
-def with_cores(engine: "Engine") -> "Engine":
-    """The engine with all of torch's threads. Torch keeps one where another library computes the nets.
+def with_cores(engine: "Engine", nets: int = 1) -> "Engine":
+    """The engine with all of torch's threads, shared out to so many nets that compute at the same time.
 
-    Its own wait busily from one work to the next, and would take the cores from the nets.
+    Where another library computes them torch keeps one: its own wait busily from one work to the next, and would take
+    the cores from the nets. Torch's nets have one count of threads together, all of them.
     """
     import torch
 
-    found = replace(engine.resolved(), threads=torch.get_num_threads())
-    if found.name != "torch":
-        torch.set_num_threads(1)
-    return found
+    found, threads = engine.resolved(), torch.get_num_threads()
+    if found.name == "torch":
+        return replace(found, threads=threads)
+    torch.set_num_threads(1)
+    return replace(found, threads=max(1, threads // nets))
 
 
 def give_back_memory() -> None:

@@ -58,7 +58,7 @@ def score(
     set_up_process(None)
     folder = packed(detector)
     bundle = Bundle(folder)
-    found = Detector.load(bundle, with_cores(engine.chosen(beside(bundle))))
+    found = Detector.load(bundle, with_cores(engine.chosen(beside(bundle)), nets=2))
     source = open_source(video, rate=found.rate if rate is None and video.is_dir() else rate)
     out = out or (detector / "results" if folder != detector else Path()) / f"{source.name}.csv"
     picture = out.with_suffix(".png")

@@ -44,6 +44,8 @@ def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine) -> Com
     weights = identity(graph)
     core, models, idle = openvino.Core(), dict[int, Any](), defaultdict[int, deque[Any]](deque)
     loading = threading.Lock()
+    # The first array that becomes a tensor, alone: where two threads made theirs, each would wait for the other's lock.
+    openvino.Tensor(np.zeros(1, np.float32), shared_memory=True)
     # Now and not when clips come, which may be in several threads: torch's exporter changes every module's call.
     onnx = kept(engine.kept, f"onnx {version('torch')} {weights} {shapes}", lambda: as_onnx(graph, shapes))
     settings = settings_of(engine.precision, engine.threads)
