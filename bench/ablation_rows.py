@@ -31,12 +31,21 @@ CHOSEN = (
 SHIPPED, NO_NET = "shipped", "no-net"
 VARIANTS = {
     SHIPPED: Variant("the recipe as it is", streams=("recovery", "retrieval", "fused")),
-    NO_NET: Variant("the U-Net left untrained: the last frame is its prediction", streams=("recovery", "fused")),
+    NO_NET: Variant(
+        "the U-Net left untrained: the last frame is its prediction", ("joint.steps=null",), ("recovery", "fused")
+    ),
+    "two-encoders": Variant(
+        "each stream has an encoder of its own", ("joint.steps=null",), ("recovery", "retrieval", "fused")
+    ),
     "whole-crops": Variant(
-        "retrieval's codes of whole crops, the paper's form", ("retrieval.by_place=false",), ("retrieval", "fused")
+        "retrieval's codes of whole crops, the paper's form",
+        ("retrieval.by_place=false", "joint.steps=null"),
+        ("retrieval", "fused"),
     ),
     **{
-        f"encoder-{encoder}": Variant(about, (f"retrieval.encoder={encoder}",), ("retrieval", "fused"))
+        f"encoder-{encoder}": Variant(
+            about, (f"retrieval.encoder={encoder}", "joint.steps=null"), ("retrieval", "fused")
+        )
         for encoder, about in {
             "pace": "retrieval's encoder trained on this video by the pace task",
             "recovery": "retrieval's encoder is that of the trained U-Net",

@@ -25,8 +25,9 @@ import os, sys
 run, video, name, precision, frames, cores = sys.argv[1:]
 if int(cores):  # before libraries count the cores
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
-import itertools, json, resource, time
+import dataclasses, itertools, json, resource, time
 from pathlib import Path
+from twostream_vad.detector import loading
 from twostream_vad.cli import process
 from twostream_vad.detector.bundle import Bundle
 from twostream_vad.detector.detector import Detector
@@ -39,6 +40,8 @@ engine = Engine(name, precision, kept=beside(Bundle(Path(run))))
 if hasattr(process, "with_cores"):  # as `tsvad score` does
     shares = process.with_cores.__code__.co_argcount > 1  # not in older checkouts
     engine = process.with_cores(engine, nets=2) if shares else process.with_cores(engine)
+    if hasattr(loading, "has_one_encoder") and loading.has_one_encoder(Bundle(Path(run))):
+        engine = dataclasses.replace(engine, at_once=2)
 detector = Detector.load(Path(run), engine)
 spans = []
 

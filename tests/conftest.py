@@ -107,6 +107,19 @@ def edged(placed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run.folder
 
 
+@pytest.fixture(scope="session")
+def joined(placed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`placed`, with one encoder for both streams, that of retrieval."""
+    from twostream_vad.runs.fit import run_stage, wanted_stages
+    from twostream_vad.runs.run import Run
+
+    folder = shutil.copytree(placed, tmp_path_factory.mktemp("joined") / "run")
+    run = Run.open(folder, ["joint.steps=4", "retrieval.interval=1", "recovery.interval=1"])
+    for stage in wanted_stages(run)[1:]:
+        run_stage(run, stage, redo=True)
+    return run.folder
+
+
 @pytest.fixture
 def copied(fitted: Path, tmp_path: Path) -> Path:
     """A copy of the fitted run, to be changed."""

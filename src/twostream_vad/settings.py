@@ -217,6 +217,12 @@ class PaceSettings(Section):
         return self
 
 
+class JointSettings(Section):
+    """One encoder for both streams, retrieval's: context recovery's decoder learns to see by it. Not in the paper."""
+
+    steps: Count | None = key(None, "optimiser steps in which it learns that; none: each stream has its own encoder")
+
+
 class EdgeSettings(Section):
     """A small net, not in the paper, which every frame passes once. It learns from the fitted ones, and scores."""
 
@@ -265,6 +271,7 @@ class Recipe(Section):
     pseudo: PseudoSettings = PseudoSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     pace: PaceSettings = PaceSettings()
+    joint: JointSettings = JointSettings()
     edge: EdgeSettings = EdgeSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     fusion: FusionSettings = FusionSettings()
@@ -286,6 +293,27 @@ class Recipe(Section):
                 "edge.width asks for a net that gives features of every place: set retrieval.by_place=true"
             )
         return self
+
+    @model_validator(mode="after")
+    def both_streams_see_the_same(self) -> "Recipe":
+        """One encoder has one snippet, and gives features of places."""
+        retrieval = self.retrieval
+        if self.joint.steps is not None and not (retrieval.encoder == "pace" and retrieval.by_place):
+            raise ValueError(
+                "joint.steps asks for one encoder, trained by pace, for both streams: set retrieval.encoder=pace and "
+                "retrieval.by_place=true, or joint.steps=null"
+            )
+        if self.joint.steps is not None and self.recovery.interval != retrieval.interval:
+            raise ValueError(
+                f"joint.steps asks for one encoder, but recovery.interval is {self.recovery.interval} and "
+                f"retrieval.interval {retrieval.interval}: set both to the same, or joint.steps=null"
+            )
+        return self
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether one encoder serves both streams' fitted nets; of an EdgeNet that is so anyway."""
+        return self.joint.steps is not None and self.edge.width is None
 
     @property
     def given_encoder(self) -> str | None:

@@ -14,7 +14,8 @@ from twostream_vad.runs.run import Run
 Tsvad = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
 
-COMMANDS = [stage.command for stage in STAGES.values() if stage.name not in ("prepare", "train-edge")]
+ELSEWHERE = ("prepare", "train-joint", "train-edge")
+COMMANDS = [stage.command for stage in STAGES.values() if stage.name not in ELSEWHERE]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -33,6 +34,7 @@ def test_a_stage_that_is_done_stays(command: str, tsvad: Tsvad, copied: Path) ->
 
 def test_what_a_recipe_does_not_train_says_how_it_would(refused: Refused, copied: Path) -> None:
     assert "--set edge.width=1 asks for one" in refused("train", "edge", copied)
+    assert "--set joint.steps=400 joins them" in refused("train", "joint", copied)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

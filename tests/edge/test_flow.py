@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from twostream_vad.detector.engines.nets import NetEdge
-from twostream_vad.edge.flow import EdgeFlow, Known, foretold
+from twostream_vad.edge.flow import Flow, Known, foretold
 from twostream_vad.nets.edge import EdgeNet
 from twostream_vad.scores.stream import made
 from twostream_vad.video.snippets import Snippet
@@ -31,7 +31,7 @@ def film(seed: int, crops: int = 2) -> Tensor:
     return torch.randn(FRAMES, crops, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
 
 
-def flowing(flow: EdgeFlow, views: Tensor) -> Iterator[dict[str, Tensor]]:
+def flowing(flow: Flow, views: Tensor) -> Iterator[dict[str, Tensor]]:
     memory = flow.start()
     return ({name: made(clip) for name, clip in flow.see([(memory, view)])[0].items()} for view in views)
 
@@ -39,7 +39,7 @@ def flowing(flow: EdgeFlow, views: Tensor) -> Iterator[dict[str, Tensor]]:
 @pytest.mark.parametrize("interval", [1, 2, 3])
 def test_frame_by_frame_it_gives_what_whole_clips_give(model: NetEdge, interval: int) -> None:
     views = film(0)
-    found = list(flowing(EdgeFlow(model, Views(SIZE), interval), views))
+    found = list(flowing(Flow(model, Views(SIZE), interval), views))
     predicting, encoding = Snippet.predicting(9, interval), Snippet.centred(8, interval)
     for tick, clips in enumerate(found):
         assert ("retrieval" in clips) == (tick >= encoding.span)
@@ -56,7 +56,7 @@ def test_frame_by_frame_it_gives_what_whole_clips_give(model: NetEdge, interval:
 
 
 def test_cameras_seen_together_get_what_each_gets_alone(model: NetEdge) -> None:
-    flow = EdgeFlow(model, Views(SIZE), 2)
+    flow = Flow(model, Views(SIZE), 2)
     films, memories = [film(1), film(2, crops=3)], [flow.start(), flow.start()]
     alone = [list(flowing(flow, views)) for views in films]
     late = 5  # frames after the first camera's the second one's come

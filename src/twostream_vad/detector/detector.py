@@ -18,7 +18,7 @@ from .rawscores import Frames, RawScores, frames_of, raw_scores, untold
 from .watcher import Watcher
 
 if TYPE_CHECKING:
-    from ..edge.flow import EdgeFlow
+    from ..edge.flow import Flow
     from ..retrieval.exemplars import Exemplars
     from ..video.source import FrameSource
     from .engines.engine import Engine
@@ -80,7 +80,7 @@ class Detector:
 
     ``rate`` ticks a second is what the streams have learned, ``threshold`` that of the fused causal score; without a
     ``bundle`` nothing is explained by pictures, without scales of ``heat`` there is none; ``flow`` makes the streams'
-    clips, where an EdgeNet does.
+    clips, where one net serves both.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Detector:
         threshold: float,
         bundle: Bundle | None = None,
         heat: Mapping[str, Scale] | None = None,
-        flow: "EdgeFlow | None" = None,
+        flow: "Flow | None" = None,
     ) -> None:
         self.streams, self.rate, self.scales, self.heat = dict(streams), rate, dict(scales), dict(heat or {})
         self.weights, self.threshold, self.bundle, self.flow = dict(weights), threshold, bundle, flow

@@ -16,7 +16,7 @@ from ..video.ticks import Clock, Resampler
 from ..video.views import Views
 
 if TYPE_CHECKING:
-    from ..edge.flow import EdgeFlow
+    from ..edge.flow import Flow
 
 Image = NDArray[np.uint8]
 Tick = tuple[Image, bool]
@@ -51,8 +51,8 @@ class Feed:
     """Frames in, clips out; holds the views of the longest snippet and no more.
 
     The streams have learned ``rate`` ticks a second; ``source_rate`` frames a second come, as far as is known before.
-    The first ``scored`` snippets of a stream are left out: their scores are known. Clips are made by ``flow``, where an
-    EdgeNet does, else they are the views of a snippet; with a ``pool`` of one thread part of that is done there.
+    The first ``scored`` snippets of a stream are left out: their scores are known. Clips are made by ``flow``, where
+    one net serves both streams, else they are the views of a snippet; with a ``pool`` the net works in its threads.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Feed:
         rate: float,
         source_rate: float | None = None,
         scored: Mapping[str, int] | None = None,
-        flow: "EdgeFlow | None" = None,
+        flow: "Flow | None" = None,
         pool: Executor | None = None,
     ) -> None:
         self.streams, self.clock = streams, Clock(source_rate or rate)

@@ -5,7 +5,6 @@ from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ..machine import cpus
 from .feed import Image
 from .parts import Parts
 from .rawscores import keep_threads
@@ -52,7 +51,7 @@ class Group:
         self.detector, self.most = detector, most
         self._members, self._ready = list[Member](), threading.Condition()
         self._closed, self._turn = False, 0
-        count = workers or (1 if detector.flow is None else cpus())
+        count = workers or (1 if detector.flow is None else detector.flow.model.callers)
         self._threads = [threading.Thread(target=self._work, name="group", daemon=True) for _ in range(count)]
         for thread in self._threads:
             thread.start()

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from ..edge.flow import EdgeFlow, Known, foretold
+import torch
+
+from ..edge.flow import Flow, Known, foretold
+from ..nets.i3d import load_encoder
 from ..recovery.places import Places
 from ..recovery.stream import Predictor, RecoveryStream
 from ..retrieval.centres import Centres
@@ -12,27 +15,46 @@ from ..retrieval.tables import HashTables
 from ..scores.stream import Stream
 from .bundle import CENTRES, EDGE, ENCODER, HASHNET, NORMAL, PREDICTOR, TABLES, Bundle
 from .engines.engine import Engine
-from .engines.nets import NetEdge, NetEncoder, NetPredictor, TorchHasher
+from .engines.nets import NetEdge, NetEncoder, NetJoint, NetPredictor, TorchHasher
 
 
-def load_streams(bundle: Bundle, engine: Engine | None = None) -> tuple[dict[str, Stream], EdgeFlow | None]:
-    """Both streams, by name, and what makes their clips where an EdgeNet does, frame by frame.
+def load_streams(bundle: Bundle, engine: Engine | None = None) -> tuple[dict[str, Stream], Flow | None]:
+    """Both streams, by name, and what makes their clips where one net does, frame by frame.
 
     CheckpointError for tensors of another net than described.
     """
-    if bundle.description.edge is None:
+    if bundle.description.edge is not None:
+        net: NetEdge | NetJoint = edge_net(bundle, engine)
+    elif has_one_encoder(bundle):
+        net = joint_net(bundle, engine)
+    else:
         return {"recovery": recovery_stream(bundle, engine), "retrieval": retrieval_stream(bundle, engine)}, None
-    net = edge_net(bundle, engine)
     streams: dict[str, Stream] = {
         "recovery": _recovery(bundle, foretold),
         "retrieval": _retrieval(bundle, Known(net.values, net.side)),
     }
-    return streams, EdgeFlow(net, bundle.views, bundle.description.recovery.interval)
+    return streams, Flow(net, bundle.views, bundle.description.recovery.interval)
 
 
 def beside(bundle: Bundle) -> Path:
     """Where an engine keeps what it compiled of a bundle's nets."""
     return bundle.folder.with_name(f".{bundle.folder.name}.engines")
+
+
+def has_one_encoder(bundle: Bundle) -> bool:
+    """Whether both streams see the same frames by encoders of the same weights: then one of them computes for both."""
+    told = bundle.description
+    if told.edge is not None or not told.retrieval.by_place or told.recovery.interval != told.retrieval.interval:
+        return False
+    own, other = load_encoder(bundle.path(PREDICTOR)), load_encoder(bundle.path(ENCODER))
+    return own.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in own.items())
+
+
+def joint_net(bundle: Bundle, engine: Engine | None = None) -> NetJoint:
+    """The STUNet of a bundle with one encoder."""
+    part, size = bundle.description.recovery, bundle.description.pictures.size
+    engine = engine or Engine(kept=beside(bundle))
+    return NetJoint.load(bundle.path(PREDICTOR), width=part.width, size=size, residual=part.residual, engine=engine)
 
 
 def edge_net(bundle: Bundle, engine: Engine | None = None) -> NetEdge:

@@ -6,7 +6,7 @@ from ..scores.calibration import Scale
 from ..scores.stream import Stream
 
 if TYPE_CHECKING:
-    from ..edge.flow import EdgeFlow
+    from ..edge.flow import Flow
     from ..retrieval.exemplars import Exemplars
 
 
@@ -14,7 +14,7 @@ class Parts(Protocol):
     """Streams, scales, of scores and of heat, and weights by name, as `Detector` has them."""
 
     streams: dict[str, Stream]
-    flow: "EdgeFlow | None"  # what makes the streams' clips, where an EdgeNet does
+    flow: "Flow | None"  # what makes the streams' clips, where one net serves both
     rate: float
     scales: dict[str, Scale]
     heat: dict[str, Scale]

@@ -19,7 +19,7 @@ from ..scores.stream import Clip, ScoreLog, Stream
 from .feed import Feed, Image, score_of
 
 if TYPE_CHECKING:
-    from ..edge.flow import EdgeFlow
+    from ..edge.flow import Flow
     from ..video.source import FrameSource
 
 Floats = NDArray[np.float64]
@@ -66,13 +66,13 @@ def raw_scores(
     source: "FrameSource | Frames",
     progress: Callable[[int], None] = untold,
     keep: Path | None = None,
-    flow: "EdgeFlow | None" = None,
+    flow: "Flow | None" = None,
 ) -> RawScores:
     """All streams' scores of a video; memory holds the frames of a snippet and a few numbers a frame.
 
     The streams have learned ``rate`` ticks a second; ``progress`` is told the number of frames read. ``keep``, a file
     of this video and these streams, gets the scores so far every minute; where it is there, only what it lacks is
-    scored, to the same scores. ``flow`` makes the streams' clips, where an EdgeNet does. Raises VideoError, which
+    scored, to the same scores. ``flow`` makes the streams' clips, where one net serves both. Raises VideoError, which
     names the frame, where the video breaks.
     """
     from ..scores.files import write_scores
@@ -83,7 +83,7 @@ def raw_scores(
     counts = {name: len(scores) for name, scores in before.items()}
     frames = ScoreLog()  # time, tick and whether it is lost, of each
     with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(1, "head", keep_threads)) if flow else None
+        pool = stack.enter_context(ThreadPoolExecutor(flow.model.at_once, "net", keep_threads)) if flow else None
         feed = Feed(streams, rate, getattr(source, "rate", None), counts, flow, pool)
         workers = {name: stack.enter_context(Worker(name, stream, logs[name])) for name, stream in streams.items()}
         images = stack.enter_context(closing(ahead(frames_of(source), AHEAD)))

@@ -1,7 +1,7 @@
-"""EdgeNet frame by frame: what of each frame is kept, and the clips that both streams score."""
+"""One net for both streams, frame by frame: what of each frame is kept, and the clips that the streams score."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple, Protocol
 
@@ -23,10 +23,17 @@ class Told(NamedTuple):
 
 
 class Model(Protocol):
-    """An EdgeNet, by whichever engine."""
+    """An EdgeNet, or a STUNet whose encoder is both streams', by whichever engine.
 
-    see: Callable[..., NDArray[np.float32]]
-    """Frames (N, 3, S, S) → their maps (N, V)."""
+    It tells ``at_once`` threads something at the same time, others wait; ``callers`` threads keep all cores busy.
+    """
+
+    at_once: int
+    callers: int
+
+    def see(self, frames: NDArray[np.float32], /) -> NDArray[np.float32]:
+        """Frames (N, 3, S, S) → their maps (N, V)."""
+        ...
 
     def tell(self, ring: Tensor, recent: Tensor) -> tuple[Tensor, Tensor]:
         """Maps (N, 8, V) and the last two frames (N, 2, 3, S, S) → the next ones, and features (N, places, values)."""
@@ -42,8 +49,8 @@ class Memory:
         self.told = deque[Future[Told]](maxlen=interval + 1)
 
 
-class EdgeFlow:
-    """Makes both streams' clips of the views of frames, each of which the encoder sees once.
+class Flow:
+    """Makes both streams' clips of the views of frames, by a model that sees each frame once.
 
     Recovery's are (1, crops, 3, 2, S, S), the frame as it was predicted and as it came; retrieval's are the features,
     (1, crops, places, values). Both streams' frames are ``interval`` ticks apart.
@@ -59,7 +66,7 @@ class EdgeFlow:
     def see(self, seen: Sequence[tuple[Memory, Tensor]], pool: Executor | None = None) -> list[dict[str, Clip]]:
         """The next frame, (crops, 3, S, S), of each of several cameras → stream → its clip, where it has one now.
 
-        With a ``pool`` of one thread the head works there, and the clips are futures.
+        With a ``pool``, of as many threads as the model has callers, `tell` works there and the clips are futures.
         """
         maps = torch.from_numpy(self.model.see(torch.cat([view for _, view in seen]).numpy()))
         for (memory, view), own in zip(seen, torch.split(maps, [len(view) for _, view in seen]), strict=True):

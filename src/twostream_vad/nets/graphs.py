@@ -3,11 +3,12 @@
 import copy
 import itertools
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .i3d import I3D
+from .i3d import I3D, of_places
 from .stunet import STUNet
 
 
@@ -42,9 +43,30 @@ class EncoderGraph(nn.Module):
         if not self.by_place:
             pooled: Tensor = self.net(clips)
             return pooled.flatten(1)[:, None]
-        found = self.net.places(clips).flatten(1, 2)
-        # As the hash net begins: what kind of thing lies there counts, not how strong its contrast is.
-        return F.layer_norm(found.float(), (self.net.s4_channels,))
+        return kinds(self.net.places(clips))
+
+
+class JointGraph(nn.Module):
+    """Both of what `PredictorGraph` and an `EncoderGraph` by place give, by one encoder, a row a clip."""
+
+    def __init__(self, net: STUNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(N, 8, 3, S, S) → (N, 3 · S² + places · values)."""
+        clips = frames.transpose(1, 2)
+        maps = self.net.encoder.maps(clips)
+        change = self.net.decoded_of(maps, clips).flatten(1)
+        return torch.cat((change.float(), kinds(of_places(maps.s4)).flatten(1)), dim=1)
+
+
+def kinds(places: Tensor) -> Tensor:
+    """Features of places (N, P, P, values) → (N, P², values) without their length and offset.
+
+    As the hash net begins: what kind of thing lies there counts, not how strong its contrast is.
+    """
+    return F.layer_norm(places.flatten(1, 2).float(), (places.shape[-1],))
 
 
 def folded(net: nn.Module) -> nn.Module:

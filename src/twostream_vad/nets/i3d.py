@@ -67,13 +67,17 @@ class I3D(nn.Module):
 
     def places(self, x: Tensor) -> Tensor:
         """(B, 3, 8, S, S) → features of every place: s4, mean over time, channel last, (B, S/16, S/16, 1024w)."""
-        s4: Tensor = self.s4(self.s3(self.pool(self.s2(self.stem(x)))))
-        return s4.mean(2).permute(0, 2, 3, 1)
+        return of_places(self.s4(self.s3(self.pool(self.s2(self.stem(x))))))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, 8, S, S) → pooled features, channel last: (B, 1, cells, cells, 2048w)."""
         pooled: Tensor = self.head(self.maps(x).s5)  # (B, 2048, 1, 2, 2)
         return pooled.permute(0, 2, 3, 4, 1)
+
+
+def of_places(s4: Tensor) -> Tensor:
+    """The map s4 (B, C, T', P, P) → features of every place, (B, P, P, C)."""
+    return s4.mean(2).permute(0, 2, 3, 1)
 
 
 class Stem(nn.Module):

@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from .i3d import EPS, I3D, MOMENTUM, channels, draw, init_from_scratch
+from .i3d import EPS, I3D, MOMENTUM, EncoderMaps, channels, draw, init_from_scratch
 
 WHOLE, FINE = 4, 16  # frames that a residual net's last convolutions see as they are, and these ones' channels
 
@@ -47,7 +47,10 @@ class STUNet(nn.Module):
 
     def decoded(self, x: Tensor) -> Tensor:
         """What `forward` gives, less the last frame seen where the net is ``residual``."""
-        maps = self.encoder.maps(x)
+        return self.decoded_of(self.encoder.maps(x), x)
+
+    def decoded_of(self, maps: EncoderMaps, x: Tensor) -> Tensor:
+        """As `decoded`, of the encoder's maps of the frames."""
         pooled = self.encoder.head(maps.s5)  # (B, 2048, 1, S/128, S/128)
         skips = self.tconv2(maps.pool), self.tconv3(maps.s3), self.tconv4(maps.s4), self.tconv5(maps.s5)
         if not self.residual:

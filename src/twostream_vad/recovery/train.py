@@ -14,7 +14,7 @@ from ..nets.i3d import load_encoder
 from ..nets.stunet import STUNet
 from ..progress import Progress, silent
 from ..settings import RecoverySettings
-from ..storage import fill
+from ..storage import fill, load_tensors
 from ..training.loop import descend, deterministic, learning_rate, seeded, train_net
 from ..video.clips import ClipReader
 from ..video.frames import ImageFolder
@@ -41,23 +41,71 @@ def train_recovery(
     Raises:
         TsvadError: no video is long enough, or pretrained weights are missing.
     """
+    with deterministic(seed):
+        net = build(settings, views.size)
+        groups = parameter_groups(net, settings)
+        return _train(net, groups, videos, settings, views, folder, seed, fixed_crops, progress, checkpoint_seconds)
+
+
+def train_decoder(
+    videos: Sequence[ImageFolder],
+    settings: RecoverySettings,
+    views: Views,
+    start: Path,
+    encoder: Path,
+    folder: Path,
+    *,
+    seed: int,
+    fixed_crops: bool = False,
+    progress: Progress = silent,
+    checkpoint_seconds: float = 120.0,
+) -> Path:
+    """Trains the net of ``start`` on behind the given ``encoder``, which stays as it is, its norms too.
+
+    The rest is as for `train_recovery`.
+    """
+    with deterministic(seed):
+        net = STUNet(settings.width, views.size, residual=settings.residual)
+        fill(net, load_tensors(start)[0], start)
+        fill(net.encoder, load_encoder(encoder), encoder)
+        still = settings.model_copy(update={"encoder_rate": 0.0, "encoder_reinit": False})
+        groups = parameter_groups(net, still)
+        return _train(
+            net, groups, videos, settings, views, folder, seed, fixed_crops, progress, checkpoint_seconds, still=True
+        )
+
+
+def _train(
+    net: STUNet,
+    groups: list[dict[str, object]],
+    videos: Sequence[ImageFolder],
+    settings: RecoverySettings,
+    views: Views,
+    folder: Path,
+    seed: int,
+    fixed_crops: bool,
+    progress: Progress,
+    checkpoint_seconds: float,
+    *,
+    still: bool = False,
+) -> Path:
     span = Snippet.predicting(settings.length, settings.interval).span
     long_enough = [video for video in videos if len(video) > span]
     if not long_enough:
         raise TsvadError(f"no training video has the {span + 1} frames of a snippet: give longer video")
     device = pick_device()
-    with deterministic(seed):
-        net = build(settings, views.size).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        optimizer = torch.optim.Adam(parameter_groups(net, settings), lr=settings.lr)
-        plan = Plan(len(long_enough), settings)
-        draw = partial(draw_batch, long_enough, settings, ClipReader(views), seed, fixed_crops)
+    net = net.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(groups, lr=settings.lr)
+    plan = Plan(len(long_enough), settings)
+    draw = partial(draw_batch, long_enough, settings, ClipReader(views), seed, fixed_crops)
 
-        def learn(step: int, clips: Tensor) -> dict[str, float]:
-            rate = plan.rate(step)
-            mse, l1 = optimise(net, optimizer, clips.to(device), settings, rate)
-            return {"mse": mse, "l1": l1, "lr": rate, "loss": mse + settings.l1 * l1}
+    def learn(step: int, clips: Tensor) -> dict[str, float]:
+        net.encoder.train(not still)
+        rate = plan.rate(step)
+        mse, l1 = optimise(net, optimizer, clips.to(device), settings, rate)
+        return {"mse": mse, "l1": l1, "lr": rate, "loss": mse + settings.l1 * l1}
 
-        return train_net(net, optimizer, plan.steps, draw, learn, folder, progress, checkpoint_seconds, kind="stunet")
+    return train_net(net, optimizer, plan.steps, draw, learn, folder, progress, checkpoint_seconds, kind="stunet")
 
 
 class Plan:

@@ -58,9 +58,14 @@ def all_windows(run: Run, predictor: Predictor | None = None, engine: Engine = T
 
 def fitted_predictor(run: Run, engine: Engine = TORCH) -> Predictor:
     """The trained STUNet."""
-    settings, net = run.recipe.recovery, run.path("recovery/model.safetensors")
+    settings, net = run.recipe.recovery, predictor_file(run)
     size, residual = run.recipe.view.size, settings.residual
     return NetPredictor.load(net, width=settings.width, size=size, residual=residual, engine=engine)
+
+
+def predictor_file(run: Run) -> Path:
+    """The weights of the trained STUNet that scores."""
+    return run.path("joint/model.safetensors" if run.recipe.is_joint else "recovery/model.safetensors")
 
 
 def recovery_stream(run: Run, engine: Engine = TORCH) -> RecoveryStream:

@@ -61,6 +61,8 @@ def wanted_stages(run: Run) -> list[str]:
     left_out = set() if run.dataset.testing else {"score-recovery", "score-retrieval", "fuse"}
     if run.recipe.retrieval.encoder != "pace":
         left_out.add("train-encoder")
+    if not run.recipe.is_joint:
+        left_out.add("train-joint")
     if run.recipe.edge.width is None:
         left_out.add("train-edge")
     if run.recipe.retrieval.by_place:

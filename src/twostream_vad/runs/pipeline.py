@@ -66,7 +66,9 @@ def _shared(recipe: "Recipe") -> dict[str, Any]:
 
 def _predicts(recipe: "Recipe") -> str:
     """The stage that trains what predicts."""
-    return "train-recovery" if recipe.edge.width is None else "train-edge"
+    if recipe.edge.width is not None:
+        return "train-edge"
+    return "train-joint" if recipe.is_joint else "train-recovery"
 
 
 def _before_features(recipe: "Recipe") -> tuple[str, ...]:
@@ -108,6 +110,16 @@ STAGES = {
             ("retrieval/encoder",),
             lambda _: ("train-recovery",),
             lambda r: {**_section(r, "pace"), "retrieval.interval": r.retrieval.interval},
+        ),
+        Stage(
+            "train-joint",
+            "train joint",
+            "Train context recovery's decoder to see by retrieval's encoder, which then serves both streams.\n\n"
+            "For recipes with joint.steps. Goes on where it was stopped.",
+            "stages.recovery:train_joint",
+            ("joint",),
+            lambda _: ("train-encoder",),
+            lambda r: _section(r, "joint"),
         ),
         Stage(
             "train-edge",

@@ -24,8 +24,8 @@ openvino = import_module("openvino")
 TYPES = {"fp32": "f32", "bf16": "bf16"}
 
 
-def settings_of(precision: str, threads: int | None = None) -> dict[str, Any]:
-    """For one net at a time, on so many threads or torch's number of them; one thread is bound to no core.
+def settings_of(precision: str, threads: int | None = None, at_once: int = 1) -> dict[str, Any]:
+    """For so many clips at a time, each on so many threads or torch's number of them; one thread is bound to no core.
 
     All but bfloat16 is computed in float32, or as a file says. Left alone OpenVINO would compute in bfloat16 where the
     processor can, without a word.
@@ -33,8 +33,8 @@ def settings_of(precision: str, threads: int | None = None) -> dict[str, Any]:
     return {
         "INFERENCE_PRECISION_HINT": TYPES.get(precision, "f32"),
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
-        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": (threads or torch.get_num_threads()) * at_once,
+        "NUM_STREAMS": at_once,
         "ENABLE_CPU_PINNING": threads != 1,  # else all nets of one thread would share the first core
     }
 
@@ -48,7 +48,7 @@ def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine) -> Com
     openvino.Tensor(np.zeros(1, np.float32), shared_memory=True)
     # Now and not when clips come, which may be in several threads: torch's exporter changes every module's call.
     onnx = kept(engine.kept, f"onnx {version('torch')} {weights} {shapes}", lambda: as_onnx(graph, shapes))
-    settings = settings_of(engine.precision, engine.threads)
+    settings = settings_of(engine.precision, engine.threads, engine.at_once)
 
     def blob(count: int) -> bytes:
         model = core.read_model(io.BytesIO(onnx))

@@ -31,7 +31,8 @@ class Engine:
     """``auto`` is OpenVINO on a CPU where it is installed, else torch. ``device`` is torch's; None: CUDA, or the CPU.
 
     ``kept``: a folder that compiled nets are kept in, from one start to the next; None: nowhere. ``threads`` compute
-    one net; None: as many as torch has when it is compiled. A compiled net may be used by several threads at once.
+    one net; None: as many as torch has when it is compiled. A compiled net may be used by several threads; OpenVINO
+    then computes for ``at_once`` of them, by so many threads each, and the others wait.
     """
 
     name: Name = "auto"
@@ -39,6 +40,7 @@ class Engine:
     device: torch.device | None = None
     kept: Path | None = None
     threads: int | None = None
+    at_once: int = 1
 
     def resolved(self) -> "Engine":
         """With ``auto`` decided. EngineError for an engine whose libraries are missing, or that has no such device."""

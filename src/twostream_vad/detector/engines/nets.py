@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...machine import cpus
 from ...nets.edge import FRAMES, RECENT, EdgeNet, unpacked
-from ...nets.graphs import EncoderGraph, PredictorGraph
+from ...nets.graphs import EncoderGraph, JointGraph, PredictorGraph
 from ...nets.hashnet import HashNet
 from ...nets.i3d import I3D, load_encoder
 from ...nets.stunet import STUNet
@@ -70,8 +71,35 @@ class NetEncoder:
         return self.compute(clips).reshape(-1, self.values)
 
 
+class NetJoint:
+    """A STUNet whose encoder is retrieval's too, at work, as a `Model`: each clip passes the one encoder once."""
+
+    def __init__(self, net: STUNet, engine: Engine = TORCH) -> None:
+        self.at_once = self.callers = engine.at_once
+        self.size, self.values, self.side = net.encoder.size, net.encoder.s4_channels, net.encoder.size // PLACE
+        self.residual = net.residual
+        self._compute = engine.compile(JointGraph(net), (FRAMES, 3, self.size, self.size))
+
+    @classmethod
+    def load(cls, path: Path, *, width: float, size: int, residual: bool, engine: Engine = TORCH) -> "NetJoint":
+        """Of a STUNet's model file; CheckpointError where it is missing, broken, or of another net."""
+        return cls(filled(lambda: STUNet(width, size, residual=residual), load_tensors(path)[0], path), engine)
+
+    def see(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is kept of frames (N, 3, S, S): themselves."""
+        return frames.reshape(len(frames), -1)
+
+    def tell(self, ring: Tensor, recent: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (N, 8, V), the last two also (N, 2, 3, S, S) → as `NetEdge.tell`."""
+        frames = ring.reshape(len(ring), FRAMES, 3, self.size, self.size)
+        found, features = unpacked(torch.from_numpy(self._compute(frames.numpy())), self.size, self.values)
+        return (found + recent[:, -1] if self.residual else found), features
+
+
 class NetEdge:
     """An EdgeNet at work: frame by frame, as a `Model`, and clip by clip, as `predictor` and `encoder` see it."""
+
+    at_once, callers = 1, cpus()  # two at once in one net are slower than one in each of both nets
 
     def __init__(self, net: EdgeNet, engine: Engine = TORCH) -> None:
         size = net.size

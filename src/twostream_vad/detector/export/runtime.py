@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...edge.flow import EdgeFlow, Known
+from ...edge.flow import Flow, Known
 from ...nets.edge import unpacked
 from ...retrieval.centres import Centres
 from ...retrieval.placed import PLACE, PlacedStream
@@ -112,6 +112,8 @@ class _Foretold:
 class _Model:
     """An EdgeNet by the exported graphs."""
 
+    at_once = callers = 1
+
     def __init__(self, calls: Mapping[str, Call], size: int, values: int) -> None:
         self._calls, self._size, self._values = calls, size, values
 
@@ -132,7 +134,7 @@ def detector_of(bundle: Bundle, calls: Mapping[str, Call]) -> Detector:
     crops, side = bundle.views.count(told.pictures.height, told.pictures.width), size // PLACE if part.by_place else 1
     encoder: ClipEncoder
     if told.edge is not None:
-        flow = EdgeFlow(_Model(calls, size, part.values), views, told.recovery.interval)  # type: ignore[arg-type]
+        flow = Flow(_Model(calls, size, part.values), views, told.recovery.interval)  # type: ignore[arg-type]
         encoder = Known(part.values, side, "export")
     else:
         encoder = _Encoder(calls["encode"], part.values, side, crops)

@@ -13,7 +13,7 @@ from ...recovery.selection import load_selection
 from ...retrieval.features import FeatureSet
 from ...storage import save_tensors
 from ...video.views import MEAN, STD
-from ..assemble import encoder_file, encoder_width, fusion_weights, retrieval_interval, views
+from ..assemble import encoder_file, encoder_width, fusion_weights, predictor_file, retrieval_interval, views
 from ..run import Run
 from ..videos import learned_rate, training_videos
 
@@ -31,7 +31,7 @@ def pack(run: Run, progress: Progress) -> None:
             files[parts.EDGE] = run.path("edge/model.safetensors")
         else:
             save_tensors(encoder, load_encoder(encoder_file(run)[0]), {"kind": "i3d"})
-            files |= {parts.PREDICTOR: run.path("recovery/model.safetensors"), parts.ENCODER: encoder}
+            files |= {parts.PREDICTOR: predictor_file(run), parts.ENCODER: encoder}
         if run.recipe.retrieval.by_place:
             files[parts.CENTRES] = run.path("retrieval/centres.safetensors")
         else:

@@ -18,17 +18,17 @@ from ...progress import Progress
 from ...recovery.places import Places
 from ...recovery.selection import only_candidate, save_selection, select_score
 from ...recovery.stream import RecoveryStream, predict
-from ...recovery.train import train_recovery
+from ...recovery.train import train_decoder, train_recovery
 from ...recovery.windows import AllWindows
 from ...scores.files import kept, write_scores
 from ...scores.stream import clip_batches
 from ...storage import whole_file
 from ...video.frames import ChangedVideoError
 from ...video.ticks import at_ticks
-from ..assemble import all_windows, learned_views
+from ..assemble import all_windows, encoder_file, learned_views
 from ..curves import ticks_by_video
 from ..pseudo import Curves, beside, retrieval_curves
-from ..run import Run
+from ..run import Run, RunError
 from ..videos import normal_videos, training_videos
 
 
@@ -38,6 +38,24 @@ def train(run: Run, progress: Progress) -> None:
     fixed = recipe.view.training_crop == "fixed"
     train_recovery(
         videos, recipe.recovery, learned_views(run), out, seed=recipe.seed, fixed_crops=fixed, progress=progress
+    )
+
+
+def train_joint(run: Run, progress: Progress) -> None:
+    """Trains the decoder on retrieval's encoder, where the recipe asks for that."""
+    recipe = run.recipe
+    if recipe.joint.steps is None:
+        raise RunError("each stream has an encoder of its own, nothing is trained; --set joint.steps=400 joins them")
+    train_decoder(
+        list(training_videos(run).values()),
+        recipe.recovery.model_copy(update={"steps": recipe.joint.steps}),
+        learned_views(run),
+        run.path("recovery/model.safetensors"),
+        encoder_file(run)[0],
+        run.path("joint"),
+        seed=recipe.seed,
+        fixed_crops=recipe.view.training_crop == "fixed",
+        progress=progress,
     )
 
 
