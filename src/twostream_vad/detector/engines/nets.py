@@ -99,11 +99,10 @@ class NetJoint:
 class NetEdge:
     """An EdgeNet at work: frame by frame, as a `Model`, and clip by clip, as `predictor` and `encoder` see it."""
 
-    at_once, callers = 1, cpus()  # two at once in one net are slower than one in each of both nets
-
     def __init__(self, net: EdgeNet, engine: Engine = TORCH) -> None:
         size = net.size
         self.size, self.values, self.side = size, net.values, size // PLACE
+        self.at_once, self.callers = 1, cpus()  # two at once in one net are slower than one in each of both nets
         engine = replace(engine, threads=1)  # so small a net has more of a core to itself: frames go side by side
         self.see = engine.compile(net.encoder, (3, size, size))
         self._head = engine.compile(net.head, (FRAMES, net.encoder.values(size)), (RECENT, 3, size, size))
