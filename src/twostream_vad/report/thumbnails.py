@@ -46,11 +46,27 @@ def heat_picture(heat: NDArray[np.floating], maximum: float = 1.0) -> bytes:
 
     What is not a number counts as 0. The page lays it over the frame in gray ("screen": black leaves it as it is).
     """
+    return jpeg(_coloured(heat, maximum))
+
+
+def lit(image: NDArray[np.uint8], heat: NDArray[np.floating] | None, maximum: float = BRIGHTEST) -> bytes:
+    """A frame (H, W, 3) in gray with its heat map over it, as the page shows both, as one JPEG; without heat in colour.
+
+    Both are laid together by "screen": black leaves a frame as it is, and nothing gets darker.
+    """
+    if heat is None:
+        return jpeg(image)
+    gray = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
+    light = cv2.resize(_coloured(heat, maximum), (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+    dark = (255 - gray.astype(np.uint16)) * (255 - light.astype(np.uint16)) // 255
+    return jpeg((255 - dark).astype(np.uint8))
+
+
+def _coloured(heat: NDArray[np.floating], maximum: float) -> NDArray[np.uint8]:
     size = HEAT_WIDTH, max(1, round(heat.shape[0] * HEAT_WIDTH / heat.shape[1]))
     with np.errstate(divide="ignore", invalid="ignore"):  # a detector whose normal errors are all 0 has no maximum
         share = np.nan_to_num(heat.astype(np.float32) / np.float32(maximum), nan=0.0, posinf=1.0, neginf=0.0)
     shrinks = heat.shape[1] > HEAT_WIDTH
     resized = cv2.resize(share, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     levels = np.rint(np.clip(resized, 0, 1) * 255).astype(np.uint8)
-    coloured = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-    return jpeg(np.asarray(coloured, np.uint8))
+    return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB), np.uint8)
