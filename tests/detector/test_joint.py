@@ -15,7 +15,7 @@ from twostream_vad.detector.engines.engine import TORCH, Engine, installed
 from twostream_vad.detector.group import Group
 from twostream_vad.detector.loading import has_one_encoder, recovery_stream, retrieval_stream
 from twostream_vad.nets.i3d import load_encoder
-from twostream_vad.recovery.train import train_decoder
+from twostream_vad.recovery.train import train_recovery
 from twostream_vad.runs.fit import run_stage
 from twostream_vad.runs.run import Run
 from twostream_vad.runs.stages import recovery
@@ -105,7 +105,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     run = Run.open(Path(shutil.copytree(joined, tmp_path / "run")))
     whole = (joined / "joint/model.safetensors").read_bytes()
     shutil.rmtree(run.path("joint"))
-    monkeypatch.setattr(recovery, "train_decoder", partial(train_decoder, checkpoint_seconds=0.0))
+    monkeypatch.setattr(recovery, "train_recovery", partial(train_recovery, checkpoint_seconds=0.0))
 
     def stop(done: int, total: int, note: str = "") -> None:  # noqa: ARG001
         if done == 2:

@@ -30,82 +30,39 @@ def train_recovery(
     *,
     seed: int,
     fixed_crops: bool = False,
+    behind: tuple[Path, Path] | None = None,
     progress: Progress = silent,
     checkpoint_seconds: float = 120.0,
 ) -> Path:
     """Trains on normal videos, or goes on where a killed training stopped, to the same weights; see `train_net`.
 
     ``seed`` is that of the initial weights and of every draw, which takes crops anywhere, or among the test crops
-    where they are fixed. The model file is returned; one that is there already stays.
+    where they are fixed. ``behind`` are the files of a trained net and of an encoder: that net learns on behind that
+    encoder, which stays as it is, its norms too. The model file is returned; one that is there already stays.
 
     Raises:
         TsvadError: no video is long enough, or pretrained weights are missing.
     """
-    with deterministic(seed):
-        net = build(settings, views.size)
-        groups = parameter_groups(net, settings)
-        return _train(net, groups, videos, settings, views, folder, seed, fixed_crops, progress, checkpoint_seconds)
-
-
-def train_decoder(
-    videos: Sequence[ImageFolder],
-    settings: RecoverySettings,
-    views: Views,
-    start: Path,
-    encoder: Path,
-    folder: Path,
-    *,
-    seed: int,
-    fixed_crops: bool = False,
-    progress: Progress = silent,
-    checkpoint_seconds: float = 120.0,
-) -> Path:
-    """Trains the net of ``start`` on behind the given ``encoder``, which stays as it is, its norms too.
-
-    The rest is as for `train_recovery`.
-    """
-    with deterministic(seed):
-        net = STUNet(settings.width, views.size, residual=settings.residual)
-        fill(net, load_tensors(start)[0], start)
-        fill(net.encoder, load_encoder(encoder), encoder)
-        still = settings.model_copy(update={"encoder_rate": 0.0, "encoder_reinit": False})
-        groups = parameter_groups(net, still)
-        return _train(
-            net, groups, videos, settings, views, folder, seed, fixed_crops, progress, checkpoint_seconds, still=True
-        )
-
-
-def _train(
-    net: STUNet,
-    groups: list[dict[str, object]],
-    videos: Sequence[ImageFolder],
-    settings: RecoverySettings,
-    views: Views,
-    folder: Path,
-    seed: int,
-    fixed_crops: bool,
-    progress: Progress,
-    checkpoint_seconds: float,
-    *,
-    still: bool = False,
-) -> Path:
     span = Snippet.predicting(settings.length, settings.interval).span
     long_enough = [video for video in videos if len(video) > span]
     if not long_enough:
         raise TsvadError(f"no training video has the {span + 1} frames of a snippet: give longer video")
     device = pick_device()
-    net = net.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(groups, lr=settings.lr)
-    plan = Plan(len(long_enough), settings)
-    draw = partial(draw_batch, long_enough, settings, ClipReader(views), seed, fixed_crops)
+    with deterministic(seed):
+        net = build(settings, views.size) if behind is None else joined(settings, views.size, *behind)
+        net = net.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        trained = settings if behind is None else settings.model_copy(update={"encoder_rate": 0.0})
+        optimizer = torch.optim.Adam(parameter_groups(net, trained), lr=settings.lr)
+        plan = Plan(len(long_enough), settings)
+        draw = partial(draw_batch, long_enough, settings, ClipReader(views), seed, fixed_crops)
 
-    def learn(step: int, clips: Tensor) -> dict[str, float]:
-        net.encoder.train(not still)
-        rate = plan.rate(step)
-        mse, l1 = optimise(net, optimizer, clips.to(device), settings, rate)
-        return {"mse": mse, "l1": l1, "lr": rate, "loss": mse + settings.l1 * l1}
+        def learn(step: int, clips: Tensor) -> dict[str, float]:
+            net.encoder.train(behind is None)
+            rate = plan.rate(step)
+            mse, l1 = optimise(net, optimizer, clips.to(device), settings, rate)
+            return {"mse": mse, "l1": l1, "lr": rate, "loss": mse + settings.l1 * l1}
 
-    return train_net(net, optimizer, plan.steps, draw, learn, folder, progress, checkpoint_seconds, kind="stunet")
+        return train_net(net, optimizer, plan.steps, draw, learn, folder, progress, checkpoint_seconds, kind="stunet")
 
 
 class Plan:
@@ -140,6 +97,14 @@ def build(settings: RecoverySettings, size: int) -> STUNet:
             "`--set recovery.pretrained=FILE.safetensors`, or train it from scratch with "
             "`--set recovery.encoder_reinit=true --set recovery.encoder_rate=1`"
         )
+    return net
+
+
+def joined(settings: RecoverySettings, size: int, start: Path, encoder: Path) -> STUNet:
+    """The net of a file with another one's encoder; CheckpointError where one of them is of another net."""
+    net = STUNet(settings.width, size, residual=settings.residual)
+    fill(net, load_tensors(start)[0], start)
+    fill(net.encoder, load_encoder(encoder), encoder)
     return net
 
 

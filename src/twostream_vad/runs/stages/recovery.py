@@ -18,7 +18,7 @@ from ...progress import Progress
 from ...recovery.places import Places
 from ...recovery.selection import only_candidate, save_selection, select_score
 from ...recovery.stream import RecoveryStream, predict
-from ...recovery.train import train_decoder, train_recovery
+from ...recovery.train import train_recovery
 from ...recovery.windows import AllWindows
 from ...scores.files import kept, write_scores
 from ...scores.stream import clip_batches
@@ -46,15 +46,14 @@ def train_joint(run: Run, progress: Progress) -> None:
     recipe = run.recipe
     if recipe.joint.steps is None:
         raise RunError("each stream has an encoder of its own, nothing is trained; --set joint.steps=400 joins them")
-    train_decoder(
+    train_recovery(
         list(training_videos(run).values()),
         recipe.recovery.model_copy(update={"steps": recipe.joint.steps}),
         learned_views(run),
-        run.path("recovery/model.safetensors"),
-        encoder_file(run)[0],
         run.path("joint"),
         seed=recipe.seed,
         fixed_crops=recipe.view.training_crop == "fixed",
+        behind=(run.path("recovery/model.safetensors"), encoder_file(run)[0]),
         progress=progress,
     )
 
