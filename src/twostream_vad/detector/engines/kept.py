@@ -28,16 +28,17 @@ def kept(folder: Path | None, key: str, make: Callable[[], bytes]) -> bytes:
     path = folder / f"{name[:32]}.bin"
     try:
         secret = _secret()
-        found = path.read_bytes()
-        if hmac.compare_digest(found[:DIGEST], _sign(secret, name, found[DIGEST:])):
-            return found[DIGEST:]
+        with path.open("rb") as file:  # in two parts, since a slice is a copy
+            digest, found = file.read(DIGEST), file.read()
+        if hmac.compare_digest(digest, _sign(secret, name, found)):
+            return found
     except FileNotFoundError:
         pass
     except OSError:
         return make()
     made = make()
-    with contextlib.suppress(OSError), whole_file(path) as temporary:
-        temporary.write_bytes(_sign(secret, name, made) + made)
+    with contextlib.suppress(OSError), whole_file(path) as temporary, temporary.open("wb") as file:
+        file.writelines((_sign(secret, name, made), made))
     return made
 
 
@@ -51,7 +52,9 @@ def processor() -> str:
 
 
 def _sign(secret: bytes, name: str, data: bytes) -> bytes:
-    return hmac.digest(secret, name.encode() + data, "sha256")
+    code = hmac.new(secret, name.encode(), "sha256")
+    code.update(data)
+    return code.digest()
 
 
 def _secret() -> bytes:
