@@ -90,9 +90,19 @@ def test_sigterm_ends_it_in_good_order_and_no_password_is_seen(placed: Path, tmp
     assert "gate: 0 frames" in rest
 
 
-def test_what_cannot_be_watched_is_said(refused: Refused, placed: Path, video: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_watched_is_said(
+    refused: Refused, tsvad: Tsvad, placed: Path, video: Path, tmp_path: Path
+) -> None:
     assert "no camera: give an address" in refused("watch", placed)
     assert "two cameras are called a" in refused("watch", placed, f"a={video}", f"a={video}")
-    assert "no such file or folder" in refused("watch", placed, "nowhere.mp4")
+    assert "no such file" in refused("watch", placed, "nowhere.mp4")
+    assert "a folder is no camera" in refused("watch", placed, tmp_path)
+    (tmp_path / "notes.mp4").write_text("no video")
+    said = tsvad("watch", placed, tmp_path / "notes.mp4")
+    assert (said.returncode, said.stderr.splitlines()[-1]) == (
+        2,
+        f"tsvad: {tmp_path / 'notes.mp4'}: Invalid data found when processing input; give a video file, or the address "
+        "of a camera",
+    )
     assert "is no detector" in refused("watch", tmp_path, video)
     assert "not above the threshold" in refused("watch", placed, video, "--threshold", 1, "--release", 2)

@@ -36,8 +36,10 @@ def test_the_login_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypa
 
 def test_files_and_webcams(tmp_path: Path) -> None:
     assert Address.parse("webcam:0").kind == "webcam"
-    file = Address.parse(str(tmp_path))
-    assert (file.kind, file.whole, file.secrets) == ("file", str(tmp_path), ())
+    path = tmp_path / "a.mp4"
+    path.touch()
+    file = Address.parse(str(path))
+    assert (file.kind, file.whole, file.secrets) == ("file", str(path), ())
 
 
 @pytest.mark.parametrize(

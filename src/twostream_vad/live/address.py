@@ -27,7 +27,7 @@ class Address:
 
     @classmethod
     def parse(cls, given: str, login: Path | None = None) -> "Address":
-        """Of a URL, ``webcam:0``, or a path of a file or folder.
+        """Of a URL, ``webcam:0``, or the path of a video file.
 
         User and password are those in the URL, or ``user:password`` in the first line of the file ``login``, or in the
         environment as TSVAD_CAMERA_LOGIN. AddressError where there is no such camera or file, or the login is none.
@@ -40,8 +40,10 @@ class Address:
         if re.fullmatch(r"webcam:\d{1,3}", given):
             return cls("webcam", given, given)
         path = Path(given)
+        if path.is_dir():
+            raise AddressError(f"{given}: a folder is no camera; `tsvad score` reads folders of images")
         if not path.exists():
-            raise AddressError(f"{given}: no such file or folder; a camera's address begins with rtsp:// or http://")
+            raise AddressError(f"{given}: no such file; a camera's address begins with rtsp:// or http://")
         return cls("file", given, str(path.absolute()))
 
     @classmethod

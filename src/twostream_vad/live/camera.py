@@ -7,6 +7,7 @@ import random
 import select
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -97,6 +98,7 @@ class Camera:
         self.address, self.timeouts, self.paced, self.counts = address, timeouts, paced, Counts()
         self.rate: float | None = None  # frames a second, as the stream says
         self.health = Health("opening", time.time())
+        self.failure = ""  # why a file gave nothing
         self._options: dict[str, str] = {"rtsp_transport": transport} if address.whole.startswith("rtsp") else {}
         self._changed, self._ready = changed, threading.Condition()
         self._waiting = deque[LiveFrame]()
@@ -147,7 +149,8 @@ class Camera:
                 began = time.monotonic()
                 self.counts.openings += 1
                 why = self._read_once()
-                if self.address.kind == "file" and self.counts.read:
+                if self.address.kind == "file":
+                    self.failure = "" if self.counts.read or self._closed else why
                     break
                 if not self._closed:
                     self._told("gone", why)
@@ -162,7 +165,7 @@ class Camera:
     def _read_once(self) -> str:
         """One opening, from its start to its end; says why it ended."""
         self._told("opening")
-        memory = os.memfd_create("frames")
+        memory = shared_memory()
         opening = Opening(
             self.address.whole, self.address.kind, memory, SLOTS, self._options,
             self.timeouts.open, self.timeouts.read, self.paced,
@@ -236,6 +239,14 @@ class Camera:
         if state != self.health.state or why != self.health.why:
             self.health = Health(state, time.time(), why)
             self._changed(self.health)
+
+
+def shared_memory() -> int:
+    """A descriptor of memory that a decoder can be given; of a file without a name where the system has none."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("frames")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def _write(process: "subprocess.Popen[bytes]", line: str) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..detector.group import Group, Member
 from ..detector.watcher import FrameScore
+from ..errors import TsvadError
 from ..retrieval.exemplars import sentence
 from .camera import Camera, Image
 from .decisions import Change, Decisions, Place, Repeats, Rules, Span
@@ -112,6 +113,9 @@ class Monitor:
             # A file that is read as fast as it can be scored goes by its own clock.
             now = time.time() - (time.monotonic() - frame.arrived) if self.camera.live else began + score.time
             self._change(self._decisions.push(now, score.fused, loudest(score)), score, image)
+        if self.camera.failure:
+            where = self.camera.address.shown
+            raise TsvadError(f"{where}: {self.camera.failure}; give a video file, or the address of a camera")
         self._change(self._decisions.end(), None, None)
         if member is not None:
             self.group.leave(member)
