@@ -127,7 +127,8 @@ def test_when_scoring_falls_behind_all_that_waits_is_left_out_and_counted(
     assert 0 < first.left_out <= camera.counts.left_out < read
 
 
-def test_nobody_can_read_the_password(served: Serve, stream: Stream) -> None:
+def test_nobody_can_read_the_password(served: Serve, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TSVAD_CAMERA_LOGIN", "guard:geheim")
     told: list[Health] = []
     server = served(stream(30), stalls=True)
     with Camera(Address.parse(server.address), timeouts=Timeouts(5, 20), changed=told.append) as camera:

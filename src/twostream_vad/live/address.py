@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 from ..errors import TsvadError
 
 NETWORK = ("rtsp", "rtsps", "http", "https", "rtmp", "udp", "srt")
+LOGIN = "TSVAD_CAMERA_LOGIN"
 _LOGIN = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 
 
@@ -97,7 +98,7 @@ def _login(path: Path | None) -> tuple[str, str] | tuple[None, None]:
         lines = path.read_text("utf-8").splitlines()
         given, where = (lines[0].strip() if lines else ""), str(path)
     else:
-        given, where = os.environ.get("TSVAD_CAMERA_LOGIN", ""), "TSVAD_CAMERA_LOGIN"
+        given, where = os.environ.get(LOGIN, ""), LOGIN
         if not given:
             return None, None
     user, colon, password = given.partition(":")

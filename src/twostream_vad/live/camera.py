@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .address import Address
+from .address import LOGIN, Address
 from .decoder import Opening
 
 Image = NDArray[np.uint8]
@@ -104,7 +104,6 @@ class Camera:
         self._waiting = deque[LiveFrame]()
         self._closed, self._ended = False, False
         self._process: subprocess.Popen[bytes] | None = None
-        self._heard = time.monotonic()
         self._thread = threading.Thread(target=self._keep_open, name=f"camera {address.shown}", daemon=True)
         self._thread.start()
 
@@ -154,9 +153,10 @@ class Camera:
                     break
                 if not self._closed:
                     self._told("gone", why)
-                wait = FIRST_WAIT if time.monotonic() - began > STEADY else min(2 * wait, LONGEST_WAIT)
+                wait = FIRST_WAIT if time.monotonic() - began > STEADY else wait
                 with self._ready:  # cameras behind one switch, which are gone together, do not come back together
                     self._ready.wait_for(lambda: self._closed, wait * random.uniform(0.75, 1.25))
+                wait = min(2 * wait, LONGEST_WAIT)
         finally:
             with self._ready:
                 self._ended = True
@@ -172,7 +172,13 @@ class Camera:
         )  # fmt: skip
         words = [sys.executable, "-m", "twostream_vad.live.decoder"]
         process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=[memory]
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[memory],
+            env={name: value for name, value in os.environ.items() if name != LOGIN},
+            start_new_session=True,  # Ctrl-C is for us, and we end it
         )
         self._process = process
         try:

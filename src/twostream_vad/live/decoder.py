@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 
 ANALYSED = 2_000_000  # microseconds of a stream that FFmpeg looks at before it says what it is
 SANE = (0.5, 2.0)  # seconds by the stamps over seconds by the clock, within which stamps are believed
+FASTEST = 240.0  # frames a second; more is the clock of a stream that says nothing of its rate
 JUDGED = 10.0  # seconds after which stamps are believed, or no longer
 
 
@@ -128,7 +129,8 @@ def frames(opening: Opening, slots: Slots) -> Iterator[dict[str, Any]]:
     with _opened(opening) as container:
         stream = _largest(container)
         stream.thread_type = "SLICE"  # frames are not held back, as by threads that each decode one
-        yield {"kind": "opened", "rate": float(stream.average_rate or stream.guessed_rate or 0) or None}
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        yield {"kind": "opened", "rate": rate if 0 < rate <= FASTEST else None}
         arrivals, converter, began = Arrivals(), VideoReformatter(), None
         waiting = True  # for a key frame: what comes before it, or is predicted from what was damaged, is not whole
         for packet in container.demux(stream):
