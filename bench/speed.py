@@ -27,7 +27,6 @@ if int(cores):  # before libraries count the cores
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
 import dataclasses, itertools, json, resource, time
 from pathlib import Path
-from twostream_vad.detector import loading
 from twostream_vad.cli import process
 from twostream_vad.detector.bundle import Bundle
 from twostream_vad.detector.detector import Detector
@@ -40,7 +39,7 @@ engine = Engine(name, precision, kept=beside(Bundle(Path(run))))
 if hasattr(process, "with_cores"):  # as `tsvad score` does
     shares = process.with_cores.__code__.co_argcount > 1  # not in older checkouts
     engine = process.with_cores(engine, nets=2) if shares else process.with_cores(engine)
-    if hasattr(loading, "has_one_encoder") and loading.has_one_encoder(Bundle(Path(run))):
+    if getattr(Bundle(Path(run)), "has_one_encoder", False):
         engine = dataclasses.replace(engine, at_once=2)
 detector = Detector.load(Path(run), engine)
 spans = []

@@ -13,7 +13,7 @@ from twostream_vad import Detector
 from twostream_vad.detector.bundle import ENCODER, PREDICTOR, Bundle
 from twostream_vad.detector.engines.engine import TORCH, Engine, installed
 from twostream_vad.detector.group import Group
-from twostream_vad.detector.loading import has_one_encoder, recovery_stream, retrieval_stream
+from twostream_vad.detector.loading import recovery_stream, retrieval_stream
 from twostream_vad.nets.i3d import load_encoder
 from twostream_vad.recovery.train import train_recovery
 from twostream_vad.runs.fit import run_stage
@@ -89,13 +89,13 @@ def test_it_says_where_and_what_is_nearest(detector: Detector, images: Images) -
 
 
 def test_encoders_that_differ_stay_two(joined: Path, placed: Path, tmp_path: Path) -> None:
-    assert has_one_encoder(Bundle(joined))
-    assert not has_one_encoder(Bundle(placed))
+    assert Bundle(joined).has_one_encoder
+    assert not Bundle(placed).has_one_encoder
     other = Path(shutil.copytree(joined / "detector", tmp_path / "other"))
     shutil.copyfile(placed / "detector" / PREDICTOR, other / PREDICTOR)
     bundle = Bundle(joined)
     bundle.folder = other
-    assert not has_one_encoder(bundle)
+    assert not bundle.has_one_encoder
     assert ENCODER in bundle.hashes
 
 

@@ -53,7 +53,7 @@ def score(
     """
     from ..detector.bundle import Bundle
     from ..detector.detector import Detector
-    from ..detector.loading import beside, has_one_encoder
+    from ..detector.loading import beside
     from ..video.frames import ImageFolder, open_source
 
     set_up_process(None)
@@ -61,7 +61,7 @@ def score(
     bundle = Bundle(folder)
     # Two nets, or one net two clips, at the same time: each by half of the cores.
     chosen = with_cores(engine.chosen(beside(bundle)), nets=2)
-    found = Detector.load(bundle, replace(chosen, at_once=2 if has_one_encoder(bundle) else 1))
+    found = Detector.load(bundle, replace(chosen, at_once=2 if bundle.has_one_encoder else 1))
     source = open_source(video, rate=found.rate if rate is None and video.is_dir() else rate)
     out = out or (detector / "results" if folder != detector else Path()) / f"{source.name}.csv"
     picture = out.with_suffix(".png")

@@ -179,6 +179,19 @@ class Bundle:
         pictures = self.description.pictures
         return Views(pictures.size, tuple(Region(*region) for region in pictures.regions), pictures.fewest)
 
+    @cached_property
+    def has_one_encoder(self) -> bool:
+        """Whether both streams see the same frames by encoders of the same weights: then one computes for both."""
+        import torch
+
+        from ..nets.i3d import load_encoder
+
+        told = self.description
+        if told.edge is not None or not told.retrieval.by_place or told.recovery.interval != told.retrieval.interval:
+            return False
+        own, other = load_encoder(self.path(PREDICTOR)), load_encoder(self.path(ENCODER))
+        return own.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in own.items())
+
 
 def write_bundle(folder: Path, description: Description, files: Mapping[str, Path]) -> None:
     """Writes a bundle, whole or not at all, over one that is there; ``files`` are copied under their names in it."""

@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-import torch
-
 from ..edge.flow import Flow, Known, foretold
-from ..nets.i3d import load_encoder
 from ..recovery.places import Places
 from ..recovery.stream import Predictor, RecoveryStream
 from ..retrieval.centres import Centres
@@ -25,7 +22,7 @@ def load_streams(bundle: Bundle, engine: Engine | None = None) -> tuple[dict[str
     """
     if bundle.description.edge is not None:
         net: NetEdge | NetJoint = edge_net(bundle, engine)
-    elif has_one_encoder(bundle):
+    elif bundle.has_one_encoder:
         net = joint_net(bundle, engine)
     else:
         return {"recovery": recovery_stream(bundle, engine), "retrieval": retrieval_stream(bundle, engine)}, None
@@ -39,15 +36,6 @@ def load_streams(bundle: Bundle, engine: Engine | None = None) -> tuple[dict[str
 def beside(bundle: Bundle) -> Path:
     """Where an engine keeps what it compiled of a bundle's nets."""
     return bundle.folder.with_name(f".{bundle.folder.name}.engines")
-
-
-def has_one_encoder(bundle: Bundle) -> bool:
-    """Whether both streams see the same frames by encoders of the same weights: then one of them computes for both."""
-    told = bundle.description
-    if told.edge is not None or not told.retrieval.by_place or told.recovery.interval != told.retrieval.interval:
-        return False
-    own, other = load_encoder(bundle.path(PREDICTOR)), load_encoder(bundle.path(ENCODER))
-    return own.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in own.items())
 
 
 def joint_net(bundle: Bundle, engine: Engine | None = None) -> NetJoint:

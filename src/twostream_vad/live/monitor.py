@@ -95,10 +95,9 @@ class Monitor:
         opened, last, began = 0, None, time.time()
         while not (self._stopped.is_set() or self.camera.ended):
             frame = self.camera.take(WAIT)
-            if frame is None and not self.camera.live:
-                continue
             if frame is None:
-                self._change(self._decisions.push(time.time(), np.nan), None, None)
+                if self.camera.live:
+                    self._change(self._decisions.push(time.time(), np.nan), None, None)
                 continue
             if member is None or frame.opened != opened:  # no snippet spans a gap in the stream
                 if member is not None:

@@ -57,7 +57,8 @@ def train_recovery(
         draw = partial(draw_batch, long_enough, settings, ClipReader(views), seed, fixed_crops)
 
         def learn(step: int, clips: Tensor) -> dict[str, float]:
-            net.encoder.train(behind is None)
+            if behind is not None:
+                net.encoder.eval()
             rate = plan.rate(step)
             mse, l1 = optimise(net, optimizer, clips.to(device), settings, rate)
             return {"mse": mse, "l1": l1, "lr": rate, "loss": mse + settings.l1 * l1}

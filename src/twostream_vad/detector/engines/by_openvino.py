@@ -46,15 +46,12 @@ def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine) -> Com
     loading = threading.Lock()
     # The first array that becomes a tensor, alone: where two threads made theirs, each would wait for the other's lock.
     openvino.Tensor(np.zeros(1, np.float32), shared_memory=True)
-    key_of_onnx = f"onnx {version('torch')} {weights} {shapes}"
     # Now and not when clips come, which may be in several threads: torch's exporter changes every module's call.
-    onnx: bytes | None = kept(engine.kept, key_of_onnx, lambda: as_onnx(graph, shapes))
-    if engine.kept is not None:
-        onnx = None  # it is rarely asked for again, where what comes of it is kept too
+    onnx = kept(engine.kept, f"onnx {version('torch')} {weights} {shapes}", lambda: as_onnx(graph, shapes))
     settings = settings_of(engine.precision, engine.threads, engine.at_once)
 
     def blob(count: int) -> bytes:
-        model = core.read_model(io.BytesIO(onnx or kept(engine.kept, key_of_onnx, lambda: as_onnx(graph, shapes))))
+        model = core.read_model(io.BytesIO(onnx))
         model.reshape({place: [count, *shape] for place, shape in enumerate(shapes)})
         file = io.BytesIO()
         core.compile_model(model, "CPU", settings).export_model(file)
