@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
 KEPT_BYTES = 1 << 30
-ARENAS = 2  # that threads take memory from: each keeps what is freed in it to itself
+ARENAS = 1  # that threads take memory from: each would keep what is freed in it to itself
 
 
 def speak_utf8() -> None:

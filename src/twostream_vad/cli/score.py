@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXPLAINED = 50  # alarms, those with the highest scores: each costs two nets' work and 50 kB of the page
 LISTED = 20  # alarms printed, in order of time
+TIDY = 256  # frames from one giving back of freed memory to the next: 30 ms, and 30 MB less at most
 
 
 def score(
@@ -72,18 +73,26 @@ def score(
         _keep(out, bundle, video, source.rate, engine),
     )
     with Bar(f"score {source.name}") as bar:
-        scores = found.score(source, lambda done: bar(done, expected), keep)
+
+        def told(done: int) -> None:
+            bar(done, expected)
+            if done == 1 or done % TIDY == 24:  # first what loading has left, and what the nets' first clips have
+                give_back_memory()
+
+        scores = found.score(source, told, keep)
         if not expected:
             bar(len(scores.times), len(scores.times))
     columns = _write_csv(out, found, scores)
     keep.unlink(missing_ok=True)
     alarms, notes = scores.alarms(), _notes(bundle, source, scores)
-    give_back_memory()
-    _draw(picture, scores, alarms, columns if paper else {}, source.name)
     for line in (*notes, *_short(found, scores)):
         print(line)
+    give_back_memory()
     explained = {card.peak_frame: card for card in _cards(found, source, scores, alarms)}
     _print_alarms(scores, alarms, explained)
+    del found  # its nets' memory serves the pictures
+    give_back_memory()
+    _draw(picture, scores, alarms, columns if paper else {}, source.name)
     print(f"{out}\n{picture}")
     if html:
         print(_write_page(out.with_suffix(".html"), bundle, scores, list(explained.values()), source.name, notes))
