@@ -1,0 +1,1 @@
+"""How a store came to its tables: Alembic's steps, from the first schema on."""
