@@ -56,9 +56,9 @@ VARIANTS = {
         ("edge.width=1",),
         ("recovery", "retrieval", "fused"),
     ),
-    "quick": Variant(
-        "trained in bfloat16, and retrieval's encoder for 12 epochs in place of 20: a fit in 8 minutes",
-        ("recovery.precision=bfloat16", "pace.epochs=12"),
+    "bf16-training": Variant(
+        "trained in bfloat16, scored in float32",
+        ("recovery.precision=bfloat16",),
         ("recovery", "retrieval", "fused"),
     ),
     "outlines": Variant(

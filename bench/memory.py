@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a fitted run")
     parser.add_argument("--frames", type=int, nargs="+", default=[2000, 20000])
     parser.add_argument("--size", default="856x480", help="width x height in pixels")
-    parser.add_argument("--limit", type=float, default=1200, help="MB (of a million bytes)")
+    parser.add_argument("--limit", type=float, default=600, help="MB (of a million bytes)")
     parser.add_argument("--growth", type=float, default=50, help="MB from the shortest video to the longest")
     options = parser.parse_args()
     width, height = (int(side) for side in options.size.split("x"))

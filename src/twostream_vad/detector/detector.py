@@ -1,7 +1,8 @@
 """The detector: an object that watches. It loads from one folder, a bundle, and knows no run."""
 
+import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ..video.source import FrameSource
     from .engines.engine import Engine
     from .explain import Explanation
+    from .zones import Zone
 
 Floats = NDArray[np.float64]
 
@@ -110,6 +112,16 @@ class Detector:
         told, (streams, flow) = bundle.description, load_streams(bundle, engine)
         rate, normal = told.pictures.rate, told.calibration
         return cls(streams, rate, normal.scales, told.weights, normal.threshold, bundle, normal.heat, flow)
+
+    def within(self, zones: "Sequence[Zone]") -> "Detector":
+        """The detector as it sees within zones; it shares the nets. Errors as `zones.watched` and `zones.within`."""
+        from .zones import watched, within
+
+        assert self.bundle is not None
+        pictures = self.bundle.description.pictures
+        found = copy.copy(self)
+        found.streams = within(self.streams, watched(zones, pictures.height, pictures.width))
+        return found
 
     def watch(self, rate: float | None = None) -> Watcher:
         """A watcher of one camera; ``rate``: its frames a second, where that is known."""

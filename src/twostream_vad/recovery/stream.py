@@ -46,6 +46,7 @@ class RecoveryStream:
         self._kinds = [CHANNEL_L2 if how.channel_l2 else SQUARED, *([ABSOLUTE] if how.score_l1 else [])]
         self._normal = {side: (normal or {})[side][:, self._kinds] for side in how.sides if how.per_place}
         self.grain = heat_window(views.size), stride
+        self.seen: Tensor | None = None  # (crops, 1, S, S): the pixels whose errors count, None for all
 
     def score(self, clips: Tensor) -> NDArray[np.float64]:
         """(B, crops, 3, 9, S, S) → (B,)."""
@@ -60,6 +61,8 @@ class RecoveryStream:
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Score and error by place of predicted and true frames (B · crops, 3, S, S), ``crops`` being (B, crops)."""
         with torch.inference_mode():
+            if self.seen is not None:
+                predicted = torch.where(self.seen.repeat(crops[0], 1, 1, 1), predicted, true)
             scores, local = self.judged(predicted, true, crops)
             return scores.numpy(), local.numpy()
 

@@ -30,6 +30,7 @@ class PlacedStream:
         self.encoding, self.centres = encoding, centres
         self.snippet, self.views = encoding.snippet, encoding.views
         self.grain = PLACE, PLACE
+        self.seen: NDArray[np.bool_] | None = None  # (crops, side, side): the places that count, None for all
 
     def score(self, clips: Tensor) -> NDArray[np.float64]:
         """(B, crops, 3, 8, S, S) → (B,)."""
@@ -41,9 +42,8 @@ class PlacedStream:
 
     def look_at(self, features: NDArray[Any]) -> tuple[NDArray[np.float64], Floats]:
         """As `look`, of features (B, places, values)."""
-        side = self.encoding.encoder.side
         # A clip at a time: it has one score only, whatever comes beside it.
-        found = [around(self._find(clip)[1].reshape(-1, side, side)) for clip in features]
+        found = [self._local(self._find(clip)[1]) for clip in features]
         local = np.stack(found) if found else np.zeros((0, *self._normal.shape), np.float32)
         return (local / self._normal).max(axis=(1, 2, 3)).astype(np.float64), local
 
@@ -51,7 +51,7 @@ class PlacedStream:
         """The normal event nearest to what lies at the place that speaks, of one clip's features (places, values)."""
         centres, distances = self._find(features)
         side = self.encoding.encoder.side
-        place = int((around(distances.reshape(-1, side, side)) / self._normal).argmax())
+        place = int((self._local(distances) / self._normal).argmax())
         centre = int(centres[place])
         seen = exemplars.of(0, int(self.centres.rows[centre])) if centre >= 0 else None
         return Match(0 if centre >= 0 else None, float(distances[place]), seen, Place(place, side, self.views))
@@ -70,6 +70,13 @@ class PlacedStream:
         """(crops, side, side)."""
         side = self.encoding.encoder.side
         return self.centres.normal.reshape(-1, side, side)
+
+    def _local(self, distances: Floats) -> Floats:
+        """Distances (places,) with those beside them, (crops, side, side); 0 at places that do not count."""
+        local = distances.reshape(self._normal.shape)
+        if self.seen is None:
+            return around(local)
+        return np.where(self.seen, around(np.where(self.seen, local, np.float32(0))), np.float32(0))
 
     def _find(self, clip: NDArray[Any]) -> tuple[NDArray[np.int64], Floats]:
         self.refuse_other_shape(clip)
