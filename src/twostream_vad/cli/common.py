@@ -69,8 +69,8 @@ class EngineOptions:
     engine: Literal["auto", "torch", "openvino", "onnx"] | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
 
-    def chosen(self, kept: Path) -> "Engine":
-        """The engine, which keeps what it compiles in a folder."""
+    def chosen(self, kept: Path | None) -> "Engine":
+        """The engine, which keeps what it compiles in a folder, where one is given."""
         from ..detector.engines.engine import Engine
 
         return Engine(self.engine or "auto", self.precision, kept=kept)

@@ -1,35 +1,49 @@
 """`tsvad watch`: cameras in, events out, until it is told to stop."""
 
 import json
+import os
 import re
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from ..errors import TsvadError
-from .common import ANY_ENGINE, DetectorFolder, EngineOptions, Flag, packed, say
+from ..live.service import told
+from .common import ANY_ENGINE, EngineOptions, Flag, packed, say
 from .process import set_up_process, with_cores
 
 if TYPE_CHECKING:
+    from ..detector.detector import Detector
     from ..live.address import Address
-    from ..live.camera import Camera, Health
-    from ..live.monitor import Event, Monitor, Shown
+    from ..live.alerts.courier import Courier
+    from ..live.camera import Health
+    from ..live.events import Event, Phase
+    from ..live.guard import Guard
+    from ..live.plan import Plan
+    from ..live.recorder import Recorder
+    from ..live.store import Store
 
 NAME = re.compile(r"(?:(?P<name>[\w-]{1,64})=)?(?P<address>.+)", re.DOTALL)
-TURN = 0.2  # seconds from one look at the monitors to the next
+TURN = 0.2  # seconds from one look at everything to the next
+STORE = "TSVAD_STORE"
 
 
 def watch(
-    detector: DetectorFolder,
+    detector: Path,
     *cameras: Annotated[str, Parameter(negative=())],
-    out: Path | None = None,
+    out: Path = Path("watch"),
+    store: str | None = None,
+    alert: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    metrics: int | None = None,
+    per_day: float | None = None,
     threshold: float | None = None,
     release: float | None = None,
     least: float = 0.0,
@@ -47,8 +61,14 @@ def watch(
     are shown nowhere. A camera that is lost is opened again. Ctrl-C or SIGTERM ends it.
 
     Args:
+        detector: A detector or a fitted run; or cameras.yaml, which names detectors, cameras and all else, and is read
+            again when it changes.
         cameras: Any number of them, all of what the detector has learned; they share its nets.
-        out: A folder that gets each event as KEY.json, and as KEY.jpg its picture with the heat map over it.
+        out: The folder of the store: events.db, and of each event the picture, with the heat map over it, and a clip.
+        store: A PostgreSQL database in place of events.db, postgresql://USER@HOST/NAME; or TSVAD_STORE.
+        alert: Where each event is told too: http(s)://…, mqtt(s)://HOST, or exec:PROGRAM; may be given several times.
+        metrics: A port on 127.0.0.1 for /metrics (Prometheus) and /healthz.
+        per_day: False alarms a day, at most, from which the threshold follows; said is what that promise is worth.
         threshold: Of the score, in place of the detector's own, which normal video set.
         release: An event ends below this score; the threshold unless given.
         least: Seconds that a score must stay at the threshold to be an event.
@@ -58,36 +78,147 @@ def watch(
         fast: Read files as fast as they can be scored.
         as_json: Lines of JSON.
     """
-    from ..detector.bundle import Bundle
-    from ..detector.detector import Detector
-    from ..detector.group import Group
-    from ..detector.loading import beside
-    from ..live.camera import Camera
-    from ..live.decisions import Rules
-    from ..live.monitor import Monitor
+    _need_libraries()
+    from ..live.guard import Guard, when_changed
+    from ..live.plan import Place, Plan, read_plan
+    from ..live.recorder import Recorder
+    from ..live.store import Store
 
-    addresses = _addresses(cameras, login)
+    file = detector if detector.suffix in (".yaml", ".yml") else None
+    if file is not None and cameras:
+        raise TsvadError(f"{file} names the cameras: leave the others away, or give a detector in its place")
+    if file is not None:
+        plan = read_plan(file)
+    else:
+        if threshold is not None and per_day is not None:
+            raise TsvadError("--threshold and --per-day: give one of them, the threshold follows from the other")
+        rules = {"threshold": threshold, "per_day": per_day, "release": release, "least": least, "cool_down": cool_down}
+        addresses = _addresses(cameras, login)
+        plan = Plan(
+            {
+                name: Place(name, address, packed(detector), transport, **rules)  # type: ignore[arg-type]
+                for name, address in addresses.items()
+            },
+            alert,
+        )
     set_up_process(None)
-    bundle = Bundle(packed(detector))
-    loaded = Detector.load(bundle, with_cores(engine.chosen(beside(bundle))))
-    rules = Rules(loaded.threshold if threshold is None else threshold, release, least, cool_down=cool_down)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    lines, stopped = Lines(out, as_json), threading.Event()
+    lines, stopped = Lines(as_json), threading.Event()
+    changed = when_changed(file) if file is not None else lambda: False
     with ExitStack() as stack:
         for number in (signal.SIGTERM, signal.SIGINT):
             stack.callback(signal.signal, number, signal.signal(number, lambda *_: stopped.set()))
-        group = stack.enter_context(Group(loaded))
-        monitors = []
-        for name, address in addresses.items():
-            camera = Camera(address, transport=transport, paced=not fast, changed=lines.state_of(name))
-            monitors.append(Monitor(name, camera, group, rules, lines.event))
-            stack.callback(monitors[-1].close)
-        while not stopped.wait(TURN) and not all(monitor.over for monitor in monitors):
-            _raise_failures(monitors)
-    _raise_failures(monitors)
-    for monitor in monitors:
-        lines.summary(monitor.name, monitor.camera)
+        kept = stack.enter_context(Store(out, store or os.environ.get(STORE) or None))
+        office = Office(kept)
+        stack.callback(office.close)
+
+        def said(event: "Event", phase: "Phase") -> None:
+            office.wake()
+            lines.event(event, phase)
+
+        recorder = Recorder(kept, office.targets(plan), said)
+        stack.callback(recorder.close)
+        guard = Guard(recorder, _loader(engine), lines.state, say, folder=out, paced=not fast)
+        stack.callback(guard.close)
+        if metrics is not None:
+            stack.callback(_metrics(guard, recorder, office, metrics))
+        guard.follow(plan)
+        told("READY=1")
+        while not stopped.wait(TURN) and not guard.over:
+            for failure in (*guard.failures, recorder.failure):
+                if failure is not None:
+                    raise failure
+            if not guard.stuck:
+                told("WATCHDOG=1")
+            if changed() and file is not None:
+                plan = _followed(file, plan, guard, recorder, office)
+        told("STOPPING=1")
+    for failure in (*guard.failures, recorder.failure):
+        if failure is not None:
+            raise failure
+    for name, post in guard.posts.items():
+        lines.summary(name, asdict(post.monitor.camera.counts))
+
+
+def _need_libraries() -> None:
+    try:
+        import alembic  # noqa: F401
+        import sqlalchemy  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise TsvadError(f"watching wants {error.name}: pip install 'twostream-vad[live]'") from None
+
+
+def _loader(options: EngineOptions) -> "Callable[[Path], Detector]":
+    """Loads detectors, each by all cores."""
+    from ..detector.bundle import Bundle
+    from ..detector.detector import Detector
+    from ..detector.loading import beside
+
+    chosen = with_cores(options.chosen(None))
+
+    def load(folder: Path) -> Detector:
+        bundle = Bundle(folder)
+        return Detector.load(bundle, replace(chosen, kept=beside(bundle)))
+
+    return load
+
+
+def _followed(file: Path, plan: "Plan", guard: "Guard", recorder: "Recorder", office: "Office") -> "Plan":
+    """The plan as it is now; the one before where it cannot be followed."""
+    from ..live.plan import read_plan
+
+    try:
+        new = read_plan(file)
+        targets = office.targets(new) if (new.alerts, new.places.keys()) != (plan.alerts, plan.places.keys()) else None
+        guard.follow(new)
+    except TsvadError as error:
+        say(f"{time.strftime('%H:%M:%S')} {error}; what was watched before still is")
+        return plan
+    recorder.targets = recorder.targets if targets is None else targets
+    say(f"{time.strftime('%H:%M:%S')} {file}: {len(new.places)} cameras")
+    return new
+
+
+def _metrics(guard: "Guard", recorder: "Recorder", office: "Office", port: int) -> "Callable[[], None]":
+    from ..live.metrics import Collector, Metrics
+
+    served = Metrics(Collector(guard, recorder, lambda: office.couriers), port)
+    say(f"metrics on http://127.0.0.1:{served.port}/metrics")
+    return served.close
+
+
+class Office:
+    """Where alerts leave from: a courier a target."""
+
+    def __init__(self, store: "Store") -> None:
+        self.couriers: list[Courier] = []
+        self._store = store
+
+    def targets(self, plan: "Plan") -> tuple[str, ...]:
+        """Sends couriers to the plan's targets in place of those before; their names. TsvadError for no target."""
+        from ..live.alerts.courier import Courier
+        from ..live.alerts.targets import target_of
+
+        found, names = [target_of(text, plan.places) for text in plan.alerts], Counter[str]()
+        for target in found:  # names show no secrets, and may be alike
+            names[target.name] += 1
+            target.name += f"#{names[target.name]}" if names[target.name] > 1 else ""
+        self.close()
+        self.couriers = [Courier(target, self._store) for target in found]
+        return tuple(target.name for target in found)
+
+    def wake(self) -> None:
+        """Something new is to be delivered."""
+        for courier in self.couriers:
+            courier.wake()
+
+    def close(self) -> None:
+        """All of them end at the same time."""
+        closing = [threading.Thread(target=courier.close) for courier in self.couriers]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
+        self.couriers = []
 
 
 def _addresses(given: tuple[str, ...], login: Path | None) -> "dict[str, Address]":
@@ -108,51 +239,38 @@ def _addresses(given: tuple[str, ...], login: Path | None) -> "dict[str, Address
     return found
 
 
-def _raise_failures(monitors: "list[Monitor]") -> None:
-    for monitor in monitors:
-        if monitor.failure is not None:
-            raise monitor.failure
-
-
 class Lines:
-    """What is printed, and what is written of an event."""
+    """What is printed."""
 
-    def __init__(self, out: Path | None, as_json: bool) -> None:
-        self._out, self._json, self._turn = out, as_json, threading.Lock()
+    def __init__(self, as_json: bool) -> None:
+        self._json, self._turn = as_json, threading.Lock()
 
-    def event(self, event: "Event", shown: "Shown | None") -> None:
-        """An event as it begins, or as it ended. It is on disk before it is told."""
-        from ..report.thumbnails import lit
-        from ..storage import whole_file, write_text
-
-        told = asdict(event)
-        if self._out is not None:
-            if shown is not None:
-                with whole_file(self._out / f"{event.key}.jpg") as temporary:
-                    temporary.write_bytes(lit(shown.image, shown.heat))
-            write_text(self._out / f"{event.key}.json", json.dumps(told, indent=1) + "\n")
-        if event.end is None:
-            again = f", again {event.repeats}" if event.repeats else ""
-            plain = f"begins: {event.score:.2f} (threshold {event.threshold:.2f}), {event.stream}{again}"
-            plain += f"; {event.nearest}" if event.nearest else ""
+    def event(self, event: "Event", phase: "Phase") -> None:
+        """An event that is in the store, as it begins, or as it ended."""
+        name = "" if event.kind == "anomaly" else f"{event.kind}: "
+        if phase == "ended":
+            assert event.end is not None
+            most = f": {event.score:.2f} at most" if not name else ""
+            plain = f"{name}ended after {event.end - event.start:.1f} s{most}"
+        elif name:
+            plain = f"{name}{event.nearest}"
         else:
-            plain = f"ended after {event.end - event.start:.1f} s: {event.score:.2f} at most"
-        self._print({"kind": "event"} | told, f"{event.key} {plain}")
+            again = f", again {event.repeats}" if event.repeats else ""
+            where = f" at {event.zone}" if event.zone else ""
+            plain = f"begins: {event.score:.2f} (threshold {event.threshold:.2f}), {event.stream}{where}{again}"
+            plain += f"; {event.nearest}" if event.nearest else ""
+        self._print({"kind": "event", "phase": phase, "event": event.plain}, f"{event.key} {plain}")
 
-    def state_of(self, name: str) -> "Callable[[Health], None]":
-        """What is told of a camera's states."""
+    def state(self, name: str, health: "Health") -> None:
+        """A camera's new state."""
+        why = f": {health.why}" if health.why else ""
+        self._print({"kind": "state", "camera": name} | asdict(health), f"{name} is {health.state}{why}")
 
-        def told(health: "Health") -> None:
-            why = f": {health.why}" if health.why else ""
-            self._print({"kind": "state", "camera": name} | asdict(health), f"{name} is {health.state}{why}")
-
-        return told
-
-    def summary(self, name: str, camera: "Camera") -> None:
+    def summary(self, name: str, counts: dict[str, int]) -> None:
         """What a camera has given."""
-        counts = camera.counts
-        plain = f"{counts.read} frames, {counts.lost} lost, {counts.left_out} left out, {counts.openings} openings"
-        self._print({"kind": "summary", "camera": name} | asdict(counts), f"{name}: {plain}")
+        plain = f"{counts['read']} frames, {counts['lost']} lost, {counts['left_out']} left out"
+        plain += f", {counts['openings']} openings"
+        self._print({"kind": "summary", "camera": name} | counts, f"{name}: {plain}")
 
     def _print(self, told: dict[str, Any], plain: str) -> None:
         with self._turn:

@@ -17,12 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import TsvadError
 from ..scores.calibration import Scale
+from ..scores.promise import NormalEvents
 from ..settings import Resolved
 from ..storage import sha256_of, write_text
 from ..video.snippets import Snippet
 from ..video.views import Region, Views
 
-FORMAT = 2  # of detectors with an EdgeNet; of others 1
+FORMAT = 3  # since what normal video reaches lies in it; 2 had EdgeNets too, 1 none
 DESCRIPTION, SUMS = "detector.json", "SHA256SUMS"
 PREDICTOR = "recovery/net.safetensors"
 NORMAL = "recovery/normal.safetensors"
@@ -106,12 +107,14 @@ class Calibration(_Part):
     """What normal video, held out of training, scores: each stream's scale, and the threshold of the fused score.
 
     ``heat`` is the scale of the hottest place of a stream's heat; a stream that does not know where has none.
+    ``normal`` is how often that video is loud, None where it was not held out, or too short.
     """
 
     scales: dict[str, Scale]
     heat: dict[str, Scale]
     threshold: float
     videos: tuple[str, ...]
+    normal: NormalEvents | None = None
 
     @classmethod
     def load(cls, path: Path) -> "Calibration":

@@ -43,6 +43,11 @@ class Zone:
         drawn = np.zeros((height, width), np.uint8)
         return cv2.fillPoly(drawn, [corners], 1).astype(np.bool_)
 
+    def holds(self, point: Point) -> bool:
+        """Whether a point lies inside, or on the edge."""
+        corners = np.array(self.points, np.float32)
+        return cv2.pointPolygonTest(corners, (float(point[0]), float(point[1])), False) >= 0
+
 
 def watched(zones: Sequence[Zone], height: int, width: int) -> NDArray[np.bool_]:
     """The pixels that count, (height, width); TsvadError where there are none."""

@@ -14,13 +14,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from mmap import ACCESS_READ, mmap
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .address import LOGIN, Address
-from .decoder import Opening
+from .address import Address
+from .decoder import FINISH, Opening
+from .ring import part_of
 
 Image = NDArray[np.uint8]
 State = Literal["opening", "waiting for a key frame", "fine", "slow", "frozen", "silent", "gone"]
@@ -102,6 +104,7 @@ class Camera:
         self._options: dict[str, str] = {"rtsp_transport": transport} if address.whole.startswith("rtsp") else {}
         self._changed, self._ready = changed, threading.Condition()
         self._waiting = deque[LiveFrame]()
+        self._clips: dict[Path, Callable[[str], None]] = {}  # that are being written; guarded by ``_ready``
         self._closed, self._ended = False, False
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep_open, name=f"camera {address.shown}", daemon=True)
@@ -127,17 +130,50 @@ class Camera:
             return found
 
     @property
+    def queued(self) -> int:
+        """Frames that wait to be taken."""
+        return len(self._waiting)
+
+    @property
     def ended(self) -> bool:
         """Whether no frame will come any more."""
         return self._ended and not self._waiting
 
+    def clip(self, path: Path, start: float, done: Callable[[str], None]) -> None:
+        """Begins an MP4 at ``path``, where no file is yet; frames from ``start`` on, a time of `LiveFrame.arrived`.
+
+        It ends as `end_clip` says, or with the connection, after five minutes and a half at the latest. ``done`` is
+        told why there is no clip, empty where it has been written: by the camera's own thread, which it must not hold
+        up, or here where there is no connection.
+        """
+        path = path.absolute()
+        with self._ready:
+            process = self._process
+            if process is not None:
+                self._clips[path] = done
+                _write(process, json.dumps({"clip": str(path), "from": start}))
+        if process is None:
+            done("the camera is gone")
+
+    def end_clip(self, path: Path, end: float) -> None:
+        """Ends a clip with the first frame that arrives at or after ``end``, and is still to come."""
+        path = path.absolute()
+        with self._ready:
+            if self._process is not None and path in self._clips:
+                _write(self._process, json.dumps({"clip": str(path), "to": end}))
+
     def close(self) -> None:
-        """Ends the decoder; waits for it."""
+        """Ends the decoder; waits for it, a second at most for clips that are being written."""
         with self._ready:
             self._closed = True
             self._ready.notify_all()
-        if self._process is not None:
-            self._process.kill()
+            process, clips = self._process, bool(self._clips)
+            if process is not None and clips:
+                _write(process, json.dumps(None))
+        if clips:
+            self._thread.join(FINISH)
+        if process is not None:
+            process.kill()
         self._thread.join()
 
     def _keep_open(self) -> None:
@@ -177,22 +213,35 @@ class Camera:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=[memory],
-            env={name: value for name, value in os.environ.items() if name != LOGIN},
+            env={name: value for name, value in os.environ.items() if not name.startswith("TSVAD_")},
             start_new_session=True,  # Ctrl-C is for us, and we end it
         )
-        self._process = process
+        why = ""
         try:
-            if self._closed:
-                return ""
-            _write(process, json.dumps(asdict(opening)))
-            return self._follow(process, memory)
+            with self._ready:
+                if self._closed:
+                    return why
+                _write(process, json.dumps(asdict(opening)))
+                self._process = process
+            why = self._follow(process, memory)
+            return why
         finally:
             process.kill()
             process.wait()
+            self._drop_clips(why)
             for pipe in (process.stdin, process.stdout):
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()  # type: ignore[union-attr]
             os.close(memory)
+
+    def _drop_clips(self, why: str) -> None:
+        """No decoder writes any more: what is not whole by now goes."""
+        with self._ready:
+            self._process, clips, self._clips = None, self._clips, {}
+        for path, done in clips.items():
+            with contextlib.suppress(OSError):
+                part_of(path).unlink(missing_ok=True)
+            done("" if path.exists() else "the camera was closed" if self._closed else why)
 
     def _follow(self, process: "subprocess.Popen[bytes]", memory: int) -> str:
         assert process.stdout is not None
@@ -212,6 +261,12 @@ class Camera:
                 return f"its decoder has crashed ({process.wait()})"
             if told["kind"] == "ended":
                 return self.address.clean(told["why"])
+            if told["kind"] == "clip":
+                with self._ready:
+                    done = self._clips.pop(Path(told["path"]), None)
+                if done is not None:
+                    done(told["why"])
+                continue
             patience = self.timeouts.read
             if told["kind"] == "opened":
                 self.rate = told["rate"]

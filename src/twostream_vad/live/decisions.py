@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import TsvadError
+from ..scores.promise import JOIN
 
 Place = tuple[float, float]
 """A point of the picture, as shares of its width and height."""
@@ -23,7 +24,7 @@ class Rules:
     threshold: float
     release: float | None = None  # None: the threshold
     least: float = 0.0
-    join: float = 2.0
+    join: float = JOIN
     cool_down: float = 60.0
     longest: float = 300.0
     near: float = 0.15

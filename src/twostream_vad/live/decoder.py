@@ -1,8 +1,10 @@
 """A camera's decoder, a process of its own: FFmpeg may crash or hang in it, and takes nothing else down.
 
-It is started by `camera.Camera`. Its first line on standard input says what to open (`Opening`); each further one a
-slot that is free again. Pictures lie in shared memory, its slots; each line on standard output says what has happened:
-``opened``, ``frame`` (when, in which slot if in any, whether it is whole), ``ended`` (why). No line has the address.
+It is started by `camera.Camera`. Its first line on standard input says what to open (`Opening`); each further one is a
+slot that is free again, or a clip that begins (``clip``, ``from``) or ends (``clip``, ``to``). The last one, or null,
+ends it all. Pictures lie in shared memory, its slots; each line on standard output says what has happened: ``opened``,
+``frame`` (when, in which slot if in any, whether it is whole), ``clip`` (why there is none, empty where it is written),
+``ended`` (why). No line has the address.
 """
 
 import contextlib
@@ -15,18 +17,28 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
+from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-ANALYSED = 2_000_000  # microseconds of a stream that FFmpeg looks at before it says what it is
+from ..video.interlaced import Deinterlacer
+from ..video.probing import video_streams
+from .ring import Clips, Encoded
+
 SANE = (0.5, 2.0)  # seconds by the stamps over seconds by the clock, within which stamps are believed
 FASTEST = 240.0  # frames a second; more is the clock of a stream that says nothing of its rate
 JUDGED = 10.0  # seconds after which stamps are believed, or no longer
+FINISH = 1.0  # seconds in which clips may be finished when nobody wants frames any more
+QUALITY = 90  # of a webcam's JPEGs
+
+_saying = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -100,10 +112,10 @@ class Slots:
 def main() -> None:
     """Reads frames until the stream ends, then says why it did."""
     opening = Opening(**json.loads(sys.stdin.readline()))
-    slots = Slots(opening.memory, opening.slots)
-    threading.Thread(target=_take_back, args=(slots,), daemon=True).start()
+    slots, clips = Slots(opening.memory, opening.slots), Clips(say)
+    threading.Thread(target=_listen, args=(slots, clips), daemon=True).start()
     try:
-        for told in frames(opening, slots):
+        for told in frames(opening, slots, clips):
             say(**told)
         say(kind="ended", why="the stream has ended")
     except av.ExitError:  # what FFmpeg says when its time is up
@@ -115,43 +127,70 @@ def main() -> None:
 def say(**told: Any) -> None:
     """A line to whoever started this; where nobody listens any more, the end."""
     try:
-        sys.stdout.write(json.dumps(told) + "\n")
-        sys.stdout.flush()
+        with _saying:
+            sys.stdout.write(json.dumps(told) + "\n")
+            sys.stdout.flush()
     except BrokenPipeError:
         os._exit(0)
 
 
-def frames(opening: Opening, slots: Slots) -> Iterator[dict[str, Any]]:
-    """What there is to say of a stream, frame by frame."""
+def frames(opening: Opening, slots: Slots, clips: Clips) -> Iterator[dict[str, Any]]:
+    """What there is to say of a stream, frame by frame; its clips are finished before it ends, however it does."""
     if opening.kind == "webcam":
-        yield from _webcam(opening, slots)
+        yield from _webcam(opening, slots, clips)
         return
     with _opened(opening) as container:
-        stream = _largest(container)
+        stream = clips.stream = video_streams(Path("the stream"), container)[0]
         stream.thread_type = "SLICE"  # frames are not held back, as by threads that each decode one
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         yield {"kind": "opened", "rate": rate if 0 < rate <= FASTEST else None}
-        arrivals, converter, began = Arrivals(), VideoReformatter(), None
-        waiting = True  # for a key frame: what comes before it, or is predicted from what was damaged, is not whole
-        for packet in container.demux(stream):
-            waiting |= packet.is_corrupt
-            try:
-                decoded = packet.decode()
-            except av.FFmpegError:
-                waiting = True
-                yield {"kind": "frame", "slot": None, "time": None, "whole": False}
-                continue
-            for frame in decoded:
-                waiting = (waiting and not frame.key_frame) or frame.is_corrupt
-                if opening.paced and frame.time is not None:
-                    began = began if began is not None else time.monotonic() - frame.time
-                    time.sleep(max(0.0, began + frame.time - time.monotonic()))
-                stamp = frame.time if opening.kind == "file" else arrivals.read(frame.time, time.monotonic())
-                if waiting:
-                    yield {"kind": "frame", "slot": None, "time": stamp, "whole": False}
-                else:
-                    image = converter.reformat(frame, format="rgb24").to_ndarray()
-                    yield _placed(slots, image, stamp, block=opening.kind == "file" and not opening.paced)
+        try:
+            yield from _stream(opening, container, stream, slots, clips)
+        finally:
+            clips.finish()
+
+
+def _stream(
+    opening: Opening, container: InputContainer, stream: VideoStream, slots: Slots, clips: Clips
+) -> Iterator[dict[str, Any]]:
+    arrivals, converter, began = Arrivals(), VideoReformatter(), None
+    comb: Deinterlacer[tuple[float | None, int]] = Deinterlacer()  # with each frame go its stamp and quarter turns
+
+    def shown(frames: Iterator[tuple[VideoFrame, tuple[float | None, int]]]) -> Iterator[dict[str, Any]]:
+        for frame, (stamp, turns) in frames:
+            image = np.rot90(converter.reformat(frame, format="rgb24").to_ndarray(), turns)
+            yield _placed(slots, image, stamp, block=opening.kind == "file" and not opening.paced)
+
+    waiting = True  # for a key frame: what comes before it, or is predicted from what was damaged, is not whole
+    for packet in container.demux(stream):
+        waiting |= packet.is_corrupt
+        try:
+            decoded = packet.decode()
+        except av.FFmpegError:
+            decoded, waiting = [], True
+            yield from shown(comb.flush())
+            yield {"kind": "frame", "slot": None, "time": None, "whole": False}
+        for frame in decoded:
+            waiting = (waiting and not frame.key_frame) or frame.is_corrupt
+            if opening.paced and frame.time is not None:
+                began = began if began is not None else time.monotonic() - frame.time
+                time.sleep(max(0.0, began + frame.time - time.monotonic()))
+            stamp = frame.time if opening.kind == "file" else arrivals.read(frame.time, time.monotonic())
+            if waiting:
+                yield from shown(comb.flush())
+                yield {"kind": "frame", "slot": None, "time": stamp, "whole": False}
+            else:
+                yield from shown(comb.push(frame, (stamp, round(frame.rotation / 90))))
+        if packet.size:  # the last one only empties the decoder
+            clips.push(kept(packet, time.monotonic()))
+    yield from shown(comb.flush())
+
+
+def kept(packet: "Packet[VideoStream]", arrived: float) -> Encoded:
+    """A packet as clips need it."""
+    stamp = None if packet.dts is None else float(packet.dts * packet.time_base)
+    delay = 0.0 if packet.dts is None or packet.pts is None else float((packet.pts - packet.dts) * packet.time_base)
+    return Encoded(bytes(packet), packet.is_keyframe, arrived, stamp, delay)
 
 
 def _placed(slots: Slots, image: np.ndarray, stamp: float | None, *, block: bool = False) -> dict[str, Any]:
@@ -167,7 +206,7 @@ def _placed(slots: Slots, image: np.ndarray, stamp: float | None, *, block: bool
     return {"kind": "frame", "slot": slot, "time": stamp, "whole": True, "height": shape[0], "width": shape[1]}
 
 
-def _webcam(opening: Opening, slots: Slots) -> Iterator[dict[str, Any]]:
+def _webcam(opening: Opening, slots: Slots, clips: Clips) -> Iterator[dict[str, Any]]:
     import cv2
 
     device = cv2.VideoCapture(int(opening.address.partition(":")[2]))
@@ -180,7 +219,10 @@ def _webcam(opening: Opening, slots: Slots) -> Iterator[dict[str, Any]]:
             if not there:
                 return
             yield _placed(slots, np.ascontiguousarray(image[:, :, ::-1]), time.monotonic())
+            jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+            clips.push(Encoded(jpeg.tobytes(), True, time.monotonic()))
     finally:
+        clips.finish()
         device.release()
 
 
@@ -189,18 +231,22 @@ def _opened(opening: Opening) -> InputContainer:
     return av.open(opening.address, options=opening.options, timeout=timeout, metadata_errors="ignore")
 
 
-def _largest(container: InputContainer) -> VideoStream:
-    found = [stream for stream in container.streams.video if stream.codec_context is not None]
-    if not found:
-        raise ValueError("the stream has no video that FFmpeg decodes")
-    return max(found, key=lambda stream: stream.codec_context.width * stream.codec_context.height)
-
-
-def _take_back(slots: Slots) -> None:
+def _listen(slots: Slots, clips: Clips) -> None:
+    """Takes slots back, begins and ends clips; until nobody is there any more, whatever FFmpeg does."""
     with contextlib.suppress(ValueError):
         for line in sys.stdin:
-            slots.free(int(line))
-    os._exit(0)  # whoever started this is gone; FFmpeg may hang
+            told = json.loads(line)
+            if told is None:
+                clips.finish()  # whoever waits for it ends it when that takes too long
+                break
+            if isinstance(told, int):
+                slots.free(told)
+            elif "from" in told:
+                clips.begin(told["clip"], told["from"])
+            else:
+                clips.end(told["clip"], told["to"])
+    clips.finish(FINISH)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -1,58 +1,66 @@
-"""One camera at work: its frames go to a detector, its scores to decisions, its events to whoever wants them."""
+"""One camera at work: its frames go to a detector, its scores to decisions, its events to whoever keeps them."""
 
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..detector.group import Group, Member
 from ..detector.watcher import FrameScore
+from ..detector.zones import Zone
 from ..errors import TsvadError
+from ..report.thumbnails import lit
 from ..retrieval.exemplars import sentence
-from .camera import Camera, Image
+from ..video.pictures import jpeg
+from .camera import Camera, Image, LiveFrame
 from .decisions import Change, Decisions, Place, Repeats, Rules, Span
+from .events import Event
+from .schedule import ALWAYS, Schedule
+from .trouble import Seen, Trouble
 
 WAIT = 0.5  # seconds without a frame after which an open event may end by time alone
+MARGIN = 5.0  # seconds of a clip before its event and after it
 
 
-@dataclass(frozen=True)
-class Event:
-    """What was unlike normal at one camera, as it is known so far; times are seconds since the epoch.
+class Keeper(Protocol):
+    """Who keeps what a monitor tells: a `recorder.Recorder`. None of it holds a monitor up."""
 
-    ``place`` is where the heat was highest when it began; ``repeats`` the key of an event that it says again;
-    ``nearest`` the nearest normal event in words; ``end`` is None while it goes on.
-    """
+    def begin(self, event: Event, picture: bytes | None, /) -> None:
+        """An event begins."""
 
-    key: str
-    camera: str
-    start: float
-    end: float | None
-    peak: float
-    score: float
-    threshold: float
-    stream: str
-    place: Place | None
-    nearest: str
-    repeats: str | None
+    def end(self, event: Event, /) -> None:
+        """It has ended."""
+
+    def score(self, camera: str, moment: float, score: float, /) -> None:
+        """A frame's score, NaN for none."""
+
+    def note(self, key: str, /, **more: object) -> None:
+        """What there is to add to an event."""
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What there is to see of an event as it begins: the picture, and where it is unlike normal, (H, W)."""
+@dataclass
+class Pace:
+    """How a monitor keeps up; times are `time.monotonic`'s."""
 
-    image: Image
-    heat: NDArray[np.float32] | None
+    scored: int = 0
+    latency: float = 0.0  # seconds from a frame's arrival to its score, of all together
+    slowest: float = 0.0  # the longest of them
+    last: float = 0.0  # when the last frame was scored
+    beat: float = 0.0  # when the monitor was last seen at work
+    held: str = ""  # why no anomaly is announced at present
 
 
 class Monitor:
     """Watches a camera until it has ended or the monitor is closed.
 
-    ``tell`` gets each event as it begins, with what there is to see, and again when it has ended. It is called by the
-    monitor's own thread, and what it raises ends that: see `failure`.
+    Anomalies are those within the ``schedule`` while the camera is in no trouble; trouble is an event of its own. Clips
+    go into ``folder``, none where it is None. ``detector`` is the hash of the bundle. See `failure`.
     """
 
     def __init__(
@@ -61,13 +69,21 @@ class Monitor:
         camera: Camera,
         group: Group,
         rules: Rules,
-        tell: Callable[[Event, Shown | None], None],
+        keeper: Keeper,
+        *,
+        zones: tuple[Zone, ...] = (),
+        schedule: Schedule = ALWAYS,
+        folder: Path | None = None,
+        detector: str = "",
+        trouble: Trouble | None = None,
     ) -> None:
-        self.name, self.camera, self.group = name, camera, group
+        self.name, self.camera, self.group, self.pace = name, camera, group, Pace(beat=time.monotonic())
         self.failure: Exception | None = None
-        self._decisions, self._repeats = Decisions(rules), Repeats(rules)
-        self._tell = tell
+        self._decisions, self._repeats, self._keeper = Decisions(rules), Repeats(rules), keeper
+        self._zones, self._schedule, self._folder, self._detector = zones, schedule, folder, detector
+        self._trouble, self._seen = trouble, Seen()
         self._event: Event | None = None
+        self._troubled: Event | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"monitor {name}", daemon=True)
         self._thread.start()
@@ -77,9 +93,13 @@ class Monitor:
         """Whether nothing more will be scored."""
         return not self._thread.is_alive()
 
+    def stop(self) -> None:
+        """Asks it to end; see `close`."""
+        self._stopped.set()
+
     def close(self) -> None:
         """Ends after the frame at hand; an open event ends with it."""
-        self._stopped.set()
+        self.stop()
         self._thread.join()
 
     def _work(self) -> None:
@@ -94,10 +114,11 @@ class Monitor:
         member: Member | None = None
         opened, last, began = 0, None, time.time()
         while not (self._stopped.is_set() or self.camera.ended):
+            self.pace.beat = time.monotonic()
             frame = self.camera.take(WAIT)
             if frame is None:
                 if self.camera.live:
-                    self._change(self._decisions.push(time.time(), np.nan), None, None)
+                    self._decide(time.time(), np.nan, None, None)
                 continue
             if member is None or frame.opened != opened:  # no snippet spans a gap in the stream
                 if member is not None:
@@ -110,44 +131,115 @@ class Monitor:
                 member.push(last, lost=True).result()
             score, last = member.push(image, frame.time, lost=frame.image is None).result(), image
             # A file that is read as fast as it can be scored goes by its own clock.
-            now = time.time() - (time.monotonic() - frame.arrived) if self.camera.live else began + score.time
-            self._change(self._decisions.push(now, score.fused, loudest(score)), score, image)
+            now = wall(frame.arrived) if self.camera.live else began + score.time
+            self._look(now, frame)
+            self._decide(now, score.fused, score, image)
+            self._keep_pace(frame)
         if self.camera.failure:
             where = self.camera.address.shown
             raise TsvadError(f"{where}: {self.camera.failure}; give a video file, or the address of a camera")
-        self._change(self._decisions.end(), None, None)
+        for change in self._decisions.end():
+            self._change(change, None, None)
+        self._end_trouble(time.time() if self.camera.live else began)
         if member is not None:
             self.group.leave(member)
 
-    def _change(self, changes: list[Change], score: FrameScore | None, image: Image | None) -> None:
-        for change in changes:
-            span = change.span
-            if change.kind == "begun":
-                assert score is not None
-                assert image is not None
-                self._begin(span, score, image)
-            elif self._event is not None:
-                self._event = self._now(self._event, span, span.end if change.kind == "ended" else None)
-                if change.kind == "ended":
-                    self._repeats.end(self._event.repeats or self._event.key, span.end)
-                    self._tell(self._event, None)
-                    self._event = None
+    def _keep_pace(self, frame: LiveFrame) -> None:
+        now = time.monotonic()
+        self.pace.scored += 1
+        self.pace.latency += now - frame.arrived
+        self.pace.slowest = max(self.pace.slowest, now - frame.arrived)
+        self.pace.last = now
+
+    def _look(self, now: float, frame: LiveFrame) -> None:
+        """Whether the camera itself is in trouble."""
+        if self._trouble is None or frame.image is None:
+            return
+        before, self._seen = self._seen, self._trouble.push(now, frame.image)
+        if self._seen.kind != before.kind:
+            self._end_trouble(now)
+            if self._seen.kind is not None:
+                since = self._seen.since
+                key = self._key(since)
+                self._troubled = Event(
+                    f"{key}-{self._seen.kind}", self.name, since, None, now, 0.0, 0.0,
+                    nearest=self._seen.why, kind=self._seen.kind, detector=self._detector,
+                )  # fmt: skip
+                self._keeper.begin(self._troubled, jpeg(frame.image))
+
+    def _end_trouble(self, now: float) -> None:
+        if self._troubled is not None:
+            self._keeper.end(replace(self._troubled, end=max(now, self._troubled.start)))
+            self._troubled = None
+
+    def _decide(self, now: float, fused: float, score: FrameScore | None, image: Image | None) -> None:
+        self._keeper.score(self.name, now, fused)
+        out = not self._schedule.holds(datetime.fromtimestamp(now))
+        self.pace.held = self._seen.why or ("outside of its schedule" if out else "")
+        counted = np.nan if self.pace.held else fused
+        for change in self._decisions.push(now, counted, "" if score is None else loudest(score)):
+            self._change(change, score, image)
+
+    def _change(self, change: Change, score: FrameScore | None, image: Image | None) -> None:
+        span = change.span
+        if change.kind == "begun":
+            assert score is not None
+            assert image is not None
+            self._begin(span, score, image)
+        elif self._event is not None:
+            self._event = self._now(self._event, span, span.end if change.kind == "ended" else None)
+            if change.kind == "ended":
+                self._repeats.end(self._event.repeats or self._event.key, span.end)
+                self._keeper.end(self._event)
+                if self._folder is not None and self.camera.live:
+                    self.camera.end_clip(self._clip_of(self._event), monotonic(span.end) + MARGIN)
+                self._event = None
 
     def _begin(self, span: Span, score: FrameScore, image: Image) -> None:
         heat, nearest, stream = score.heat(), score.nearest(), self.group.detector.streams["retrieval"]
-        place = hottest(heat)
-        when = datetime.fromtimestamp(span.start, UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
-        key = f"{self.name}-{when}Z"
+        place, key = hottest(heat), self._key(span.start)
         self._event = Event(
             key, self.name, span.start, None, span.peak, span.score, self._decisions.rules.threshold, span.stream,
-            place, "" if nearest is None else sentence(nearest, stream.snippet.span),
-            self._repeats.begin(key, span.start, place),
+            place, self._zone_of(place), "" if nearest is None else sentence(nearest, stream.snippet.span),
+            self._repeats.begin(key, span.start, place), detector=self._detector,
         )  # fmt: skip
-        self._tell(self._event, Shown(image, heat))
+        self._keeper.begin(self._event, lit(image, heat))
+        if self._folder is not None and self.camera.live:
+            clip = self._clip_of(self._event)
+            self.camera.clip(clip, monotonic(span.start) - MARGIN, self._noted(key, clip))
+
+    def _noted(self, key: str, clip: Path) -> Callable[[str], None]:
+        def done(why: str) -> None:
+            self._keeper.note(key, **({"no_clip": why} if why else {"clip": clip.name}))
+
+        return done
+
+    def _clip_of(self, event: Event) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{event.key}.mp4"
+
+    def _key(self, moment: float) -> str:
+        when = datetime.fromtimestamp(moment, UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+        return f"{self.name}-{when}Z"
+
+    def _zone_of(self, place: Place | None) -> str:
+        """The zone watched alone that the place lies in."""
+        alone = [zone for zone in self._zones if zone.use == "alone"]
+        return next((zone.name for zone in alone if place is not None and zone.holds(place)), "")
 
     @staticmethod
     def _now(event: Event, span: Span, end: float | None) -> Event:
         return replace(event, end=end, peak=span.peak, score=span.score, stream=span.stream)
+
+
+def wall(moment: float) -> float:
+    """Seconds since the epoch of a time on the monotonic clock."""
+    return time.time() - (time.monotonic() - moment)
+
+
+def monotonic(moment: float) -> float:
+    """The time on the monotonic clock of seconds since the epoch."""
+    return time.monotonic() - (time.time() - moment)
 
 
 def loudest(score: FrameScore) -> str:

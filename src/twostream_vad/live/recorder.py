@@ -68,7 +68,7 @@ class Recorder:
 
         self._jobs.put(job)
 
-    def note(self, key: str, **more: object) -> None:
+    def note(self, key: str, /, **more: object) -> None:
         """Takes what there is to add to an event."""
         self._jobs.put(lambda: self.store.note(key, **more))
 

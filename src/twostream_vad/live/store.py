@@ -22,6 +22,7 @@ from .events import Event, Message, Phase
 from .tables import EVENTS, MINUTES, OUTBOX
 
 DATABASE = "events.db"
+PATIENCE = 1.0  # seconds for the lock of a process that has just ended
 MINUTE = 60  # seconds, and rows of a minute's scores
 FULL = ("disk is full", "disk I/O error", "readonly", "locked", "unable to open")
 """What SQLite says when a later try may go well."""
@@ -54,6 +55,8 @@ class Store:
             undone.callback(self._let_go)
             self._migrate()
             undone.pop_all()
+        for part in folder.glob(".*.part*"):  # of a process that was killed
+            part.unlink(missing_ok=True)
 
     def __enter__(self) -> "Store":
         return self
@@ -85,7 +88,7 @@ class Store:
             if changed.rowcount:
                 self._post(connection, event, "ended", targets)
 
-    def note(self, key: str, **more: Any) -> None:
+    def note(self, key: str, /, **more: Any) -> None:
         """Adds to what may change later of an event, such as its clip."""
         with self._writing() as connection:
             kept = EVENTS.c.key == key
@@ -261,13 +264,17 @@ def _as_wished(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _lock(folder: Path) -> IO[str]:
-    lock = (folder / ".lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise TsvadError(f"{folder}: another tsvad writes there; give another --out") from None
-    return lock
+    """Holds the folder. One that a killed process was just starting may still have it for a moment."""
+    lock, until = (folder / ".lock").open("w"), time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                lock.close()
+                raise TsvadError(f"{folder}: another tsvad writes there; give another --out") from None
+            time.sleep(PATIENCE / 20)
 
 
 def _scores(kept: bytes) -> Scores:

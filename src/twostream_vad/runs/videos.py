@@ -35,6 +35,11 @@ def normal_videos(run: Run) -> dict[str, ImageFolder]:
     return _folders(run, held_out=True) or _folders(run, held_out=False)
 
 
+def holds_out(run: Run) -> bool:
+    """Whether any training video is held out."""
+    return bool(split_training(_training(run), run.recipe.calibration.held_out)[True])
+
+
 def learned_rate(run: Run) -> float:
     """Frames a second of the training video; of several rates the one that most of its frames have."""
     frames: Counter[float] = Counter()

@@ -13,12 +13,14 @@ from ...detector.bundle import Bundle, Calibration
 from ...detector.engines.engine import Engine
 from ...detector.heat import Looking
 from ...detector.rawscores import RawScores, raw_scores
+from ...errors import TsvadError
 from ...progress import Progress
 from ...recovery.selection import rate
 from ...scores.calibration import Scale
 from ...scores.causal import causal_frames, cold_start
 from ...scores.files import read_scores, write_scores
 from ...scores.fusion import fuse
+from ...scores.promise import JOIN, NormalEvents, events_of
 from ...scores.stream import Stream
 from ...scores.timeline import paper_timeline
 from ...storage import write_text
@@ -28,7 +30,7 @@ from ..assemble import fusion_weights, recovery_stream, retrieval_stream
 from ..curves import TestScores
 from ..pseudo import WEIGHTS, retrieval_curves, spoilt_videos
 from ..run import Run
-from ..videos import learned_rate, normal_videos
+from ..videos import holds_out, learned_rate, normal_videos
 
 HOTTEST = "hottest "
 """Before a stream's name: the largest of its values by place, of every snippet."""
@@ -82,9 +84,18 @@ def calibrate(run: Run, progress: Progress, engine: Engine) -> None:
     for stream in both:
         scored = {name: scores.streams[stream] for name, scores in raw.items()}
         write_scores(run.path(f"calibration/{stream}.npz"), scored)
-    calibration = Calibration(scales=scales, heat=heat, threshold=threshold, videos=tuple(videos))
+    normal = _normal([scores.times for scores in raw.values()], fused) if holds_out(run) else None
+    calibration = Calibration(scales=scales, heat=heat, threshold=threshold, videos=tuple(videos), normal=normal)
     write_text(run.path("calibration/scale.json"), calibration.model_dump_json(indent=1) + "\n")
     shutil.rmtree(run.path("calibration/videos"))
+
+
+def _normal(times: Sequence[Scores], fused: Sequence[Scores]) -> NormalEvents | None:
+    """How often normal video is loud; None where it is too short to tell anything."""
+    try:
+        return events_of(times, fused, JOIN)
+    except TsvadError:
+        return None
 
 
 class _Hottest:

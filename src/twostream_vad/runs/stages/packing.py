@@ -54,7 +54,7 @@ def _describe(run: Run) -> Description:
     knows = retrieval.model_dump(include={"length", "cells", "by_place", "tables", "bits"})
     knows["interval"], width = retrieval_interval(run.recipe), run.recipe.edge.width
     return Description(
-        format=parts.FORMAT if width else 1,
+        format=parts.FORMAT,
         made_by=version("twostream-vad"),
         recipe=run.recipe.name,
         pictures=_pictures(run),

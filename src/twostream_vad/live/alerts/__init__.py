@@ -1,0 +1,1 @@
+"""Alerts: targets that events are told to, and couriers that deliver."""
