@@ -3,12 +3,12 @@
     python bench/trouble.py --videos road_a.avi room.mp4 vtest.avi --plaza FOLDER [--hours 8] [--half choose|report]
 
 Every kind is rendered over every video, by several draws of its strength, place and seed, for as long as it needs after
-half a minute of plain video (which is played forwards and backwards; a look each 0.3 s). A table: a row for what was
+20 seconds of plain video (which is played forwards and backwards; a look each 0.3 s). A table: a row for what was
 rendered, a column for what was said of it: trouble at its end, otherwise the first change. Then plain video for so many
 hours, that of the plaza under a light that goes through a day an hour: each trouble there is a false one.
 
-The thresholds of `twostream_vad.live.trouble` were chosen by the half ``choose``: every second video, and even seeds of what
-is drawn. The half ``report`` is the other videos, and odd seeds.
+The thresholds of `twostream_vad.live.trouble` were chosen by the half ``choose``: every second video, and
+even seeds of what is drawn. The half ``report`` is the other videos, and odd seeds.
 """
 
 import argparse
@@ -16,8 +16,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -29,20 +31,36 @@ from twostream_vad.video.frames import open_source
 
 Image = NDArray[np.uint8]
 Filter = Callable[[Image, float], Image]  # a picture, and seconds since the trouble began
-Draw = Callable[[np.random.Generator, float, list[Image]], Filter]  # by a strength of 0 to 1, and another view
 
-WIDTH = 640  # of what is kept of a video, at most
+
+class Given(NamedTuple):
+    """What a trouble is drawn by: a strength of 0 to 1, and pictures of the view, or of another one."""
+
+    rng: np.random.Generator
+    strength: float
+    images: list[Image]
+
+
+Draw = Callable[[Given], Filter]
+
+WIDTH = 480  # of what is kept of a video, at most
 LONGEST = 150  # seconds of a video that are played
-BEFORE, AFTER = 30.0, 15.0  # seconds of plain video
+BEFORE, AFTER = 20.0, 10.0  # seconds of plain video
 SAID = (*KINDS, "light", "colour", "picture", "none")
 
 
-def whole(values: NDArray[np.floating]) -> Image:
+def whole(values: NDArray[Any]) -> Image:
     return np.clip(np.round(values), 0, 255).astype(np.uint8)
 
 
 def noisy(image: Image, seconds: float, size: float = 1.5) -> Image:
-    return whole(image + np.random.default_rng(round(seconds * 1e3)).normal(0, size, image.shape))
+    (y, x), (height, width) = np.random.default_rng(round(seconds * 1e3)).integers(0, 64, 2), image.shape[:2]
+    return whole(image + size * noise(height + 64, width + 64)[y : y + height, x : x + width])
+
+
+@cache
+def noise(height: int, width: int) -> NDArray[np.float32]:
+    return np.random.default_rng(1).normal(0, 1, (height, width, 3)).astype(np.float32)
 
 
 def texture(rng: np.random.Generator, image: Image, grain: float) -> NDArray[np.float64]:
@@ -52,9 +70,9 @@ def texture(rng: np.random.Generator, image: Image, grain: float) -> NDArray[np.
 
 
 def covered(deviation: float) -> Draw:
-    def draw(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
-        colour = rng.uniform(25, 230) * rng.uniform(0.7, 1, 3)
-        patch = texture(rng, other[0], 6 + 14 * strength)[..., None] * deviation + colour
+    def draw(given: Given) -> Filter:
+        colour = given.rng.uniform(25, 230) * given.rng.uniform(0.7, 1, 3)
+        patch = texture(given.rng, given.images[0], 6 + 14 * given.strength)[..., None] * deviation + colour
 
         def over(image: Image, seconds: float) -> Image:
             return noisy(whole(cv2.resize(patch, image.shape[1::-1])), seconds)
@@ -64,9 +82,9 @@ def covered(deviation: float) -> Draw:
     return draw
 
 
-def sprayed(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
-    share, colour = 0.42 + 0.18 * strength, rng.uniform(20, 230, 3)
-    blobs = texture(rng, other[0], other[0].shape[1] / 10)
+def sprayed(given: Given) -> Filter:
+    share, colour = 0.42 + 0.18 * given.strength, given.rng.uniform(20, 230, 3)
+    blobs = texture(given.rng, given.images[0], given.images[0].shape[1] / 10)
     mask = cv2.GaussianBlur((blobs > np.quantile(blobs, 1 - share)).astype(np.float32), (0, 0), 2)[..., None]
 
     def over(image: Image, seconds: float) -> Image:
@@ -79,10 +97,10 @@ def sprayed(rng: np.random.Generator, strength: float, other: list[Image]) -> Fi
 def warped(turn: float, shift: float) -> Draw:
     """Degrees and shares of the width at full strength; the rest of the picture is mirrored."""
 
-    def draw(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
-        height, width = other[0].shape[:2]
-        share, way = 0.35 + 0.65 * strength, rng.uniform(0, 2 * np.pi)
-        warp = cv2.getRotationMatrix2D((width / 2, height / 2), float(turn * share * rng.choice([-1, 1])), 1.0)
+    def draw(given: Given) -> Filter:
+        height, width = given.images[0].shape[:2]
+        share, way = 0.35 + 0.65 * given.strength, given.rng.uniform(0, 2 * np.pi)
+        warp = cv2.getRotationMatrix2D((width / 2, height / 2), float(turn * share * given.rng.choice([-1, 1])), 1.0)
         warp[:, 2] += shift * share * width * np.array([np.cos(way), np.sin(way)])
         return lambda image, _: np.asarray(
             cv2.warpAffine(image, warp, (width, height), borderMode=cv2.BORDER_REFLECT), np.uint8
@@ -91,71 +109,79 @@ def warped(turn: float, shift: float) -> Draw:
     return draw
 
 
-def elsewhere(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
+def elsewhere(given: Given) -> Filter:
     return lambda image, seconds: np.asarray(
-        cv2.resize(other[round(seconds / LOOK) % len(other)], image.shape[1::-1]), np.uint8
+        cv2.resize(given.images[round(seconds / LOOK) % len(given.images)], image.shape[1::-1]), np.uint8
     )
 
 
-def defocused(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
-    sigma = (0.005 + 0.02 * strength) * other[0].shape[1]
+def defocused(given: Given) -> Filter:
+    sigma = (0.005 + 0.02 * given.strength) * given.images[0].shape[1]
     return lambda image, seconds: noisy(np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8), seconds, 1)
 
 
-def frozen(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
+def frozen(given: Given) -> Filter:
     held: list[Image] = []
 
     def over(image: Image, seconds: float) -> Image:
         held.append(image)
         shown, place = held[0].copy(), (5, image.shape[0] - 8)
-        cv2.putText(shown, f"2026-11-29 12:00:{seconds:05.2f}", place, 0, image.shape[1] / 900, (255, 255, 255), 1)
+        cv2.putText(
+            shown,
+            f"2026-11-29 12:00:{seconds:05.2f}",
+            place,
+            0,
+            image.shape[1] * (1 + given.strength) / 1200,
+            (255, 255, 255),
+            1,
+        )
         return shown
 
     return over
 
 
-def dark(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
-    level, rest = rng.uniform(0, 12), 0.01 * strength
+def dark(given: Given) -> Filter:
+    level, rest = given.rng.uniform(0, 12), 0.01 * given.strength
     return lambda image, seconds: noisy(whole(image * rest + level), seconds)
 
 
 def toned(gain: tuple[float, float], power: tuple[float, float]) -> Draw:
     """Exposure: a gain and a power of the brightness, or their inverse."""
 
-    def draw(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
-        low = bool(np.mean(other[0]) > 128) if strength > 0.5 else bool(rng.random() < 0.5)
-        by, raised = (float(np.interp(strength, (0, 1), ends)) for ends in (gain, power))
+    def draw(given: Given) -> Filter:
+        low = given.rng.random() < 0.5
+        by, raised = (float(np.interp(given.strength, (0, 1), ends)) for ends in (gain, power))
         by, raised = (1 / by, raised) if low else (by, 1 / raised)
         return lambda image, seconds: noisy(whole(255 * by * (image / 255.0) ** raised), seconds, 0.7)
 
     return draw
 
 
-def lights(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
+def lights(given: Given) -> Filter:
     """One lamp less or more: brightest at one side."""
-    height, width = other[0].shape[:2]
+    height, width = given.images[0].shape[:2]
     y, x = np.mgrid[:height, :width] / width
-    spread = np.hypot(x - rng.uniform(0, 1), y - rng.uniform(0, 0.6))
-    gain = (1 + (0.3 + 0.7 * strength) * np.exp(-spread))[..., None] ** rng.choice([-1, 1])
+    spread = np.hypot(x - given.rng.uniform(0, 1), y - given.rng.uniform(0, 0.6))
+    gain = (1 + (0.3 + 0.7 * given.strength) * np.exp(-spread))[..., None] ** given.rng.choice([-1, 1])
     return lambda image, seconds: noisy(whole(image * gain), seconds, 0.7)
 
 
-def infrared(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
-    mix, power = rng.dirichlet([1, 1, 1]), 0.6 + 0.9 * strength
+def infrared(given: Given) -> Filter:
+    mix, power = given.rng.dirichlet([1, 1, 1]), 0.6 + 0.9 * given.strength
 
     def over(image: Image, seconds: float) -> Image:
         gray = 255 * ((image @ mix) / 255) ** power * 0.9
-        return np.repeat(noisy(whole(gray), seconds, 2)[..., None], 3, axis=2)
+        return np.repeat(noisy(whole(np.repeat(gray[..., None], 3, axis=2)), seconds, 2)[..., :1], 3, axis=2)
 
     return over
 
 
-def rain(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
-    return lambda image, seconds: fallen(image, seconds, 0.012 + 0.02 * strength, (2, 26))
+def rain(given: Given) -> Filter:
+    return lambda image, seconds: fallen(image, seconds, 0.012 + 0.02 * given.strength, (2, 26))
 
 
-def snow(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
-    return lambda image, seconds: fallen(image, seconds, 0.012 + 0.02 * strength, (8, 8))
+def snow(given: Given) -> Filter:
+    return lambda image, seconds: fallen(image, seconds, 0.012 + 0.02 * given.strength, (8, 8))
 
 
 def fallen(image: Image, seconds: float, share: float, size: tuple[int, int]) -> Image:
@@ -169,11 +195,11 @@ def fallen(image: Image, seconds: float, share: float, size: tuple[int, int]) ->
     return whole(image * (1 - soft) + 225 * soft)
 
 
-def garbage(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
+def garbage(given: Given) -> Filter:
     """Lost packets: macroblocks from elsewhere for a second or two, over most of the picture."""
 
     def over(image: Image, seconds: float) -> Image:
-        if seconds > 1 + strength:
+        if seconds > 1 + given.strength:
             return image
         one = np.random.default_rng(round(seconds * 1e3))
         shown, (height, width) = image.copy(), image.shape[:2]
@@ -187,9 +213,9 @@ def garbage(rng: np.random.Generator, strength: float, other: list[Image]) -> Fi
     return over
 
 
-def bus(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
+def bus(given: Given) -> Filter:
     """It fills 40 % of the picture, for 5 seconds at a stop."""
-    colour, first = rng.uniform(20, 230, 3), rng.uniform(0, 0.3)
+    colour, first = given.rng.uniform(20, 230, 3), given.rng.uniform(0, 0.3)
 
     def over(image: Image, seconds: float) -> Image:
         height, width = image.shape[:2]
@@ -203,10 +229,10 @@ def bus(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter
     return over
 
 
-def crowd(rng: np.random.Generator, strength: float, other: list[Image]) -> Filter:
-    """Some thirty people close by who walk through each other for 40 seconds."""
-    starts, speeds = rng.uniform(0, 1, 30), rng.uniform(0.05, 0.15, 30) * rng.choice([-1, 1], 30)
-    tops, colours = rng.uniform(0.15, 0.7, 30), rng.uniform(10, 230, (30, 3))
+def crowd(given: Given) -> Filter:
+    """Some thirty people close by who walk through each given.images for 40 seconds."""
+    starts, speeds = given.rng.uniform(0, 1, 30), given.rng.uniform(0.05, 0.15, 30) * given.rng.choice([-1, 1], 30)
+    tops, colours = given.rng.uniform(0.15, 0.7, 30), given.rng.uniform(10, 230, (30, 3))
 
     def over(image: Image, seconds: float) -> Image:
         shown, (height, width) = image.copy(), image.shape[:2]
@@ -287,24 +313,24 @@ def judged(images: list[Image], over: Filter, length: float) -> tuple[str, float
     return kind or said, late, seen.kind is None
 
 
-def day(image: Image, seconds: float, rng: np.random.Generator) -> Image:
+def day(image: Image, seconds: float) -> Image:
     """A day's light within an hour: from dusk to noon and back, warmer and cooler."""
     turn = np.sin(2 * np.pi * seconds / 3600)
     gain = np.array([0.7 + 0.45 * turn, 0.7 + 0.42 * turn, 0.72 + 0.36 * turn])
-    return whole(image * gain + rng.normal(0, 1.0, image.shape))
+    return whole(image * gain)
 
 
 def false_troubles(images: list[Image], hours: float, *, light: bool) -> tuple[Counter[str], float]:
     """Troubles and changes of plain video, and the share of time that anomalies are held."""
     trouble, found, held, before = Trouble(), Counter[str](), 0, None
-    rng, looks = np.random.default_rng(1), round(hours * 3600 / LOOK)
+    looks = round(hours * 3600 / LOOK)
     for place, image in enumerate(islice(played(images), looks)):
         now = place * (LOOK + 1e-6)
-        seen = trouble.push(now, day(image, now, rng) if light else image)
+        seen = trouble.push(now, day(image, now) if light else image)
         if before is not None:
             found.update([seen.kind] if seen.kind not in (None, before.kind) else [])
             found.update([seen.change] if seen.change not in (None, before.change) else [])
-        held, before = held + seen.holds, seen
+        held, before = held + bool(seen.why), seen
     return found, held / looks
 
 
@@ -349,8 +375,8 @@ def table(videos: dict[str, list[Image]], names: list[str], draws: int, *, odd: 
                 seed = 2 * (turn + draws * place) + odd
                 rng = np.random.default_rng([row, seed])
                 strength = float(rng.uniform())
-                other = videos[next(other for other in videos if other != name)]
-                over = draw(rng, strength, other if kind == "moved, elsewhere" else videos[name])
+                other = videos[rng.choice([other for other in videos if other != name])]
+                over = draw(Given(rng, strength, other if kind == "moved, elsewhere" else videos[name]))
                 what, seconds, ended = judged(videos[name], over, length)
                 said[what] += 1
                 late.append(seconds)
