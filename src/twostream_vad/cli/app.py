@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App
 
 from ..errors import TsvadError
-from . import compare, doctor, evaluate, export, fit, index, recipe, score, stages, watch, weights
+from . import compare, doctor, evaluate, export, fit, index, learn, recipe, score, stages, watch, weights
 from .process import speak_utf8
 
 BUG = 70  # exit code of a bug of ours, sysexits' EX_SOFTWARE
@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {  # all but those made o
         compare.reproduce,
         doctor.doctor,
         export.export,
+        learn.learn,
         watch.watch,
     ),
     "index": (index.show, index.add, index.merge),

@@ -1,5 +1,6 @@
 """Numbers for Prometheus and a word on health, over HTTP on loopback."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,12 +8,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from ..errors import TsvadError
 from .alerts.courier import Courier
 from .guard import Guard
+from .monitor import LATENCIES
 from .recorder import Recorder
 
 COUNTERS = {
@@ -20,12 +22,9 @@ COUNTERS = {
     "frames_lost": "Frames that were damaged, or came before a key frame.",
     "frames_left_out": "Frames left out since scoring had fallen behind.",
     "openings": "Times that the camera was opened.",
-    "frames_scored": "Frames with a score.",
-    "latency_seconds": "Seconds from frames' arrival to their scores, all together.",
 }
 GAUGES = {
     "queue": "Frames that wait for their scores.",
-    "slowest_seconds": "The longest time from a frame's arrival to its score.",
     "last_frame_seconds": "Seconds since the last score.",
     "fine": "1 where frames come as they should.",
     "held": "1 while no anomaly is announced: trouble, or outside of the schedule.",
@@ -44,28 +43,31 @@ class Collector:
             name: CounterMetricFamily(f"tsvad_{name}", about, labels=["camera"]) for name, about in COUNTERS.items()
         }
         gauges = {name: GaugeMetricFamily(f"tsvad_{name}", about, labels=["camera"]) for name, about in GAUGES.items()}
+        latency = HistogramMetricFamily(
+            "tsvad_latency_seconds", "From a frame's arrival to its score.", labels=["camera"]
+        )
         for name, post in list(self.guard.posts.items()):
             camera, pace = post.monitor.camera, post.monitor.pace
             counts = camera.counts
-            values = {
+            values: dict[str, float] = {
                 "frames_read": counts.read,
                 "frames_lost": counts.lost,
                 "frames_left_out": counts.left_out,
                 "openings": counts.openings,
-                "frames_scored": pace.scored,
-                "latency_seconds": pace.latency,
             }
             for key, value in values.items():
                 counters[key].add_metric([name], value)
-            now = {
+            now: dict[str, float] = {
                 "queue": camera.queued,
-                "slowest_seconds": pace.slowest,
                 "last_frame_seconds": time.monotonic() - pace.last if pace.last else float("nan"),
                 "fine": camera.health.state == "fine",
                 "held": bool(pace.held),
             }
             for key, value in now.items():
                 gauges[key].add_metric([name], float(value))
+            limits = ["+Inf" if limit == math.inf else str(limit) for limit in LATENCIES]
+            latency.add_metric([name], list(zip(limits, pace.within, strict=True)), sum_value=pace.latency)
+        yield latency
         yield from counters.values()
         yield from gauges.values()
         yield GaugeMetricFamily("tsvad_recorder_waiting", "What is to be written.", value=self.recorder.waiting)

@@ -1,9 +1,10 @@
 """One camera at work: its frames go to a detector, its scores to decisions, its events to whoever keeps them."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +26,7 @@ from .schedule import ALWAYS, Schedule
 from .trouble import Seen, Trouble
 
 WAIT = 0.5  # seconds without a frame after which an open event may end by time alone
+LATENCIES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, math.inf)  # seconds
 MARGIN = 5.0  # seconds of a clip before its event and after it
 
 
@@ -48,9 +50,8 @@ class Keeper(Protocol):
 class Pace:
     """How a monitor keeps up; times are `time.monotonic`'s."""
 
-    scored: int = 0
     latency: float = 0.0  # seconds from a frame's arrival to its score, of all together
-    slowest: float = 0.0  # the longest of them
+    within: list[int] = field(default_factory=lambda: [0] * len(LATENCIES))  # frames scored within each of `LATENCIES`
     last: float = 0.0  # when the last frame was scored
     beat: float = 0.0  # when the monitor was last seen at work
     held: str = ""  # why no anomaly is announced at present
@@ -146,9 +147,9 @@ class Monitor:
 
     def _keep_pace(self, frame: LiveFrame) -> None:
         now = time.monotonic()
-        self.pace.scored += 1
+        for place, limit in enumerate(LATENCIES):
+            self.pace.within[place] += now - frame.arrived <= limit
         self.pace.latency += now - frame.arrived
-        self.pace.slowest = max(self.pace.slowest, now - frame.arrived)
         self.pace.last = now
 
     def _look(self, now: float, frame: LiveFrame) -> None:
