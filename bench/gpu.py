@@ -132,7 +132,7 @@ def small_fit(plaza: Path | None, tiny: bool) -> None:
     """The demo's fit, and its AUC."""
     with tempfile.TemporaryDirectory() as folder:
         data = plaza or Path(folder) / "plaza"
-        frames = {"training_videos": 3, "testing_videos": 2, "frames": 40} if tiny else {}
+        frames = {"training_videos": 3, "testing_videos": 2, "frames": 120} if tiny else {}
         if plaza is None:
             render_plaza(data, PlazaSettings(**frames))
         less = (
@@ -165,7 +165,7 @@ def seconds(device: torch.device, work: Callable[[], object]) -> float:
 def operations(net: nn.Module, clips: np.ndarray, device: torch.device) -> float:
     """Of a call, 2 per multiply-add."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        net.to(device)(torch.from_numpy(clips).to(device))
+        net.to(device).eval()(torch.from_numpy(clips).to(device))
     return float(counter.get_total_flops())
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 # Lines: 13,500 when the detector was redrawn, 2,100 more for video, labels and weights as people have them, 1,800 more
 # for places (centres, keys, heat), things cut out along outlines, cameras that vary and an encoder that comes along;
 # 1,300 more for engines and export, 1,100 more for a net for the edge and groups of watchers, 300 more for one encoder
-# for both streams, 1,100 more for cameras.
-LIMITS = {"lines": 21_200, "sideways": 0, "files a Run passes through in evaluate": 12}
+# for both streams, 1,100 more for cameras, 3,400 more for what cameras tell: store, alerts, clips, trouble, promises.
+LIMITS = {"lines": 24_800, "sideways": 0, "files a Run passes through in evaluate": 12}
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ import random
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import threading
@@ -41,12 +42,15 @@ class Hook:
 
     def __init__(self) -> None:
         self.told: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.delays: list[float] = []  # seconds from an event's start to here
         hook = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 hook.told[told["key"], told["phase"]] += 1
+                if told["phase"] == "begun" and told["event"]["kind"] == "anomaly":
+                    hook.delays.append(time.time() - told["event"]["start"])
                 self.send_response(204)
                 self.end_headers()
 
@@ -213,6 +217,9 @@ def report(options: argparse.Namespace, watched: Watched, hook: Hook, rows: list
     print(
         f"events: {len(kept)} in the store; {len(lost)} messages not told ({left} still wait), {len(twice)} told twice"
     )
+    if hook.delays:
+        late = sum(delay > 3 for delay in hook.delays)
+        print(f"told {statistics.median(hook.delays):.2f} s after an event's start (median); {late} later than 3 s")
     return int(bool(lost) or growth > options.growth or rows[-1][2] >= 20)
 
 

@@ -177,6 +177,24 @@ def test_scores_are_read_as_they_were_written(made: Made, tmp_path: Path) -> Non
         assert 200 - MINUTE <= first <= 200
 
 
+def test_old_files_and_those_beyond_a_size_go_and_judged_ones_stay(tmp_path: Path) -> None:
+    now = time.time()
+    with Store(tmp_path) as store:
+        for number in range(6):
+            store.begin(replace(EVENT, key=f"k{number}"), [])
+            for kind in ("mp4", "jpg"):
+                path = tmp_path / f"k{number}.{kind}"
+                path.write_bytes(b"x" * 100)
+                os.utime(path, (now - 60 + number, now - 60 + number))
+        with store._writing() as connection:
+            connection.execute(sa.text("update events set verdict = 'anomaly' where key = 'k0'"))
+        assert store.sweep(now - 58, 10**9) == 2
+        assert {path.stem for path in tmp_path.glob("*.mp4")} == {"k0", "k2", "k3", "k4", "k5"}
+        assert store.sweep(now - 100, 400) == 4
+        assert {path.stem for path in tmp_path.glob("*.jpg")} == {"k0", "k4", "k5"}
+        assert len(store.events()) == 6
+
+
 def test_only_one_process_writes_a_store(made: Made, tmp_path: Path) -> None:
     with made(tmp_path / "a"), pytest.raises(TsvadError, match="another tsvad writes"):
         made(tmp_path / "a")

@@ -25,6 +25,8 @@ from .process import set_up_process
 if TYPE_CHECKING:
     from ..runs.run import Run
 
+A_DAY = 5.0  # false alarms: what is said of a new detector; `tsvad watch --per-day` says it of any number
+
 
 def fit(
     data: Data,
@@ -57,7 +59,22 @@ def fit(
         fit_run(run, redo=options.redo, bar=Bar, prepared=lambda: _say_notes(run), engine=chosen)
     say(f"fitted in {clock(time.monotonic() - began)}: {folder}")
     say(f"the detector, which needs nothing else: {folder}/detector")
+    _say_promise(run)
     say(f"next: tsvad evaluate {typed(folder)}   or   tsvad score {typed(folder)} VIDEO")
+
+
+def _say_promise(run: "Run") -> None:
+    """What its normal video lets the detector promise."""
+    from ..detector.bundle import Bundle
+    from ..scores.promise import Promises
+
+    normal = Bundle(run.folder).description.calibration.normal
+    if normal is None:
+        say(
+            "no normal video was held out: the threshold is that of video it has learned from; give three files or more"
+        )
+    else:
+        say(f"on normal video held out of training: {Promises(normal).promise(A_DAY).said()}")
 
 
 def prepare(

@@ -42,6 +42,8 @@ def watch(
     out: Path = Path("watch"),
     store: str | None = None,
     alert: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    days: float = 30.0,
+    disk: float = 20.0,
     metrics: int | None = None,
     per_day: float | None = None,
     threshold: float | None = None,
@@ -67,6 +69,8 @@ def watch(
         out: The folder of the store: events.db, and of each event the picture, with the heat map over it, and a clip.
         store: A PostgreSQL database in place of events.db, postgresql://USER@HOST/NAME; or TSVAD_STORE.
         alert: Where each event is told too: http(s)://…, mqtt(s)://HOST, or exec:PROGRAM; may be given several times.
+        days: Scores, clips and pictures are kept for so long; events stay, and what a person has judged.
+        disk: Gigabytes that clips and pictures may take; the oldest go first.
         metrics: A port on 127.0.0.1 for /metrics (Prometheus) and /healthz.
         per_day: False alarms a day, at most, from which the threshold follows; said is what that promise is worth.
         threshold: Of the score, in place of the detector's own, which normal video set.
@@ -84,6 +88,8 @@ def watch(
     from ..live.recorder import Recorder
     from ..live.store import Store
 
+    if not (days > 0 and disk > 0):
+        raise TsvadError("--days and --disk must be more than 0")
     file = detector if detector.suffix in (".yaml", ".yml") else None
     if file is not None and cameras:
         raise TsvadError(f"{file} names the cameras: leave the others away, or give a detector in its place")
@@ -115,7 +121,7 @@ def watch(
             office.wake()
             lines.event(event, phase)
 
-        recorder = Recorder(kept, office.targets(plan), said)
+        recorder = Recorder(kept, office.targets(plan), said, days=days, most=int(1e9 * disk))
         stack.callback(recorder.close)
         guard = Guard(recorder, _loader(engine), lines.state, say, folder=out, paced=not fast)
         stack.callback(guard.close)

@@ -12,7 +12,7 @@ from .events import Event, Phase
 from .store import Store, UnavailableError
 
 FLUSH = 5.0  # seconds from one writing of scores to the next
-MONTH = 30 * 86400.0  # seconds that scores are kept
+DAY = 86400.0
 HOUR = 3600  # a camera's seconds that wait at most where the store cannot be written; the oldest go
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds before a later try
 PATIENCE = 1.0  # seconds at the end for what still waits
@@ -23,14 +23,22 @@ Job = Callable[[], None]
 class Recorder:
     """Writes in a thread of its own, in the order that it is told; ``said`` is called once an event is on the disk.
 
+    Scores, clips and pictures are kept for so many ``days``, files of ``most`` bytes at most.
     Events that another process has left open, killed in the middle, end when their camera's last score was kept.
     ``failure`` is what ended the thread, where something did.
     """
 
     def __init__(
-        self, store: Store, targets: Sequence[str] = (), said: Callable[[Event, Phase], None] = lambda *_: None
+        self,
+        store: Store,
+        targets: Sequence[str] = (),
+        said: Callable[[Event, Phase], None] = lambda *_: None,
+        *,
+        days: float = 30.0,
+        most: int = 20_000_000_000,
     ) -> None:
         self.store, self.targets = store, tuple(targets)
+        self._kept_seconds, self._most = DAY * days, most
         self._said, self._jobs = said, queue.SimpleQueue[Job | None]()
         self.failure: Exception | None = None
         self.held_up = ""  # why it waits, where it does
@@ -103,7 +111,7 @@ class Recorder:
                     self._flush(whole=not going)
                     if now - forgotten >= HOUR:
                         forgotten = now
-                        self._once(lambda: self.store.forget(time.time() - MONTH))
+                        self._once(self._sweep)
         except Exception as error:
             self.failure = error
 
@@ -125,6 +133,11 @@ class Recorder:
             return False
         self.held_up = ""
         return True
+
+    def _sweep(self) -> None:
+        before = time.time() - self._kept_seconds
+        self.store.forget(before)
+        self.store.sweep(before, self._most)
 
     def _flush(self, *, whole: bool) -> None:
         """Writes the scores of seconds that are over."""

@@ -147,6 +147,24 @@ class Store:
         with self._writing() as connection:
             connection.execute(MINUTES.delete().where(MINUTES.c.minute < int(before) // MINUTE))
 
+    def sweep(self, before: float, most: int) -> int:
+        """Removes clips and pictures from before a time, then the oldest beyond so many bytes; gives their number.
+
+        Those of events with a verdict stay, and all events.
+        """
+        kept = sa.select(EVENTS.c.key).where(EVENTS.c.verdict.is_not(None))
+        with self._reading() as connection:
+            judged = set(connection.scalars(kept))
+        found = [path for kind in ("*.mp4", "*.jpg") for path in self.folder.glob(kind) if path.stem not in judged]
+        ages = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in found)
+        total, removed = sum(size for _, size, _ in ages), 0
+        for written, size, path in ages:
+            if written >= before and total <= most:
+                break
+            path.unlink(missing_ok=True)
+            total, removed = total - size, removed + 1
+        return removed
+
     def due(self, target: str, now: float, most: int) -> list[Message]:
         """What a target is to be told by now, the oldest first."""
         wanted = sa.select(OUTBOX).where(OUTBOX.c.target == target, OUTBOX.c.due <= now)
