@@ -83,7 +83,7 @@ def watch(
         as_json: Lines of JSON.
     """
     _need_libraries()
-    from ..live.guard import Guard, when_changed
+    from ..live.guard import Guard
     from ..live.plan import Place, Plan, read_plan
     from ..live.recorder import Recorder
     from ..live.store import Store
@@ -99,17 +99,11 @@ def watch(
         if threshold is not None and per_day is not None:
             raise TsvadError("--threshold and --per-day: give one of them, the threshold follows from the other")
         rules = {"threshold": threshold, "per_day": per_day, "release": release, "least": least, "cool_down": cool_down}
-        addresses = _addresses(cameras, login)
-        plan = Plan(
-            {
-                name: Place(name, address, packed(detector), transport, **rules)  # type: ignore[arg-type]
-                for name, address in addresses.items()
-            },
-            alert,
-        )
+        found, addresses = packed(detector), _addresses(cameras, login)
+        places = {name: Place(name, address, found, transport, **rules) for name, address in addresses.items()}  # type: ignore[arg-type]
+        plan = Plan(places, alert)
     set_up_process(None)
     lines, stopped = Lines(as_json), threading.Event()
-    changed = when_changed(file) if file is not None else lambda: False
     with ExitStack() as stack:
         for number in (signal.SIGTERM, signal.SIGINT):
             stack.callback(signal.signal, number, signal.signal(number, lambda *_: stopped.set()))
@@ -129,20 +123,35 @@ def watch(
             stack.callback(_metrics(guard, recorder, office, metrics))
         guard.follow(plan)
         told("READY=1")
-        while not stopped.wait(TURN) and not guard.over:
-            for failure in (*guard.failures, recorder.failure):
-                if failure is not None:
-                    raise failure
-            if not guard.stuck:
-                told("WATCHDOG=1")
-            if changed() and file is not None:
-                plan = _followed(file, plan, guard, recorder, office)
+        _watch_on(plan, file, guard, recorder, office, stopped)
         told("STOPPING=1")
-    for failure in (*guard.failures, recorder.failure):
-        if failure is not None:
-            raise failure
+    guard.revive()
+    if recorder.failure is not None:
+        raise recorder.failure
     for name, post in guard.posts.items():
         lines.summary(name, asdict(post.monitor.camera.counts))
+
+
+def _watch_on(
+    plan: "Plan", file: Path | None, guard: "Guard", recorder: "Recorder", office: "Office", stopped: threading.Event
+) -> None:
+    """Until it is told to stop, or there is nothing more to watch; follows the plan as its file changes."""
+    from ..live.guard import when_changed
+
+    known: set[Exception] = set()
+    changed = None if file is None else when_changed(file)
+    while not stopped.wait(TURN) and not guard.over:
+        if recorder.failure is not None:
+            raise recorder.failure
+        for name, failure in guard.failures.items():
+            if failure not in known:
+                known.add(failure)
+                say(f"{time.strftime('%H:%M:%S')} {name} is not watched: {failure}")
+        guard.revive()
+        if not guard.stuck:
+            told("WATCHDOG=1")
+        if file is not None and changed is not None and changed():
+            plan = _followed(file, plan, guard, recorder, office)
 
 
 def _need_libraries() -> None:

@@ -17,6 +17,7 @@ from .monitor import Keeper, Monitor
 from .plan import Place, Plan
 from .trouble import Trouble
 
+RETRY = 60.0  # seconds after which a camera that has failed is tried again
 STUCK = 30.0  # seconds without a sign of a monitor after which its decisions are not made any more
 
 
@@ -72,12 +73,28 @@ class Guard:
     @property
     def over(self) -> bool:
         """Whether no camera will give anything more."""
-        return all(post.monitor.over for post in self.posts.values())
+        return all(post.monitor.over and not self._again(post) for post in self.posts.values())
 
     @property
-    def failures(self) -> list[Exception]:
-        """What has ended a monitor."""
-        return [post.monitor.failure for post in self.posts.values() if post.monitor.failure is not None]
+    def failures(self) -> dict[str, Exception]:
+        """Cameras that are not watched any more, such as one whose picture has another shape now, and why."""
+        found = {name: post.monitor.failure for name, post in self.posts.items()}
+        return {name: failure for name, failure in found.items() if failure is not None}
+
+    def revive(self) -> None:
+        """Begins anew with what has failed, a minute after its last sign.
+
+        Raises what is wrong where that is no user's fault, or where nothing at all was ever watched.
+        """
+        failures, now = self.failures, time.monotonic()
+        never = len(failures) == len(self.posts) and not any(post.monitor.pace.last for post in self.posts.values())
+        for name, failure in failures.items():
+            if never or not isinstance(failure, TsvadError):
+                raise failure
+            post = self.posts[name]
+            if self._again(post) and now - post.monitor.pace.beat > RETRY:
+                group, rules = self._group(post.place), self._rules(post.place)
+                self.posts[name] = Post(post.place, self._monitor(post.place, group, rules))
 
     @property
     def stuck(self) -> list[str]:
@@ -94,6 +111,10 @@ class Guard:
             post.monitor.close()
         for group in self._groups.values():
             group.close()
+
+    @staticmethod
+    def _again(post: Post) -> bool:
+        return post.monitor.failure is not None and post.place.address.kind != "file"
 
     def _differs(self, name: str, place: Place) -> bool:
         return name in self.posts and self.posts[name].place != place
