@@ -157,6 +157,20 @@ def recipe_reader() -> Reader:
     return load_recipe
 
 
+def plan_reader() -> Reader:
+    from twostream_vad.live.plan import read_plan
+
+    return read_plan
+
+
+def plan_seeds() -> list[bytes]:
+    zone = b"zones: {door: {points: [[0, 0], [1, 0], [1, 0.5]], use: alone}}"
+    camera = (
+        b"cameras:\n  gate:\n    address: rtsp://guard:geheim@10.0.0.7/a\n    schedule: [mon-fri 18:00-07:00]\n    "
+    )
+    return [b"detector: a\nper_day: 2\nalerts: ['mqtt://h']\n" + camera + zone + b"\n"]
+
+
 def recipe_seeds() -> list[bytes]:
     from twostream_vad.recipes import load_recipe, recipe_names
 
@@ -386,6 +400,8 @@ BOMBS: list[tuple[str, Callable[[], Reader], Callable[[], bytes]]] = [
     ("a.yaml", recipe_reader, lambda: b"a: &a [1, 2]\n" + LAUGHS.encode() + b"seed: *j\n"),
     ("a.yaml", recipe_reader, lambda: b"a: " + b"[" * 100_000),
     ("a.yaml", recipe_reader, lambda: b"rate: " + b"9" * 100_000),
+    ("a.yml", plan_reader, lambda: b"a: &a [1, 2]\n" + LAUGHS.encode() + b"cameras: *j\n"),
+    ("a.yml", plan_reader, lambda: b"cameras: " + b"[" * 100_000),
 ]
 
 
@@ -402,6 +418,7 @@ class Bombs(Format):
 
 def bomb_reader() -> Reader:
     by_suffix = {"": video_reader(), ".mkv": video_reader(), ".avi": video_reader(), ".yaml": recipe_reader()}
+    by_suffix[".yml"] = plan_reader()
     return lambda path: by_suffix.get(path.suffix, labels_reader())(path)
 
 
@@ -431,6 +448,7 @@ FORMATS: dict[str, Format] = {
     "labels txt": Format("a.txt", constant(*TEXTS), labels_reader),
     "labels csv": Format("a.csv", constant(*TABLES), labels_reader),
     "recipe": Format("a.yaml", recipe_seeds, recipe_reader),
+    "cameras": Format("a.yaml", plan_seeds, plan_reader),
     "detector description": BundleFormat("detector.json", description_seeds, bundle_reader),
     "detector sums": BundleFormat("SHA256SUMS", sums_seeds, bundle_reader),
     "weights torch zip": Format("a.pth", partial(weights_seeds, "zip"), weights_reader),

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -160,8 +161,23 @@ def test_a_plan_is_followed_as_it_changes(placed: Path, video: Path, tmp_path: P
     plan.write_text(shared + one + wait)
     start = "from twostream_vad.cli import main; main()"
     words = [sys.executable, "-c", start, "watch", str(plan), "--out", str(tmp_path / "out"), "--metrics", "0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    service = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)  # systemd's end
+    service.bind(str(tmp_path / "notify"))
+    service.settimeout(60)
+    with (
+        service,
+        subprocess.Popen(
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")},
+        ) as process,
+    ):
         assert process.stderr is not None
+        assert service.recv(100) == b"READY=1"
+        assert service.recv(100) == b"WATCHDOG=1"
         said = [process.stderr.readline()]
         port = int(said[0].rpartition(":")[2].partition("/")[0])
 
@@ -182,6 +198,8 @@ def test_a_plan_is_followed_as_it_changes(placed: Path, video: Path, tmp_path: P
         assert 'tsvad_fine{camera="wait"} 0.0' in numbers
         assert sum("one is fine" in line for line in said) == 1  # it was left alone
         process.send_signal(signal.SIGTERM)
+        while service.recv(100) != b"STOPPING=1":
+            pass
         out, rest = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "geheim" not in "".join(said) + out + rest
