@@ -202,7 +202,10 @@ def test_a_plan_is_followed_as_it_changes(placed: Path, video: Path, tmp_path: P
             pass
         out, rest = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert "geheim" not in "".join(said) + out + rest
+    assert "geheim" not in "".join(said) + out + rest + numbers
+    kept = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert kept
+    assert not any(b"geheim" in path.read_bytes() for path in kept)
 
 
 def test_what_cannot_be_watched_is_said(
