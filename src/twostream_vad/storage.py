@@ -1,6 +1,7 @@
 """Files are written whole, under a temporary name, then renamed; tensors lie in safetensors files."""
 
 import hashlib
+import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping
@@ -57,6 +58,22 @@ def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as temporary:
         save_file(plain, temporary, dict(metadata))
+        in_order(temporary)
+
+
+def in_order(path: Path) -> None:
+    """Puts the metadata of a safetensors file in order, in place: the library's own is another each time.
+
+    So the same tensors are the same bytes.
+    """
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        told = {"__metadata__": dict(sorted(header.pop("__metadata__", {}).items()))} | header
+        text = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode().ljust(size)
+        if len(text) == size:
+            file.seek(8)
+            file.write(text)
 
 
 def load_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":

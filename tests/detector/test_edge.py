@@ -89,11 +89,10 @@ def test_the_bundle_holds_one_net_and_says_what_reads_it(edged: Path, placed: Pa
     bundle = Bundle(edged)
     assert EDGE in bundle.hashes
     assert not {PREDICTOR, ENCODER} & bundle.hashes.keys()
-    assert bundle.description.format == FORMAT == 2
+    assert bundle.description.format == FORMAT
     assert bundle.description.pictures.crops == 2
     before = json.loads((placed / "detector/detector.json").read_text("utf-8"))
-    assert before["format"] == 1
-    assert "edge" not in before  # who reads format 1 takes no key that it does not know
+    assert "edge" not in before
 
 
 def test_it_scores_from_a_copy_elsewhere_by_each_engine(edged: Path, images: Images, tmp_path: Path) -> None:

@@ -163,6 +163,8 @@ def _stream(
 
     waiting = True  # for a key frame: what comes before it, or is predicted from what was damaged, is not whole
     for packet in container.demux(stream):
+        if packet.size:  # the last one only empties the decoder
+            clips.push(kept(packet, time.monotonic()))  # before its frames are told: a clip may begin with them
         waiting |= packet.is_corrupt
         try:
             decoded = packet.decode()
@@ -181,8 +183,6 @@ def _stream(
                 yield {"kind": "frame", "slot": None, "time": stamp, "whole": False}
             else:
                 yield from shown(comb.push(frame, (stamp, round(frame.rotation / 90))))
-        if packet.size:  # the last one only empties the decoder
-            clips.push(kept(packet, time.monotonic()))
     yield from shown(comb.flush())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from ..storage import whole_file
+from ..storage import in_order, whole_file
 from .keys import BITS, SKETCH
 from .tables import read_arrays
 
@@ -27,6 +27,7 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, st
     """ARRAYS and all else that is known, as safetensors, whole or not at all."""
     with whole_file(path) as temporary:
         save_file(dict(arrays), temporary, {"format": FORMAT, "version": VERSION, **state})
+        in_order(temporary)
 
 
 def read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..errors import TsvadError
-from ..storage import whole_file
+from ..storage import in_order, whole_file
 from ..video.views import Views
 from .buckets import Floats
 from .tables import HashTables
@@ -219,6 +219,7 @@ class Exemplars:
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in ARRAYS}
         with whole_file(path) as temporary:
             save_file(arrays, temporary, {"kind": KIND, "videos": json.dumps(self.videos)})
+            in_order(temporary)
 
     @classmethod
     def load(cls, path: Path) -> "Exemplars":

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..errors import TsvadError
-from ..storage import whole_file
+from ..storage import in_order, whole_file
 from .buckets import CHUNK, PART, Buckets, Directory, Floats, checked_chunks, group, merge, pack
 
 FORMAT = "twostream-vad hash tables"
@@ -166,6 +166,7 @@ class HashTables:
         metadata = {"format": FORMAT, "version": VERSION, "tables": str(self.tables), "bits": str(self.bits)}
         with whole_file(path) as temporary:
             save_file(arrays, temporary, metadata)
+            in_order(temporary)
 
     @classmethod
     def load(cls, path: Path) -> "HashTables":
