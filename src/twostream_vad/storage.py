@@ -7,12 +7,13 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import TsvadError
 
 if TYPE_CHECKING:  # torch takes a second: commands that need none start without it
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -58,10 +59,19 @@ def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as temporary:
         save_file(plain, temporary, dict(metadata))
-        in_order(temporary)
+        _in_order(temporary)
 
 
-def in_order(path: Path) -> None:
+def save_arrays(path: Path, arrays: "Mapping[str, NDArray[Any]]", metadata: Mapping[str, str]) -> None:
+    """As `save_tensors`, of NumPy's arrays, contiguous ones; without torch."""
+    from safetensors.numpy import save_file
+
+    with whole_file(path) as temporary:
+        save_file(dict(arrays), temporary, dict(metadata))
+        _in_order(temporary)
+
+
+def _in_order(path: Path) -> None:
     """Puts the metadata of a safetensors file in order, in place: the library's own is another each time.
 
     So the same tensors are the same bytes.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -204,6 +205,13 @@ def test_a_database_is_written_by_one_process_whatever_its_folder(server: Postgr
     with Store(tmp_path / "a", server.url), pytest.raises(TsvadError, match="another tsvad writes") as raised:
         Store(tmp_path / "b", server.url)
     assert "geheim" not in str(raised.value)
+
+
+def test_threads_that_write_after_an_outage_share_its_lock(server: Postgres, tmp_path: Path) -> None:
+    with Store(tmp_path, server.url) as store, ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            store._let_go()
+            list(pool.map(store.delivered, range(8)))
 
 
 def test_a_newer_store_is_refused(made: Made, tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """`tsvad learn`: from a camera to a detector: records it, fits, and says what that can promise."""
 
-import signal
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,8 +8,10 @@ from ..errors import TsvadError
 from ..storage import typed
 from .common import ANY_ENGINE, PLAIN, EngineOptions, Options, RecipeName, clock, say
 from .fit import fit
+from .process import until_told
 
 if TYPE_CHECKING:
+    from ..live.camera import Health
     from ..live.tape import Taped
 
 FAST = 15.0  # frames a second from which the recipe camera is meant, below it small
@@ -52,8 +52,7 @@ def learn(
 
     if not (hours > 0 and minutes > 0 and disk > 0):
         raise TsvadError("--hours, --minutes and --disk must be more than 0")
-    address, folder, stopped = Address.parse(camera, login), out / "recording", threading.Event()
-    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    address, folder = Address.parse(camera, login), out / "recording"
     began = time.monotonic()
 
     def told(taped: "Taped") -> None:
@@ -61,15 +60,12 @@ def learn(
         said = f"{taped.seconds / 3600:.2f} of {hours:g} hours, {taped.size / 1e9:.2f} GB"
         say(f"{time.strftime('%H:%M:%S')} {said} after {clock(time.monotonic() - began)}{left}")
 
-    try:
-        with Camera(
-            address, transport=transport, changed=lambda health: say(f"the camera is {health.state}")
-        ) as source:
-            taped = Tape(source, folder, told).record(3600 * hours, int(1e9 * disk), stopped.is_set)
-            rate, failure = source.rate, source.failure
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def changed(health: "Health") -> None:
+        say(f"the camera is {health.state}")
+
+    with until_told() as stopped, Camera(address, transport=transport, changed=changed) as source:
+        taped = Tape(source, folder, told).record(3600 * hours, int(1e9 * disk), stopped.is_set)
+        rate, failure = source.rate, source.failure
     if failure:
         raise TsvadError(f"{address.shown}: {failure}; give the address of a camera")
     if stopped.is_set():

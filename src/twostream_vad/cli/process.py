@@ -3,7 +3,10 @@
 import contextlib
 import ctypes
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -59,6 +62,18 @@ def with_cores(engine: "Engine", nets: int = 1) -> "Engine":
         return replace(found, threads=threads)
     torch.set_num_threads(1)
     return replace(found, threads=max(1, threads // nets))
+
+
+@contextlib.contextmanager
+def until_told() -> Iterator[threading.Event]:
+    """Set by SIGTERM and by Ctrl-C, which end nothing by themselves meanwhile."""
+    stopped = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def give_back_memory() -> None:

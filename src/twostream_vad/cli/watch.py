@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import threading
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ from cyclopts import Parameter
 from ..errors import TsvadError
 from ..live.service import told
 from .common import ANY_ENGINE, EngineOptions, Flag, packed, say
-from .process import set_up_process, with_cores
+from .process import set_up_process, until_told, with_cores
 
 if TYPE_CHECKING:
     from ..detector.detector import Detector
@@ -103,10 +102,9 @@ def watch(
         places = {name: Place(name, address, found, transport, **rules) for name, address in addresses.items()}  # type: ignore[arg-type]
         plan = Plan(places, alert)
     set_up_process(None)
-    lines, stopped = Lines(as_json), threading.Event()
+    lines = Lines(as_json)
     with ExitStack() as stack:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            stack.callback(signal.signal, number, signal.signal(number, lambda *_: stopped.set()))
+        stopped = stack.enter_context(until_told())
         kept = stack.enter_context(Store(out, store or os.environ.get(STORE) or None))
         office = Office(kept)
         stack.callback(office.close)

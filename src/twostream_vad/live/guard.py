@@ -61,8 +61,8 @@ class Guard:
         Raises TsvadError for a detector that cannot be loaded, or a threshold that it cannot promise; then all is as
         before.
         """
-        new = {name: place for name, place in plan.places.items() if name not in self.posts}
-        new |= {name: post_place for name, post_place in plan.places.items() if self._differs(name, post_place)}
+        known = {name: post.place for name, post in self.posts.items()}
+        new = {name: place for name, place in plan.places.items() if known.get(name) != place}
         ready = {name: (self._group(place), self._rules(place)) for name, place in new.items()}
         for name in [name for name in self.posts if name not in plan.places or name in new]:
             self.posts.pop(name).monitor.close()
@@ -115,9 +115,6 @@ class Guard:
     @staticmethod
     def _again(post: Post) -> bool:
         return post.monitor.failure is not None and post.place.address.kind != "file"
-
-    def _differs(self, name: str, place: Place) -> bool:
-        return name in self.posts and self.posts[name].place != place
 
     def _monitor(self, place: Place, group: Group, rules: Rules) -> Monitor:
         name, bundle = place.name, self._detectors[place.detector].bundle

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ..storage import whole_file
 from .events import Event, Phase
@@ -146,7 +147,7 @@ class Recorder:
             due = {camera: {at: row for at, row in own.items() if at < now} for camera, own in self._seconds.items()}
         for camera, own in due.items():
             rows = {at: (total / count, largest) for at, (total, count, largest) in own.items()}
-            written = not rows or self._once(lambda camera=camera, rows=rows: self.store.add_seconds(camera, rows))  # type: ignore[misc]
+            written = not rows or self._once(partial(self.store.add_seconds, camera, rows))
             with self._turn:
                 kept = self._seconds[camera]
                 for at in own if written else sorted(kept)[:-HOUR]:

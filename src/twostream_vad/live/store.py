@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,7 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self.shown = str(folder / DATABASE) if url is None else hidden(url)
         self._holder: sa.Connection | None = None
+        self._turn = threading.Lock()  # to take the lock
         with contextlib.ExitStack() as undone:
             self._lock = undone.enter_context(_lock(folder))
             self._engine = _engine(folder / DATABASE, url)
@@ -227,29 +229,27 @@ class Store:
         """Errors of the database in our words."""
         try:
             yield
-        except OperationalError as error:
-            why = str(error.orig).strip().splitlines()[0]
-            if self._engine.name == "sqlite" and not any(each in why for each in FULL):
-                raise TsvadError(f"{self.shown}: {why}; move it away to begin a new store") from None
-            self._let_go()
-            raise UnavailableError(f"{self.shown}: {hidden(why)}; it is tried again") from None
         except DBAPIError as error:
-            why = str(error.orig).strip().splitlines()[0]
-            if error.connection_invalidated:
+            why = hidden(str(error.orig).strip().splitlines()[0])
+            passing = self._engine.name != "sqlite" or any(each in why for each in FULL)
+            if error.connection_invalidated or (isinstance(error, OperationalError) and passing):
                 self._let_go()
-                raise UnavailableError(f"{self.shown}: {hidden(why)}; it is tried again") from None
-            raise TsvadError(f"{self.shown}: {hidden(why)}; no store of this program, or a broken one") from None
+                raise UnavailableError(f"{self.shown}: {why}; it is tried again") from None
+            raise TsvadError(f"{self.shown}: {why}; move it away to begin a new store") from None
 
     def _hold(self) -> None:
         """PostgreSQL's lock of this store, which is gone when its connection is."""
-        if self._engine.name != "postgresql" or self._holder is not None:
+        if self._engine.name != "postgresql":
             return
-        holder = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        holder.detach()  # closed, it is closed
-        if not holder.scalar(sa.select(sa.func.pg_try_advisory_lock(sa.func.hashtext("twostream-vad store")))):
-            holder.close()
-            raise TsvadError(f"{self.shown}: another tsvad writes this store; give it a database of its own")
-        self._holder = holder
+        with self._turn:  # two threads that both asked for it would refuse each other
+            if self._holder is not None:
+                return
+            holder = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            holder.detach()  # closed, it is closed
+            if not holder.scalar(sa.select(sa.func.pg_try_advisory_lock(sa.func.hashtext("twostream-vad store")))):
+                holder.close()
+                raise TsvadError(f"{self.shown}: another tsvad writes this store; give it a database of its own")
+            self._holder = holder
 
     def _let_go(self) -> None:
         holder, self._holder = self._holder, None

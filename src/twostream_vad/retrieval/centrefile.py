@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
-from ..storage import in_order, whole_file
+from ..storage import save_arrays
 from .keys import BITS, SKETCH
 from .tables import read_arrays
 
@@ -25,9 +24,7 @@ ARRAYS: dict[str, type[np.generic]] = {
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, str]) -> None:
     """ARRAYS and all else that is known, as safetensors, whole or not at all."""
-    with whole_file(path) as temporary:
-        save_file(dict(arrays), temporary, {"format": FORMAT, "version": VERSION, **state})
-        in_order(temporary)
+    save_arrays(path, arrays, {"format": FORMAT, "version": VERSION, **state})
 
 
 def read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

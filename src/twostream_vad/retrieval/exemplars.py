@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from ..errors import TsvadError
-from ..storage import in_order, whole_file
+from ..storage import save_arrays
 from ..video.views import Views
 from .buckets import Floats
 from .tables import HashTables
@@ -217,9 +216,7 @@ class Exemplars:
     def save(self, path: Path) -> None:
         """One safetensors file, written whole."""
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in ARRAYS}
-        with whole_file(path) as temporary:
-            save_file(arrays, temporary, {"kind": KIND, "videos": json.dumps(self.videos)})
-            in_order(temporary)
+        save_arrays(path, arrays, {"kind": KIND, "videos": json.dumps(self.videos)})
 
     @classmethod
     def load(cls, path: Path) -> "Exemplars":

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from ..errors import TsvadError
-from ..storage import in_order, whole_file
+from ..storage import save_arrays
 from .buckets import CHUNK, PART, Buckets, Directory, Floats, checked_chunks, group, merge, pack
 
 FORMAT = "twostream-vad hash tables"
@@ -164,9 +163,7 @@ class HashTables:
         held = self._settled()
         arrays = {name: np.ascontiguousarray(getattr(held, name)) for name in ARRAYS}
         metadata = {"format": FORMAT, "version": VERSION, "tables": str(self.tables), "bits": str(self.bits)}
-        with whole_file(path) as temporary:
-            save_file(arrays, temporary, metadata)
-            in_order(temporary)
+        save_arrays(path, arrays, metadata)
 
     @classmethod
     def load(cls, path: Path) -> "HashTables":
