@@ -1,6 +1,6 @@
 """What precision costs: AUC on a run's test videos, scored in float32 and in another precision.
 
-    python bench/precision.py RUN [RUN ...] [--engine openvino] [--precision bf16]
+    python bench/precision.py RUN [RUN ...] [--engine openvino] [--precision bf16|int8]
 
 The run's detector, fitted in float32, scores every test video by torch in float32 (the reference), by the engine in
 float32, and in the precision asked for. AUC in % of the fused score, by the paper's protocol and the causal one;
@@ -23,6 +23,7 @@ from twostream_vad.detector.loading import beside
 from twostream_vad.evaluation.auc import macro_auc, micro_auc
 from twostream_vad.runs.curves import TestScores
 from twostream_vad.runs.evaluate import labels_of
+from twostream_vad.runs.ranges import ranges_of
 from twostream_vad.runs.run import Run
 from twostream_vad.scores.causal import cold_start
 from twostream_vad.scores.fusion import fuse
@@ -57,7 +58,7 @@ def compared(folder: Path, engines: dict[str, Engine]) -> Iterator[str]:
     bundle, labels = Bundle(run.path("detector")), labels_of(run)
     reference: Found | None = None
     for name, engine in engines.items():
-        found = scored(run, bundle, replace(engine, kept=beside(bundle)))
+        found = scored(run, bundle, replace(engine, kept=beside(bundle), ranges=ranges_of(run)))
         reference = reference or found
         largest = max(np.abs(line).max() for line in reference.causal.values())
         gap = max(np.abs(found.causal[video] - line).max() for video, line in reference.causal.items())
@@ -70,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--engine", choices=["openvino", "torch"], default="openvino")
-    parser.add_argument("--precision", choices=["bf16"], default="bf16")
+    parser.add_argument("--precision", choices=["bf16", "int8"], default="bf16")
     options = parser.parse_args()
     set_up_process(None)
     engines = {

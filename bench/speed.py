@@ -36,6 +36,9 @@ from twostream_vad.video.frames import open_source
 
 process.set_up_process(int(cores) or None)
 engine = Engine(name, precision, kept=beside(Bundle(Path(run))))
+if precision == "int8":  # not in older checkouts
+    from twostream_vad.runs.ranges import ranges_beside
+    engine = dataclasses.replace(engine, ranges=ranges_beside(Bundle(Path(run)).folder))
 if hasattr(process, "with_cores"):  # as `tsvad score` does
     shares = process.with_cores.__code__.co_argcount > 1  # not in older checkouts
     engine = process.with_cores(engine, nets=2) if shares else process.with_cores(engine)

@@ -55,8 +55,10 @@ class RecoverySettings(Section):
     steps: Count | None = key(None, "steps of the whole training, however many videos; none: as epochs and draws make")
     batch: Several = key(32, "snippets a step")
     l1: float = key(1.0, "λ of the training loss, MSE + λ L1", ge=0)
-    precision: Literal["float32", "bfloat16"] = key(
-        "float32", "of the forward pass of this training, and of those that begin from it"
+    precision: Literal["float32", "bfloat16", "auto"] = key(
+        "float32",
+        "of the forward pass of this training, and of those that begin from it; auto: bfloat16 on a CPU that computes "
+        "in it, else float32",
     )
     windows: tuple[Count, ...] = key(
         (256, 128, 64, 32, 16), "sides of the error windows tried, in crop pixels", min_length=1

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from twostream_vad import Detector
 from twostream_vad.detector.bundle import EDGE, ENCODER, FORMAT, PREDICTOR, Bundle
-from twostream_vad.detector.engines.engine import TORCH
+from twostream_vad.detector.engines.engine import TORCH, Engine, EngineError
+from twostream_vad.runs.ranges import ranges_beside
 from twostream_vad.runs.run import Run
 from twostream_vad.scores.files import read_scores
 
@@ -35,6 +36,11 @@ def test_a_watcher_gives_the_scores_of_the_whole_file_to_the_bit(detector: Detec
     assert np.array_equal([score.fused for score in found], whole.fused, equal_nan=True)
     assert np.isnan(whole.fused[:7]).all()
     assert not np.isnan(whole.fused[8:]).any()
+
+
+def test_int8_is_refused_in_words(edged: Path) -> None:
+    with pytest.raises(EngineError, match="an EdgeNet is not computed in int8: it is small as it is; --precision bf16"):
+        Detector.load(edged, Engine("openvino", "int8", ranges=ranges_beside(edged / "detector")))
 
 
 def test_a_killed_scoring_goes_on_to_the_same_scores(

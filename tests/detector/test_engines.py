@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from twostream_vad.detector.detector import Detector
 from twostream_vad.detector.engines import kept
-from twostream_vad.detector.engines.engine import TORCH, Engine, EngineError, Name, Precision
+from twostream_vad.detector.engines.engine import TORCH, Engine, EngineError, Name, Precision, Ranges
 from twostream_vad.detector.engines.nets import NetEncoder, NetPredictor
 from twostream_vad.nets.i3d import I3D
 from twostream_vad.nets.stunet import STUNet
 from twostream_vad.runs.fit import run_stage
+from twostream_vad.runs.ranges import ranges_beside
 from twostream_vad.runs.run import Run, RunError
 from twostream_vad.video.frames import ImageFolder
 
@@ -29,6 +30,7 @@ ENGINES: list[tuple[Name, Precision]] = [
     ("onnx", "fp32"),
     ("torch", "bf16"),
     ("openvino", "bf16"),
+    ("openvino", "int8"),
 ]
 Clips = NDArray[np.float32]
 
@@ -63,6 +65,11 @@ class Places(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         return self.net.places(clips)
+
+
+def asked(name: Name, precision: Precision, folder: Path, clips: Clips) -> Engine:
+    """An engine that measures ranges on these clips where it needs them."""
+    return Engine(name, precision, kept=folder, ranges=Ranges(str(clips.sum()), lambda: list(clips[:, None])))
 
 
 def lively(net: nn.Module) -> None:
@@ -103,17 +110,21 @@ def exact(graph: nn.Module, clips: Clips) -> NDArray[np.float64]:
 
 
 def close(found: Clips, expected: NDArray[np.float64], precision: Precision) -> bool:
-    """Within 3e-5 of the largest value; of bfloat16, which has 8 bits, within a tenth of the deviation on average."""
+    """Within 3e-5 of the largest value; of eight bits, on average, within a tenth of the deviation, of int8 a quarter.
+
+    What int8 rounds adds up over 84 layers, of noise more than of video.
+    """
     if precision == "fp32":
         return bool(np.abs(found - expected).max() < 3e-5 * np.abs(expected).max())
-    return 1e-3 < float(np.sqrt(np.square(found - expected).mean()) / expected.std()) < 0.1
+    most = 0.25 if precision == "int8" else 0.1
+    return 1e-3 < float(np.sqrt(np.square(found - expected).mean()) / expected.std()) < most
 
 
 @pytest.mark.parametrize(("name", "precision"), ENGINES)
 def test_a_predictor_predicts_as_its_net(
     name: Name, precision: Precision, stunet: STUNet, clips: Clips, folder: Path
 ) -> None:
-    found = NetPredictor(stunet, Engine(name, precision, kept=folder))(clips)
+    found = NetPredictor(stunet, asked(name, precision, folder, clips))(clips)
     last = clips[:, :, -1] if stunet.residual else np.zeros_like(found)
     assert close(found - last, exact(stunet, clips)[:, :, 0] - last, precision)
     assert found.dtype == np.float32
@@ -124,8 +135,7 @@ def test_a_predictor_predicts_as_its_net(
 def test_an_encoder_encodes_as_its_net(
     name: Name, precision: Precision, by_place: bool, i3d: I3D, clips: Clips, folder: Path
 ) -> None:
-    engine = Engine(name, precision, kept=folder)
-    encoder = NetEncoder(i3d, "", engine, by_place=by_place)
+    encoder = NetEncoder(i3d, "", asked(name, precision, folder, clips), by_place=by_place)
     found = encoder(clips)
     if by_place:
         places = exact(Places(i3d), clips).reshape(-1, encoder.values)
@@ -197,12 +207,17 @@ def test_what_an_engine_cannot_do_is_said(i3d: I3D) -> None:
         NetEncoder(i3d, "", Engine("onnx", "bf16"))
     with pytest.raises(EngineError, match="engine openvino computes on the CPU, not on cuda:1: --engine torch"):
         Engine("openvino", device=torch.device("cuda:1")).resolved()
+    with pytest.raises(EngineError, match="int8 is computed on a CPU by OpenVINO: --engine openvino, or --precision"):
+        NetEncoder(i3d, "", Engine("onnx", "int8"))
+    with pytest.raises(EngineError, match="a detector alone has none: give the folder of the run that fitted it"):
+        NetEncoder(i3d, "", Engine("openvino", "int8"))
 
 
 def test_a_detector_scores_the_same_by_any_engine(placed: Path, video: ImageFolder, folder: Path) -> None:
     expected, call = Detector.load(placed, TORCH).score(video), nn.Module.__call__
     for name, precision in ENGINES[1:]:
-        found = Detector.load(placed, Engine(name, precision, kept=folder)).score(video)
+        engine = Engine(name, precision, kept=folder, ranges=ranges_beside(placed / "detector"))
+        found = Detector.load(placed, engine).score(video)
         for stream, scores in expected.raw.streams.items():
             np.testing.assert_allclose(
                 found.raw.streams[stream], scores, rtol=1e-4 if precision == "fp32" else 0.05, atol=1e-7

@@ -59,9 +59,9 @@ def film_losslessly(frames: Path, out: Path) -> Path:
         ("placed", "openvino", 1e-4),
         ("placed", "torch", 1e-4),
         ("fitted", "onnx", 1e-3),
-        ("edged", "onnx", 1e-4),
-        ("edged", "openvino", 1e-4),
-        ("edged", "torch", 1e-4),
+        ("edged", "onnx", 3e-4),
+        ("edged", "openvino", 3e-4),
+        ("edged", "torch", 3e-4),
     ],
 )
 def test_an_export_scores_as_its_detector_does(
@@ -73,7 +73,8 @@ def test_an_export_scores_as_its_detector_does(
         (out / older).touch()
     found = exported(run, out, Wish(form))
     assert found.frames > 50
-    assert found.relative < most  # where codes are of whole crops, one value that rounds to another float16 is 1e-4
+    assert found.relative < most  # one value that rounds to another float16 is 1e-4, of whole crops up to 1e-3
+    assert found.median < most / 5
     assert found.changed == 0
     assert f"{found.auc[1]:.2f} %" in (out / "README.md").read_text("utf-8")
     lines = (out / "SHA256SUMS").read_text("utf-8").splitlines()
@@ -92,7 +93,7 @@ def test_an_export_scores_as_its_detector_does(
     own = detector.score(frames).fused
     number, score, alarm = np.array([line.split(",") for line in said.stdout.splitlines()], np.float64).T
     assert (number == np.arange(len(own))).all()
-    np.testing.assert_allclose(score, own, rtol=most, atol=most)
+    np.testing.assert_allclose(score, own, atol=most * np.nanmax(np.abs(own)))
     assert np.isfinite(score).any()
     assert (alarm == (score >= detector.threshold)).all()
 

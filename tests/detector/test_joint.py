@@ -17,6 +17,7 @@ from twostream_vad.detector.loading import recovery_stream, retrieval_stream
 from twostream_vad.nets.i3d import load_encoder
 from twostream_vad.recovery.train import train_recovery
 from twostream_vad.runs.fit import run_stage
+from twostream_vad.runs.ranges import ranges_beside
 from twostream_vad.runs.run import Run
 from twostream_vad.runs.stages import recovery
 from twostream_vad.scores.files import read_scores
@@ -78,6 +79,18 @@ def test_other_engines_score_the_same(name: str, joined: Path, detector: Detecto
     wanted = detector.score(images).raw.streams
     for stream, scores in Detector.load(joined, Engine(name)).score(images).raw.streams.items():  # type: ignore[arg-type]
         np.testing.assert_allclose(scores, wanted[stream], rtol=1e-4, atol=1e-4)
+
+
+def test_in_int8_both_streams_score_about_the_same(
+    joined: Path, detector: Detector, images: Images, tmp_path: Path
+) -> None:
+    engine = Engine("openvino", "int8", kept=tmp_path, ranges=ranges_beside(joined / "detector"))
+    wanted, found = detector.score(images).raw.streams, Detector.load(joined, engine).score(images).raw.streams
+    off = [np.abs(scores / wanted[stream] - 1).max() for stream, scores in found.items()]
+    assert 1e-4 < max(off) < 0.05
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    Detector.load(joined, engine).score(images)
+    assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
 
 
 def test_it_says_where_and_what_is_nearest(detector: Detector, images: Images) -> None:

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from ..errors import TsvadError
 
 if TYPE_CHECKING:
-    from ..detector.engines.engine import Engine
+    from ..detector.engines.engine import Engine, Ranges
     from ..runs.run import Run
     from ..settings import Recipe
 
@@ -63,17 +63,26 @@ class EngineOptions:
 
     Attributes:
         engine: OpenVINO, ONNX Runtime or torch; auto is OpenVINO on a CPU where it is installed, else torch.
-        precision: fp32; or bf16, faster where the processor has it, with scores that differ by about a hundredth.
+        precision: fp32; bf16, faster where the processor has it, with scores that differ by about a hundredth; or int8,
+            by OpenVINO, which measures its ranges on a run's normal video.
     """
 
     engine: Literal["auto", "torch", "openvino", "onnx"] | None = None
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
 
     def chosen(self, kept: Path | None) -> "Engine":
         """The engine, which keeps what it compiles in a folder, where one is given."""
         from ..detector.engines.engine import Engine
 
         return Engine(self.engine or "auto", self.precision, kept=kept)
+
+    def ranges(self, bundle: Path) -> "Ranges | None":
+        """What int8 needs of the run that a detector's folder lies in."""
+        if self.precision != "int8":
+            return None
+        from ..runs.ranges import ranges_beside
+
+        return ranges_beside(bundle)
 
     @property
     def given(self) -> bool:

@@ -61,7 +61,7 @@ def score(
     folder = packed(detector)
     bundle = Bundle(folder)
     # Two nets, or one net two clips, at the same time: each by half of the cores.
-    chosen = with_cores(engine.chosen(beside(bundle)), nets=2)
+    chosen = replace(with_cores(engine.chosen(beside(bundle)), nets=2), ranges=engine.ranges(folder))
     found = Detector.load(bundle, replace(chosen, at_once=2 if bundle.has_one_encoder else 1))
     source = open_source(video, rate=found.rate if rate is None and video.is_dir() else rate)
     out = out or (detector / "results" if folder != detector else Path()) / f"{source.name}.csv"

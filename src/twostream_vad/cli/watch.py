@@ -170,7 +170,7 @@ def _loader(options: EngineOptions) -> "Callable[[Path], Detector]":
 
     def load(folder: Path) -> Detector:
         bundle = Bundle(folder)
-        return Detector.load(bundle, replace(chosen, kept=beside(bundle)))
+        return Detector.load(bundle, replace(chosen, kept=beside(bundle), ranges=options.ranges(bundle.folder)))
 
     return load
 

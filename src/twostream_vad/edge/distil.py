@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import TsvadError
-from ..nets.device import pick_device
+from ..nets.device import autocast, pick_device
 from ..nets.edge import FRAMES, EdgeNet
 from ..progress import Progress, silent
 from ..retrieval.pace import draw_batch
@@ -87,7 +87,7 @@ def distil(
     with deterministic(seed):
         net = EdgeNet(settings.width, size, teachers.values)
         net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = torch.optim.Adam(net.parameters(), lr=settings.lr)
+        optimizer = torch.optim.Adam(net.parameters(), lr=settings.lr, fused=True)
         reader, parts = ClipReader(views), pasting.model_copy(update={"batch": settings.batch})
 
         def draw(step: int) -> Lesson:
@@ -101,7 +101,7 @@ def distil(
         def learn(step: int, lesson: Lesson) -> dict[str, float]:
             total, warmup = settings.steps, settings.warmup_steps
             rate = learning_rate(step, lr=settings.lr, total=total, schedule="cosine", warmup=warmup)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            with autocast(device, precision):
                 change, features = net(lesson.clips.to(device), teachers.interval, predict=lesson.change is not None)
             unlike = F.mse_loss(features, lesson.features.to(device))
             told = {"features": unlike.item(), "lr": rate}

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import TsvadError
-from ..nets.device import pick_device
+from ..nets.device import autocast, pick_device
 from ..nets.i3d import load_encoder
 from ..nets.stunet import STUNet
 from ..progress import Progress, silent
@@ -52,7 +52,7 @@ def train_recovery(
         net = build(settings, views.size) if behind is None else joined(settings, views.size, *behind)
         net = net.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         trained = settings if behind is None else settings.model_copy(update={"encoder_rate": 0.0})
-        optimizer = torch.optim.Adam(parameter_groups(net, trained), lr=settings.lr)
+        optimizer = torch.optim.Adam(parameter_groups(net, trained), lr=settings.lr, fused=True)
         plan = Plan(len(long_enough), settings)
         draw = partial(draw_batch, long_enough, settings, ClipReader(views), seed, fixed_crops)
 
@@ -128,7 +128,7 @@ def optimise(
 ) -> tuple[float, float]:
     """One step on clips (B, 3, 9, S, S); returns MSE and L1."""
     seen = clips[:, :, :-1].contiguous(memory_format=torch.channels_last_3d)
-    with torch.autocast(clips.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+    with autocast(clips.device, settings.precision):
         predicted = net(seen)
     mse, l1 = recovery_loss(predicted.float(), clips[:, :, -1:])
     descend(optimizer, mse + settings.l1 * l1, rate)

@@ -1,7 +1,8 @@
 """I3D features of a split in one memory-mapped file with a manifest; a kill at any moment costs a batch."""
 
 import json
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from ..video.frames import ChangedVideoError, FrameSource
 from ..video.ticks import at_ticks
 from .stream import Encoding, FeatureType
 
+Sides = Callable[[Iterable[int], Callable[[int], object]], object]
+"""Does some work for each of some numbers, perhaps several at the same time."""
 FLUSH_ROWS = 512  # written between two updates of the manifest
 
 
@@ -104,6 +107,12 @@ class FeatureSet:
             raise FeatureError(f"{path}: broken ({error}); delete {folder} and extract again") from None
 
 
+def one_by_one(numbers: Iterable[int], work: Callable[[int], object]) -> None:
+    """The plainest `Sides`."""
+    for number in numbers:
+        work(number)
+
+
 def extract_features(
     sources: Sequence[tuple[FrameSource, int, int]],
     encoding: Encoding,
@@ -112,23 +121,30 @@ def extract_features(
     rate: float,
     batch: int = 1,
     progress: Progress = silent,
+    sides: Sides = one_by_one,
 ) -> FeatureSet:
     """Encodes every snippet of every video, or what a killed extraction left to do, to the same values.
 
     ``sources`` are (frames, ticks, crops a frame) of each video, resampled to ``rate`` ticks a second; ``batch``
     snippets are encoded at once: 1 where a detector, which sees them one by one, must get the same bits. ``progress``
-    counts snippets. Raises FeatureError where ``folder`` holds features of something else, ChangedVideoError where a
-    video does not give the snippets and crops that were counted.
+    counts snippets, ``sides`` may work on several videos at the same time. Raises FeatureError where ``folder`` holds
+    features of something else, ChangedVideoError where a video does not give the snippets and crops that were counted.
     """
     features = _open(sources, encoding, folder)
-    total = sum(video.snippets for video in features.videos)
-    progress(sum(video.done for video in features.videos), total)
-    for place, (source, _, _) in enumerate(sources):
-        if features.videos[place].done < features.videos[place].snippets:
-            for now in _extract_video(features, place, source, encoding, rate, batch):
-                features = now
-                progress(sum(video.done for video in now.videos), total, source.name)
-    return features
+    videos, total = list(features.videos), sum(video.snippets for video in features.videos)
+    progress(sum(video.done for video in videos), total)
+    writing = threading.Lock()
+
+    def extract(place: int) -> None:
+        source = sources[place][0]
+        for video in _extract_video(features, videos[place], source, encoding, rate, batch):
+            with writing:
+                videos[place] = video
+                replace(features, videos=tuple(videos)).save()
+                progress(sum(each.done for each in videos), total, source.name)
+
+    sides([place for place, video in enumerate(videos) if video.done < video.snippets], extract)
+    return replace(features, videos=tuple(videos))
 
 
 def _open(sources: Sequence[tuple[FrameSource, int, int]], encoding: Encoding, folder: Path) -> FeatureSet:
@@ -152,11 +168,10 @@ def _open(sources: Sequence[tuple[FrameSource, int, int]], encoding: Encoding, f
 
 
 def _extract_video(
-    features: FeatureSet, place: int, source: FrameSource, encoding: Encoding, rate: float, batch: int
-) -> Iterator[FeatureSet]:
-    """Writes a video's rows from where it stopped; yields the feature set after each flush."""
+    features: FeatureSet, video: VideoRows, source: FrameSource, encoding: Encoding, rate: float, batch: int
+) -> Iterator[VideoRows]:
+    """Writes a video's rows from where it stopped; yields how far it is after each flush."""
     array = features.array("r+")
-    video = features.videos[place]
     pending, first = 0, video.done
     # Batches restart at a multiple of the batch size, so that a resumed run computes the same batches.
     crops = (encoding.views.scored(frame.image) for tick, frame in enumerate(at_ticks(source, rate)) if tick >= first)
@@ -170,8 +185,6 @@ def _extract_video(
         if pending >= FLUSH_ROWS or video.done == video.snippets:
             array.flush()  # type: ignore[attr-defined]
             pending = 0
-            features = replace(features, videos=(*features.videos[:place], video, *features.videos[place + 1 :]))
-            features.save()
-            yield features
+            yield video
     if video.done != video.snippets:
         raise ChangedVideoError(source.path, f"ended after {video.done} of {video.snippets} snippets")

@@ -5,7 +5,7 @@ are, not what they do. Telling normal from sped-up video as a task is of Benaim 
 et al. (pace prediction, ECCV 2020); here parts of a clip play faster, and every cell of the feature map answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import TsvadError
-from ..nets.device import pick_device
+from ..nets.device import autocast, pick_device
 from ..nets.i3d import I3D, load_encoder
 from ..progress import Progress, silent
 from ..settings import PaceSettings
@@ -92,7 +92,7 @@ def train_pace(
         encoder = I3D(width, views.size, cells=1, final_relu=True)
         fill(encoder, load_encoder(start), start)
         net = PaceNet(encoder, encoder.s4_channels).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        optimizer = torch.optim.Adam(net.parameters(), lr=settings.lr)
+        optimizer = torch.optim.Adam(net.parameters(), lr=settings.lr, fused=True)
         steps = settings.steps or settings.epochs * max(1, len(usable) * settings.draws // settings.batch)
         reader = ClipReader(views)
 
@@ -105,7 +105,7 @@ def train_pace(
         def learn(step: int, batch: Clips) -> dict[str, float]:
             rate = learning_rate(step, lr=settings.lr, total=steps, schedule="cosine", warmup=settings.warmup_steps)
             clips = batch.clips.to(device).contiguous(memory_format=torch.channels_last_3d)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            with autocast(device, precision):
                 answers = net(clips)
             loss = sum_of_losses([answer.float() for answer in answers], batch.fast.to(device), batch.change.to(device))
             descend(optimizer, loss, rate)
@@ -155,7 +155,8 @@ def draw_batch(
     half = -(-settings.batch // 2) if speeds else 0
     faster = [_read(own, snippet, int(rng.choice(speeds)), reader, u, rng) for _ in range(half)]
     share = len(speeds) / (len(speeds) + settings.speeds.count(1))
-    pasted = [_paste(clip, ordinary, faster, share, settings, rng) for clip in ordinary]
+    changes = {id(clip): _change(clip) for clip in (*ordinary, *faster)}
+    pasted = [_paste(clip, ordinary, faster, share, changes, settings, rng) for clip in ordinary]
     clips, fast, change = (torch.stack(part) for part in zip(*pasted, strict=True))
     return Clips(clips, fast, change)
 
@@ -165,23 +166,29 @@ def _paste(
     ordinary: Sequence[Tensor],
     faster: Sequence[Tensor],
     share: float,
+    changes: Mapping[int, np.ndarray],
     settings: PaceSettings,
     rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A clip (3, 8, S, S) with parts of others in it, ``share`` of them faster; where it is fast; what changes."""
-    size = clip.shape[-1]
+    """A clip (3, 8, S, S) with parts of others in it, ``share`` of them faster; where it is fast; what changes.
+
+    ``changes`` are those of all clips.
+    """
+    size, clip = clip.shape[-1], clip.clone()
     fast = np.zeros((size, size), np.float32)
     for _ in range(int(rng.integers(1, settings.boxes + 1))):
         is_fast = rng.random() < share
         others = faster if is_fast else ordinary
         part = others[int(rng.integers(len(others)))]
         sides = rng.uniform(*settings.sides, size=2) * size
-        shown = soft_box(size, size, busy_place(_change(part), rng), (float(sides[0]), float(sides[1])))
-        clip = clip + torch.from_numpy(shown) * (part - clip)
+        shown = soft_box(size, size, busy_place(changes[id(part)], rng), (float(sides[0]), float(sides[1])))
+        rows, columns = (slice(*np.flatnonzero(shown.any(axis))[[0, -1]] + (0, 1)) for axis in (1, 0))
+        here = clip[..., rows, columns]
+        here += torch.from_numpy(shown[rows, columns]) * (part[..., rows, columns] - here)
         fast = np.where(shown > 0.5, np.float32(is_fast), fast)
-    changes = torch.from_numpy(_change(clip))
+    now = torch.from_numpy(_change(clip))
     flip = [-1] if rng.random() < 0.5 else []
-    return clip.flip(flip), torch.from_numpy(fast).flip(flip), changes.flip(flip)
+    return clip.flip(flip), torch.from_numpy(fast).flip(flip), now.flip(flip)
 
 
 def _read(

@@ -10,6 +10,7 @@ import torch
 from ..detector.engines.engine import Engine
 from ..progress import Progress, silent
 from .pipeline import STAGES
+from .ranges import ranges_of
 from .run import Run
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
@@ -47,7 +48,7 @@ def run_stage(
         return
     if STAGES[name].computes:
         by, precision = run.records()[name]["engine"]
-        options["engine"] = Engine(by, precision, kept=run.path(".engines"))
+        options["engine"] = Engine(by, precision, kept=run.path(".engines"), ranges=ranges_of(run))
     done = False
     try:
         work(run, progress, **options)

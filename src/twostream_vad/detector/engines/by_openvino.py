@@ -4,6 +4,7 @@ import io
 import sys
 import threading
 from collections import defaultdict, deque
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -13,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .engine import Compute, Engine, Shape
+from ...nets.graphs import folded
+from .engine import Compute, Engine, Seen, Shape
 from .interchange import as_onnx, identity
 from .kept import kept
 
@@ -43,15 +45,18 @@ def settings_of(precision: str, threads: int | None = None, at_once: int = 1) ->
     }
 
 
-def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine) -> Compute:
-    """The graph at work; compiled anew for each number of clips that is seen, since fixed shapes are faster."""
-    weights = identity(graph)
+def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine, seen: Seen) -> Compute:
+    """The graph at work; compiled anew for each number of clips that is seen, since fixed shapes are faster.
+
+    ``seen`` is as of `Engine.compile`.
+    """
     core, models, idle = openvino.Core(), dict[int, Any](), defaultdict[int, deque[Any]](deque)
     loading = threading.Lock()
     # The first array that becomes a tensor, alone: where two threads made theirs, each would wait for the other's lock.
     openvino.Tensor(np.zeros(1, np.float32), shared_memory=True)
     # Now and not when clips come, which may be in several threads: torch's exporter changes every module's call.
-    onnx = kept(engine.kept, f"onnx {version('torch')} {weights} {shapes}", lambda: as_onnx(graph, shapes))
+    called, make = _model(graph, shapes, engine, seen)
+    onnx = kept(engine.kept, called, make)
     settings = settings_of(engine.precision, engine.threads, engine.at_once)
 
     def blob(count: int) -> bytes:
@@ -64,7 +69,7 @@ def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine) -> Com
     def model_of(count: int) -> Any:
         with loading:
             if count not in models:
-                key = f"openvino {version('openvino')} {settings} {weights} {count} {shapes}"
+                key = f"openvino {version('openvino')} {settings} {called} {count}"
                 made = kept(engine.kept, key, lambda: blob(count))
                 models[count] = core.import_model(io.BytesIO(made), "CPU", settings)
             return models[count]
@@ -81,3 +86,17 @@ def compiled(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine) -> Com
         return found
 
     return compute
+
+
+def _model(graph: nn.Module, shapes: tuple[Shape, ...], engine: Engine, seen: Seen) -> tuple[str, Callable[[], bytes]]:
+    """What tells the graph as ONNX from any other, and what makes it."""
+    called = f"onnx {version('torch')} {identity(graph)} {shapes}"
+    ranges = engine.ranges if engine.precision == "int8" else None
+    if ranges is None:
+        return called, lambda: as_onnx(graph, shapes)
+    from .quantise import quantised
+
+    return (
+        f"{called} int8 {version('onnxruntime')} {ranges.identity}",
+        lambda: quantised(as_onnx(folded(graph), shapes), [seen(clip) for clip in ranges.clips()]),
+    )

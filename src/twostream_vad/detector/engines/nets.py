@@ -18,7 +18,7 @@ from ...nets.i3d import I3D, load_encoder
 from ...nets.stunet import STUNet
 from ...retrieval.placed import PLACE
 from ...storage import fill, load_tensors
-from .engine import TORCH, Engine
+from .engine import TORCH, Engine, EngineError
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -78,7 +78,11 @@ class NetJoint:
         self.at_once = self.callers = engine.at_once
         self.size, self.values, self.side = net.encoder.size, net.encoder.s4_channels, net.encoder.size // PLACE
         self.residual = net.residual
-        self._compute = engine.compile(JointGraph(net), (FRAMES, 3, self.size, self.size))
+        self._compute = engine.compile(
+            JointGraph(net),
+            (FRAMES, 3, self.size, self.size),
+            seen=lambda clip: np.ascontiguousarray(clip.swapaxes(1, 2)),
+        )
 
     @classmethod
     def load(cls, path: Path, *, width: float, size: int, residual: bool, engine: Engine = TORCH) -> "NetJoint":
@@ -103,6 +107,8 @@ class NetEdge:
         size = net.size
         self.size, self.values, self.side = size, net.values, size // PLACE
         self.at_once, self.callers = 1, cpus()  # two at once in one net are slower than one in each of both nets
+        if engine.precision == "int8":
+            raise EngineError("an EdgeNet is not computed in int8: it is small as it is; --precision bf16")
         engine = replace(engine, threads=1)  # so small a net has more of a core to itself: frames go side by side
         self.see = engine.compile(net.encoder, (3, size, size))
         self._head = engine.compile(net.head, (FRAMES, net.encoder.values(size)), (RECENT, 3, size, size))

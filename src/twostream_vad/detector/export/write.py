@@ -25,10 +25,10 @@ from ..bundle import CENTRES, SUMS, TABLES, Bundle, whole_folder
 from ..detector import Detector
 from ..engines.engine import PACKAGES, TORCH, installed
 from ..engines.interchange import EXPORTING, onnx_of
+from ..engines.quantise import normal_clips, quantised
 from .card import card
 from .graphs import NETS, InBfloat16, Part, parts_of
 from .parity import MOST_FALL, Parity, measure, videos_of
-from .quantise import normal_clips, quantised
 from .runtime import ENDINGS, Format, detector_of, opened
 
 Precision = Literal["fp32", "bf16", "int8"]
@@ -83,8 +83,8 @@ def export(bundle: Bundle, out: Path, wish: Wish, normal: Mapping[str, ImageFold
             clips = None
             if wish.precision == "int8" and name in NETS:
                 stream = detector.streams["recovery" if name == "predict" else "retrieval"]
-                whole = normal_clips(stream, [video for video in chosen if isinstance(video, ImageFolder)])
-                clips = [np.ascontiguousarray(clip[:, :, :8]) for clip in whole]
+                plain = [video for video in chosen if isinstance(video, ImageFolder)]
+                clips = normal_clips(stream.snippet, stream.views, plain)
             _write(partial / f"{name}.{ENDINGS[wish.form]}", part, wish, clips, net=name in NETS)
         arrays, state = index_of(bundle)
         save_file(arrays, partial / INDEX)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...detector.bundle import Bundle, Calibration
 from ...detector.engines.engine import Engine
+from ...detector.engines.sides import for_several
 from ...detector.heat import Looking
 from ...detector.rawscores import RawScores, raw_scores
 from ...errors import TsvadError
@@ -66,7 +67,8 @@ def _rate_weights(run: Run, progress: Progress) -> Sequence[tuple[float, float |
 
 def calibrate(run: Run, progress: Progress, engine: Engine) -> None:
     """Scores normal video that was held out of training: the scale of causal scores, and the alarm threshold."""
-    both: dict[str, Stream] = {"recovery": recovery_stream(run, engine), "retrieval": retrieval_stream(run, engine)}
+    several = for_several(engine)  # the streams' nets compute side by side
+    both: dict[str, Stream] = {"recovery": recovery_stream(run, several), "retrieval": retrieval_stream(run, several)}
     rate, weights, videos = learned_rate(run), fusion_weights(run), normal_videos(run)
     looking = with_heat(both)
     total, done, raw = sum(len(video) for video in videos.values()), 0, {}

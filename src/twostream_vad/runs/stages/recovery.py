@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...datasets.dataset import Video
 from ...detector.bundle import Bundle
 from ...detector.engines.engine import Engine
+from ...detector.engines.sides import for_several, side_by_side
 from ...detector.loading import recovery_stream
 from ...progress import Progress
 from ...recovery.places import Places
@@ -84,14 +85,20 @@ def select(run: Run, progress: Progress, engine: Engine) -> None:
 def score(run: Run, progress: Progress, engine: Engine) -> None:
     """Stage 3: ``scores.npz``, (snippets, windows), and ``chosen.npz``, (snippets,); errors by place in ``maps``."""
     bundle = Bundle(run.path("detector"))
-    stream, rate = recovery_stream(bundle, engine), bundle.description.pictures.rate
+    several, rate = for_several(engine), bundle.description.pictures.rate
+    stream = recovery_stream(bundle, several)
     windows = all_windows(run, stream.predictor)
-    videos, ticks, folder, scores = run.dataset.testing, ticks_by_video(run, "testing", rate), run.path("recovery"), {}
-    for done, video in enumerate(videos):
-        progress(done, len(videos), video.name)
+    videos, ticks, folder = run.dataset.testing, ticks_by_video(run, "testing", rate), run.path("recovery")
+    found: dict[str, NDArray[np.float64]] = {}
+    progress(0, len(videos))
+
+    def look_at(video: Video) -> None:
         look = partial(_score, stream, windows, video, rate, int(ticks[video.name][-1]) + 1, folder)
-        scores[video.name] = kept(folder / f"scores/{video.name}.npy", look)
-    progress(len(videos), len(videos))
+        found[video.name] = kept(folder / f"scores/{video.name}.npy", look)
+        progress(len(found), len(videos), video.name)
+
+    side_by_side(videos, look_at, several)
+    scores = {video.name: found[video.name] for video in videos}
     write_scores(run.path("recovery/scores.npz"), {name: columns[:, :-2] for name, columns in scores.items()})
     for place, name in ((-2, "fle"), (-1, "chosen")):
         write_scores(run.path(f"recovery/{name}.npz"), {video: columns[:, place] for video, columns in scores.items()})

@@ -1,6 +1,7 @@
 """Stages of knowledge retrieval: encoder, features, hash net, tables, score."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from ...detector.bundle import Bundle
 from ...detector.engines.engine import TORCH, Engine
 from ...detector.engines.nets import TorchHasher
+from ...detector.engines.sides import for_several, side_by_side
 from ...detector.loading import retrieval_stream
 from ...progress import Progress
 from ...retrieval.exemplars import Exemplars
@@ -54,7 +56,8 @@ def train_encoder(run: Run, progress: Progress) -> None:
 
 def encode(run: Run, progress: Progress, engine: Engine) -> None:
     """Stage 4: I3D features of both splits; test video one snippet at a time, as a detector sees it."""
-    encodes, rate = encoding(run, engine), learned_rate(run)
+    several = for_several(engine)
+    encodes, rate = encoding(run, several), learned_rate(run)
     training = split_training(run.dataset.training, run.recipe.calibration.held_out)[0]
     batch = run.recipe.retrieval.score_batch
     for split, videos, at_once in (("training", training, batch), ("testing", run.dataset.testing, 1)):
@@ -65,7 +68,15 @@ def encode(run: Run, progress: Progress, engine: Engine) -> None:
             sources.append((video.open(), int(ticks[video.name][-1]) + 1, crops))
         if sources:
             folder = run.path(f"retrieval/features/{split}")
-            extract_features(sources, encodes, folder, rate=rate, batch=at_once, progress=progress)
+            extract_features(
+                sources,
+                encodes,
+                folder,
+                rate=rate,
+                batch=at_once,
+                progress=progress,
+                sides=partial(side_by_side, engine=several),
+            )
 
 
 def train(run: Run, progress: Progress) -> None:

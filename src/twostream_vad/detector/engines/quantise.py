@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...scores.stream import Stream, clip_batches
+from ...nets.edge import FRAMES
+from ...scores.stream import clip_batches
 from ...video.frames import ImageFolder
+from ...video.snippets import Snippet
+from ...video.views import Views
+from .interchange import CLIPS
 
-CLIPS = 48  # of normal video, evenly spaced over each, that ranges are measured on
+MOST = 48  # clips of normal video, evenly spaced over each, that ranges are measured on
 
 
 def quantised(model: bytes, clips: Sequence[NDArray[np.float32]]) -> bytes:
@@ -29,7 +33,7 @@ def quantised(model: bytes, clips: Sequence[NDArray[np.float32]]) -> bytes:
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             clip = next(self.left, None)
-            return None if clip is None else {"clips": clip}
+            return None if clip is None else {CLIPS: clip}
 
     with TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
@@ -52,15 +56,15 @@ def quantised(model: bytes, clips: Sequence[NDArray[np.float32]]) -> bytes:
         return after.read_bytes()
 
 
-def normal_clips(stream: Stream, videos: Sequence[ImageFolder]) -> list[NDArray[np.float32]]:
-    """Clips of what a stream sees, (crops, 3, T, S, S) each, evenly spaced over normal videos."""
+def normal_clips(snippet: Snippet, views: Views, videos: Sequence[ImageFolder]) -> list[NDArray[np.float32]]:
+    """Clips of what a net sees, (crops, 3, 8, S, S) each, evenly spaced over normal videos."""
     found = []
     for video in videos:
-        views = (stream.views.scored(frame.image) for frame in video)
-        every = max(1, stream.snippet.count(len(video)) * len(videos) // CLIPS)
+        crops = (views.scored(frame.image) for frame in video)
+        every = max(1, snippet.count(len(video)) * len(videos) // MOST)
         found += [
-            np.ascontiguousarray(clip[0].numpy())
-            for number, clip in enumerate(clip_batches(views, stream.snippet, batch=1))
+            np.ascontiguousarray(clip[0, :, :, :FRAMES].numpy())
+            for number, clip in enumerate(clip_batches(crops, snippet, batch=1))
             if number % every == every // 2
         ]
     return found
