@@ -43,6 +43,7 @@ class Hook:
     def __init__(self) -> None:
         self.told: collections.Counter[tuple[str, str]] = collections.Counter()
         self.delays: list[float] = []  # seconds from an event's start to here
+        self.begun: dict[str, float] = {}  # when each event was first told, seconds since the epoch
         hook = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -51,6 +52,7 @@ class Hook:
                 hook.told[told["key"], told["phase"]] += 1
                 if told["phase"] == "begun" and told["event"]["kind"] == "anomaly":
                     hook.delays.append(time.time() - told["event"]["start"])
+                    hook.begun.setdefault(told["key"], time.time())
                 self.send_response(204)
                 self.end_headers()
 

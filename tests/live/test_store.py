@@ -1,5 +1,6 @@
 """The store: the same facts of SQLite and of PostgreSQL."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -19,11 +20,11 @@ import sqlalchemy as sa
 from twostream_vad.errors import TsvadError
 from twostream_vad.live.events import Event, Phase
 from twostream_vad.live.recorder import Recorder
-from twostream_vad.live.store import MINUTE, Store
+from twostream_vad.live.store import MINUTE, Store, UnavailableError
 from twostream_vad.live.tables import METADATA
 
 EVENT = Event("gate-1", "gate", 100.25, None, 101.5, 3.5, 2.0, "recovery", (0.25, 0.5), "door", "training 01", None)
-Made = Callable[[Path], Store]
+Made = Callable[..., Store]
 
 
 def free_port() -> int:
@@ -105,7 +106,7 @@ def made(request: pytest.FixtureRequest) -> Made:
         for table in ("alembic_version", *METADATA.tables):
             connection.execute(sa.text(f"drop table if exists {table}"))
     engine.dispose()
-    return lambda folder: Store(folder, url)
+    return lambda folder, **how: Store(folder, url, **how)
 
 
 def test_an_event_is_kept_as_it_began_and_as_it_ended(made: Made, tmp_path: Path) -> None:
@@ -178,6 +179,26 @@ def test_scores_are_read_as_they_were_written(made: Made, tmp_path: Path) -> Non
         assert 200 - MINUTE <= first <= 200
 
 
+def test_a_store_that_is_being_written_can_be_read(made: Made, tmp_path: Path) -> None:
+    with made(tmp_path) as store:
+        store.begin(EVENT, ["here"])
+        store.add_seconds("gate", {100: (0.5, 1.5)})
+        with made(tmp_path, reading=True) as looked_at:
+            assert looked_at.events() == [EVENT]
+            assert looked_at.seconds("gate", 100, 101).tolist() == [[0.5], [1.5]]
+            store.end(replace(EVENT, end=110.0), [])
+            assert looked_at.events(open_only=True) == []
+        store.begin(replace(EVENT, key="gate-2"), [])
+    with made(tmp_path) as again:
+        assert len(again.events()) == 2
+
+
+def test_where_no_store_is_none_is_made_to_be_read(tmp_path: Path) -> None:
+    with pytest.raises(TsvadError, match=r"holds no events.db: give the folder that `tsvad watch --out` writes"):
+        Store(tmp_path, reading=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_old_files_and_those_beyond_a_size_go_and_judged_ones_stay(tmp_path: Path) -> None:
     now = time.time()
     with Store(tmp_path) as store:
@@ -208,10 +229,38 @@ def test_a_database_is_written_by_one_process_whatever_its_folder(server: Postgr
 
 
 def test_threads_that_write_after_an_outage_share_its_lock(server: Postgres, tmp_path: Path) -> None:
+    def deliver(number: int) -> None:
+        """As a courier does; the server may take a moment to notice that the connection with the lock is gone."""
+        for _ in range(200):
+            try:
+                return store.delivered(number)
+            except UnavailableError:
+                time.sleep(0.05)
+        raise AssertionError("it was never available again")
+
     with Store(tmp_path, server.url) as store, ThreadPoolExecutor(8) as pool:
         for _ in range(5):
             store._let_go()
-            list(pool.map(store.delivered, range(8)))
+            list(pool.map(deliver, range(8)))
+
+
+def test_a_lock_that_another_session_has_after_an_outage_is_waited_for(server: Postgres, tmp_path: Path) -> None:
+    with Store(tmp_path, server.url) as store:
+        lock = sa.text("select pg_advisory_lock(hashtext('twostream-vad store'))")  # waits until it is let go
+        engine = sa.create_engine(server.url.replace("postgresql:", "postgresql+psycopg:"))
+        store._let_go()
+        with engine.connect() as other:
+            other.execute(lock)
+            with pytest.raises(UnavailableError, match="another session has the store's lock; it is tried again"):
+                store.delivered(1)
+            other.detach()
+        engine.dispose()
+        for _ in range(200):
+            with contextlib.suppress(UnavailableError):
+                store.delivered(1)
+                break
+            time.sleep(0.05)
+        store.delivered(1)
 
 
 def test_a_newer_store_is_refused(made: Made, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App
 
 from ..errors import TsvadError
-from . import compare, doctor, evaluate, export, fit, index, learn, recipe, score, stages, watch, weights
+from . import compare, doctor, evaluate, export, fit, index, learn, recalibrate, recipe, score, stages, watch, weights
 from .process import speak_utf8
 
 BUG = 70  # exit code of a bug of ours, sysexits' EX_SOFTWARE
@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {  # all but those made o
         export.export,
         learn.learn,
         watch.watch,
+        recalibrate.recalibrate,
     ),
     "index": (index.show, index.add, index.merge),
     "recipe": (recipe.show, recipe.list_),

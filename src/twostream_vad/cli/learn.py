@@ -1,12 +1,13 @@
 """`tsvad learn`: from a camera to a detector: records it, fits, and says what that can promise."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import TsvadError
 from ..storage import typed
-from .common import ANY_ENGINE, PLAIN, EngineOptions, Options, RecipeName, clock, say
+from .common import ANY_ENGINE, DEFAULT_RECIPE, PLAIN, EngineOptions, Options, RecipeName, clock, say
 from .fit import fit
 from .process import until_told
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from ..live.camera import Health
     from ..live.tape import Taped
 
-FAST = 15.0  # frames a second from which the recipe camera is meant, below it small
+FAST = 15.0  # frames a second from which the recipe camera is meant
+SLOW = "small"  # that of slower cameras, with camera's number of steps: however few the files of a minute are
 
 
 def learn(
@@ -75,7 +77,17 @@ def learn(
         raise TsvadError(
             f"{folder}: {taped.seconds:.0f} seconds of normal video, less than can be learned: record more"
         )
-    chosen = recipe or ("camera" if rate is None or rate >= FAST else "small")
+    chosen = recipe or (DEFAULT_RECIPE if rate is None or rate >= FAST else SLOW)
+    if recipe is None and chosen == SLOW:
+        options = replace(options, set=(*_steps(), *options.set))
     say(f"learning from {spread(folder, out / 'normal', minutes)} of {len(files(folder))} files, recipe {chosen}")
     fit(out / "normal", recipe=chosen, out=out / "run", engine=engine, options=options)
     say(f"next: tsvad watch {typed(out / 'run')} {address.shown}")
+
+
+def _steps() -> tuple[str, ...]:
+    """How long the recipe for cameras trains, as settings."""
+    from ..recipes import load_recipe
+
+    given = load_recipe(DEFAULT_RECIPE)
+    return f"recovery.steps={given.recovery.steps}", f"pace.steps={given.pace.steps}"

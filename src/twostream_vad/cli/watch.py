@@ -81,7 +81,7 @@ def watch(
         fast: Read files as fast as they can be scored.
         as_json: Lines of JSON.
     """
-    _need_libraries()
+    need_libraries()
     from ..live.guard import Guard
     from ..live.plan import Place, Plan, read_plan
     from ..live.recorder import Recorder
@@ -152,7 +152,8 @@ def _watch_on(
             plan = _followed(file, plan, guard, recorder, office)
 
 
-def _need_libraries() -> None:
+def need_libraries() -> None:
+    """TsvadError where what watching wants is not installed."""
     try:
         import alembic  # noqa: F401
         import sqlalchemy  # noqa: F401

@@ -40,16 +40,23 @@ class UnavailableError(TsvadError):
 class Store:
     """The store in a folder, which holds pictures and clips too, or of a database's URL.
 
-    One process writes at a time. Every method raises UnavailableError where the database is full, locked or gone, and
-    has changed nothing then. Raises TsvadError where another process writes it, it is of a newer version, or no store.
+    One process writes at a time; any number may look on, ``reading`` alone. Every method raises UnavailableError where
+    the database is full, locked or gone, and has changed nothing then. Raises TsvadError where another process writes
+    it, it is of a newer version, or no store.
     """
 
-    def __init__(self, folder: Path, url: str | None = None) -> None:
+    def __init__(self, folder: Path, url: str | None = None, *, reading: bool = False) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
         self.shown = str(folder / DATABASE) if url is None else hidden(url)
         self._holder: sa.Connection | None = None
-        self._turn = threading.Lock()  # to take the lock
+        self._turn, self._held = threading.Lock(), False  # to take the lock; whether it was ever had
+        self._lock: IO[str] | None = None
+        if reading:
+            if url is None and not (folder / DATABASE).exists():
+                raise TsvadError(f"{folder} holds no {DATABASE}: give the folder that `tsvad watch --out` writes")
+            self._engine = _engine(folder / DATABASE, url)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as undone:
             self._lock = undone.enter_context(_lock(folder))
             self._engine = _engine(folder / DATABASE, url)
@@ -70,7 +77,8 @@ class Store:
         """Lets the store go."""
         self._let_go()
         self._engine.dispose()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def begin(self, event: Event, targets: Sequence[str]) -> None:
         """Keeps an event that begins, and that these targets are to be told; one that is kept already stays."""
@@ -248,8 +256,10 @@ class Store:
             holder.detach()  # closed, it is closed
             if not holder.scalar(sa.select(sa.func.pg_try_advisory_lock(sa.func.hashtext("twostream-vad store")))):
                 holder.close()
+                if self._held:  # the server may not have noticed yet that the connection is gone which had the lock
+                    raise UnavailableError(f"{self.shown}: another session has the store's lock; it is tried again")
                 raise TsvadError(f"{self.shown}: another tsvad writes this store; give it a database of its own")
-            self._holder = holder
+            self._holder, self._held = holder, True
 
     def _let_go(self) -> None:
         holder, self._holder = self._holder, None
