@@ -145,7 +145,7 @@ def listening(port: int) -> Told:
 
     def hear(_client: Client, _data: object, message: Any) -> None:
         event = json.loads(message.payload)
-        if event["phase"] == "begun" and event["event"]["kind"] == "anomaly":
+        if event["phase"] == "begun" and event["kind"] == "anomaly":
             told.begun.setdefault(event["key"], time.time())
 
     client.on_message = hear

@@ -64,6 +64,7 @@ def test_a_fit_that_is_done_does_nothing_and_says_what_is_next(tsvad: Tsvad, cop
     assert said.returncode == 0
     assert f"next: tsvad evaluate {copied}" in said.stderr
     assert f"the detector, which needs nothing else: {copied}/detector" in said.stderr
+    assert "which none of that reached, expect " in said.stderr
     assert contents(copied / "recovery") | contents(copied / "results") == before
 
 

@@ -57,6 +57,33 @@ def test_a_camera_of_another_shape_fails_alone_and_is_tried_again(
         made.close()
 
 
+def test_what_has_drifted_is_an_event_of_its_own(
+    placed: Path, served: Serve, stream: Stream, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, Event]] = []
+
+    class Kept(Nowhere):
+        def begin(self, event: Event, _: bytes | None, /) -> None:
+            told.append(("begun", event))
+
+        def end(self, event: Event, /) -> None:
+            told.append(("ended", event))
+
+    words = iter(["louder than its normal video was"])
+    monkeypatch.setattr("twostream_vad.live.drift.Drift.push", lambda *_: next(words, ""))
+    camera = served(stream(40, width=60))
+    made = Guard(Kept(), Detector.load, lambda *_: None, lambda _: None)
+    made.follow(Plan({"gate": Place("gate", Address.parse(camera.address), placed)}))  # type: ignore[attr-defined]
+    try:
+        until(lambda: len(told) >= 2)
+    finally:
+        made.close()
+    (_, begun), (_, ended) = [each for each in told if each[1].kind == "drift"]
+    assert begun == ended
+    assert (begun.camera, begun.end, begun.nearest) == ("gate", begun.start, "louder than its normal video was")
+    assert begun.key.endswith("-drift")
+
+
 def test_where_nothing_could_be_watched_the_reason_is_raised(placed: Path, tmp_path: Path, until: Until) -> None:
     (tmp_path / "a.mp4").write_text("no video")
     made = guarded(placed, {"a": str(tmp_path / "a.mp4")}, [])

@@ -55,6 +55,11 @@ def test_trouble_and_real_anomalies_do_not_count(store: Store) -> None:
     assert later.seconds < len(LINE) - 505 - MARGIN
 
 
+def test_a_drift_is_no_trouble(store: Store) -> None:
+    store.begin(replace(EVENT, kind="drift"), [])
+    assert lived(store, "gate", START, START + len(LINE)).peaks == expected([])
+
+
 def test_trouble_that_goes_on_leaves_out_all_that_follows(store: Store) -> None:
     store.begin(replace(EVENT, kind="moved", start=START + 7200.0, end=None), [])
     assert lived(store, "gate", START, START + len(LINE)).seconds == pytest.approx(7200 - MARGIN, abs=2)

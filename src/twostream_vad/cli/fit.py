@@ -68,13 +68,18 @@ def _say_promise(run: "Run") -> None:
     from ..detector.bundle import Bundle
     from ..scores.promise import Promises
 
-    normal = Bundle(run.folder).description.calibration.normal
+    calibration, share = Bundle(run.folder).description.calibration, run.recipe.calibration.held_out
+    normal = calibration.normal
     if normal is None:
         say(
             "no normal video was held out: the threshold is that of video it has learned from; give three files or more"
         )
     else:
-        say(f"on normal video held out of training: {Promises(normal).promise(A_DAY).said()}")
+        promises = Promises(normal)
+        promise, own = promises.promise(A_DAY), promises.at(calibration.threshold)
+        said = promise.said() if promise.enough else f"{promise.said()}, {promise.wanted / share:.3g} in all"
+        say(f"on normal video held out of training: {said}")
+        say(f"at its own threshold {calibration.threshold:.2f}, which none of that reached, expect {own.said()}")
 
 
 def prepare(

@@ -14,7 +14,7 @@ ANOMALY = "anomaly"
 class Event:
     """What was unlike normal at one camera, or wrong with it, as it is known so far; times are seconds since the epoch.
 
-    ``kind`` is anomaly, or the trouble that the camera has; ``place`` is where the heat was highest when it began;
+    ``kind`` is anomaly, the trouble that the camera has, or drift; ``place`` is where the heat was highest as it began;
     ``zone`` is the one that this place lies in; ``nearest`` the nearest normal event in words; ``repeats`` the key of
     an event that it says again; ``detector`` the hash of the bundle. ``end`` is None while it goes on.
     """

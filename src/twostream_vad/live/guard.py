@@ -13,6 +13,7 @@ from ..errors import TsvadError
 from ..scores.promise import Promise, Promises
 from .camera import Camera, Health
 from .decisions import Rules
+from .drift import Drift
 from .monitor import Keeper, Monitor
 from .plan import Place, Plan
 from .trouble import Trouble
@@ -135,6 +136,9 @@ class Guard:
             folder=self._folder,
             detector="" if bundle is None else bundle.identity,
             trouble=Trouble() if self._troubles else None,
+            drift=None
+            if bundle is None or (normal := bundle.description.calibration.normal) is None
+            else Drift(normal),
         )
 
     def _group(self, place: Place) -> Group:

@@ -21,12 +21,14 @@ from ..retrieval.exemplars import sentence
 from ..video.pictures import jpeg
 from .camera import Camera, Image, LiveFrame
 from .decisions import Change, Decisions, Place, Repeats, Rules, Span
+from .drift import Drift
 from .events import Event
 from .schedule import ALWAYS, Schedule
 from .trouble import Seen, Trouble
 
 WAIT = 0.5  # seconds without a frame after which an open event may end by time alone
 LATENCIES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, math.inf)  # seconds
+DRIFT = "drift"  # the kind of event
 MARGIN = 5.0  # seconds of a clip before its event and after it
 
 
@@ -60,8 +62,9 @@ class Pace:
 class Monitor:
     """Watches a camera until it has ended or the monitor is closed.
 
-    Anomalies are those within the ``schedule`` while the camera is in no trouble; trouble is an event of its own. Clips
-    go into ``folder``, none where it is None. ``detector`` is the hash of the bundle. See `failure`.
+    Anomalies are those within the ``schedule`` while the camera is in no trouble; trouble is an event of its own, and
+    so is a ``drift`` of its scores. Clips go into ``folder``, none where it is None. ``detector`` is the hash of the
+    bundle. See `failure`.
     """
 
     def __init__(
@@ -77,12 +80,13 @@ class Monitor:
         folder: Path | None = None,
         detector: str = "",
         trouble: Trouble | None = None,
+        drift: Drift | None = None,
     ) -> None:
         self.name, self.camera, self.group, self.pace = name, camera, group, Pace(beat=time.monotonic())
         self.failure: Exception | None = None
         self._decisions, self._repeats, self._keeper = Decisions(rules), Repeats(rules), keeper
         self._zones, self._schedule, self._folder, self._detector = zones, schedule, folder, detector
-        self._trouble, self._seen = trouble, Seen()
+        self._trouble, self._seen, self._drift = trouble, Seen(), drift
         self._event: Event | None = None
         self._troubled: Event | None = None
         self._stopped = threading.Event()
@@ -178,6 +182,11 @@ class Monitor:
         out = not self._schedule.holds(datetime.fromtimestamp(now))
         self.pace.held = self._seen.why or ("outside of its schedule" if out else "")
         counted = np.nan if self.pace.held else fused
+        if self._drift is not None and (why := self._drift.push(now, counted)):
+            key = f"{self._key(now)}-{DRIFT}"
+            event = Event(key, self.name, now, now, now, fused, 0.0, nearest=why, kind=DRIFT, detector=self._detector)
+            self._keeper.begin(event, None)
+            self._keeper.end(event)
         for change in self._decisions.push(now, counted, "" if score is None else loudest(score)):
             self._change(change, score, image)
 

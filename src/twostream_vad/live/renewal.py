@@ -6,8 +6,8 @@ import numpy as np
 
 from ..errors import TsvadError
 from ..scores.promise import JOIN, NormalEvents, events_of
-from .events import ANOMALY
 from .store import Store
+from .trouble import KINDS
 
 MARGIN = 5  # seconds beside what does not count
 MOST = 100_000  # events looked at
@@ -25,7 +25,7 @@ def lived(store: Store, camera: str, start: int, end: int, without: Collection[s
     if unknown := sorted(set(without) - known.keys()):
         raise TsvadError(f"{store.shown}: {camera} has no event {unknown[0]}; its messages name their keys")
     for event in known.values():
-        if event.kind != ANOMALY or event.key in without:
+        if event.kind in KINDS or event.key in without:
             last = end if event.end is None else event.end
             line[max(0, int(event.start) - MARGIN - start) : max(0, int(last) + MARGIN + 1 - start)] = np.nan
     scored = int(np.count_nonzero(~np.isnan(line)))

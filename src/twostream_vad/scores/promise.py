@@ -132,6 +132,10 @@ class Rate:
     low: float
     high: float
 
+    def said(self) -> str:
+        """In words."""
+        return f"{_number(self.per_day)} alarms a day, {_number(self.low)} to {_number(self.high)}"
+
 
 @dataclass(frozen=True)
 class Promise:
@@ -193,6 +197,12 @@ class Promises:
         low = float(gammaincinv(seen / clumping, INSIDE[0])) if seen else 0.0
         high = float(gammaincinv(seen / clumping + 1, INSIDE[1]))
         return Rate(seen / days, low * clumping / days, high * clumping / days)
+
+    @property
+    def middling(self) -> tuple[float, Rate]:
+        """The level where the tail begins, which normal video reaches often enough to count, and events a day there."""
+        level = float(self._peaks[_fitted(len(self._peaks))])
+        return level, self.at(level)
 
     def promise(self, per_day: float) -> Promise:
         """The lowest threshold for so many false alarms a day; a smaller number never gives a lower one.

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,18 @@ def connect() -> Iterator[Connect]:
     yield start
     for each in targets:
         each.close()
+
+
+@needs_mosquitto
+def test_trouble_is_told_and_is_no_anomaly(broker: Broker, listen: Callable[[], Listener], connect: Connect) -> None:
+    listener, told = listen(), message(1)
+    target = connect(broker.url, "gate")
+    for phase in ("begun", "ended"):
+        target.deliver(replace(told, phase=phase, event={**told.event, "kind": "covered"}))
+    target.deliver(message(2))
+    until(lambda: listener.of("tsvad/gate/anomaly") == [b"OFF", b"ON"])
+    kinds = [json.loads(event).get("kind") for event in listener.of("tsvad/gate/event")]
+    assert kinds == ["covered", "covered", None]
 
 
 @needs_mosquitto

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ...errors import TsvadError
-from ..events import Message
+from ..events import ANOMALY, Message
 from . import url as urls
 from .target import Target, Undelivered
 
@@ -76,7 +76,7 @@ class Mqtt(Target):
     def deliver(self, message: Message) -> None:
         """An event as it begins, its picture, then ON; as it ends, then OFF. Undelivered unless the broker has all.
 
-        A camera is ON while any of its events goes on.
+        A camera is ON while any of its anomalies goes on; its trouble and its drift are events alone.
         """
         if not self._connected.wait(WAIT):
             raise Undelivered(self._why)
@@ -86,9 +86,10 @@ class Mqtt(Target):
         told = [self._publish(f"{topic}/event", event, retain=False)]
         if message.phase == "begun" and message.picture is not None:
             told.append(self._publish(f"{topic}/picture", message.picture))
-        before = self._going_on.get(camera, frozenset())
-        self._going_on[camera] = before | own if message.phase == "begun" else before - own
-        told.append(self._publish(f"{topic}/anomaly", self._state(camera)))
+        if message.event.get("kind", ANOMALY) == ANOMALY:
+            before = self._going_on.get(camera, frozenset())
+            self._going_on[camera] = before | own if message.phase == "begun" else before - own
+            told.append(self._publish(f"{topic}/anomaly", self._state(camera)))
         until = time.monotonic() + WAIT
         for each in told:
             if not _acknowledged(each, until - time.monotonic()):
