@@ -39,17 +39,22 @@ class Found:
     causal: Curves
 
 
-def scored(run: Run, bundle: Bundle, engine: Engine) -> Found:
-    """Every test video by one engine."""
+def scored(run: Run, bundle: Bundle, engine: Engine, every: int = 1) -> Found:
+    """Every test video by one engine; of ``every`` so many frames one is looked at, and its score held."""
     detector, scores = Detector.load(bundle, engine), TestScores.load(run, bundle)
     raw = {name: detector.score(video.open()).raw.streams for name, video in scores.videos.items()}
-    own = {stream: {name: lines[stream] for name, lines in raw.items()} for stream in detector.streams}
+    own = {stream: {name: held(lines[stream], every) for name, lines in raw.items()} for stream in detector.streams}
     again = replace(scores, judged=own["recovery"], distances=own["retrieval"])
     curves = again.paper()
     rows = {"recovery": curves[again.chosen], "retrieval": curves["retrieval"]}
     weights = bundle.description.weights
     paper = {name: fuse({stream: rows[stream][name] for stream in rows}, weights) for name in raw}
     return Found(paper, {name: cold_start(line) for name, line in again.causal()["fused"].items()})
+
+
+def held(raw: NDArray[np.float64], every: int) -> NDArray[np.float64]:
+    """Scores (snippets,) of which each one's first of ``every`` counts for all of them."""
+    return raw[np.arange(len(raw)) // every * every]
 
 
 def compared(folder: Path, engines: dict[str, Engine]) -> Iterator[str]:

@@ -23,6 +23,7 @@ WAYS = {"torch": "torch fp32", "OpenVINO": "openvino fp32", "OpenVINO bf16": "op
 TURN = """
 import os, sys
 run, video, name, precision, frames, cores = sys.argv[1:]
+precision, _, every = precision.partition("/")  # fp32/2: the net tells something of every second frame only
 if int(cores):  # before libraries count the cores
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
 import dataclasses, itertools, json, resource, time
@@ -46,6 +47,14 @@ if hasattr(process, "with_cores"):  # as `tsvad score` does
         engine = dataclasses.replace(engine, at_once=2)
 detector = Detector.load(Path(run), engine)
 spans = []
+if every:
+    tell, told = detector.flow.model.tell, []
+
+    def now_and_then(*given):
+        told.append(tell(*given) if len(told) % int(every) == 0 else told[-1])
+        return told[-1]
+
+    detector.flow.model.tell = now_and_then
 
 def watched(net, attribute="compute"):
     compute = getattr(net, attribute)

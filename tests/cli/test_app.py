@@ -39,7 +39,7 @@ print(json.dumps([said, sorted({"torch", "cv2", "matplotlib", "av"} & set(sys.mo
 STAGE_COMMANDS = [stage.command for stage in STAGES.values()]
 COMMANDS = (
     *("", "fit", "demo", "plaza", "score", "evaluate", "doctor", "compare", "reproduce", "export", "learn", "watch"),
-    "recalibrate",
+    *("recalibrate", "snooze"),
     *("index show", "index add", "index merge", "recipe show", "recipe list"),
     *("weights import", "weights inspect", "weights download", "train", "recovery", "retrieval", "recipe", "weights"),
 )

@@ -8,7 +8,22 @@ from collections.abc import Callable, Sequence
 from cyclopts import App
 
 from ..errors import TsvadError
-from . import compare, doctor, evaluate, export, fit, index, learn, recalibrate, recipe, score, stages, watch, weights
+from . import (
+    compare,
+    doctor,
+    evaluate,
+    export,
+    fit,
+    index,
+    learn,
+    recalibrate,
+    recipe,
+    score,
+    snooze,
+    stages,
+    watch,
+    weights,
+)
 from .process import speak_utf8
 
 BUG = 70  # exit code of a bug of ours, sysexits' EX_SOFTWARE
@@ -34,6 +49,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {  # all but those made o
         learn.learn,
         watch.watch,
         recalibrate.recalibrate,
+        snooze.snooze,
     ),
     "index": (index.show, index.add, index.merge),
     "recipe": (recipe.show, recipe.list_),

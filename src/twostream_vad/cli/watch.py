@@ -135,9 +135,12 @@ def _watch_on(
 ) -> None:
     """Until it is told to stop, or there is nothing more to watch; follows the plan as its file changes."""
     from ..live.guard import when_changed
+    from ..live.snooze import FILE
 
     known: set[Exception] = set()
     changed = None if file is None else when_changed(file)
+    snoozes, folder = when_changed(recorder.store.folder / FILE), recorder.store.folder
+    _snooze(guard, folder)
     while not stopped.wait(TURN) and not guard.over:
         if recorder.failure is not None:
             raise recorder.failure
@@ -146,10 +149,22 @@ def _watch_on(
                 known.add(failure)
                 say(f"{time.strftime('%H:%M:%S')} {name} is not watched: {failure}")
         guard.revive()
+        if snoozes():
+            _snooze(guard, folder)
         if not guard.stuck:
             told("WATCHDOG=1")
         if file is not None and changed is not None and changed():
             plan = _followed(file, plan, guard, recorder, office)
+
+
+def _snooze(guard: "Guard", folder: Path) -> None:
+    """Cameras that somebody has snoozed; a broken file is said and changes nothing."""
+    from ..live.snooze import snoozed
+
+    try:
+        guard.snooze(snoozed(folder))
+    except TsvadError as error:
+        say(f"{time.strftime('%H:%M:%S')} {error}")
 
 
 def need_libraries() -> None:

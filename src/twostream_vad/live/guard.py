@@ -55,6 +55,13 @@ class Guard:
         self._folder, self._paced, self._troubles = folder, paced, troubles
         self._detectors: dict[Path, Detector] = {}
         self._groups: dict[tuple[Path, tuple[Zone, ...]], Group] = {}
+        self._snoozed: Mapping[str, float] = {}
+
+    def snooze(self, until: Mapping[str, float]) -> None:
+        """Cameras announce no anomaly until then, seconds since the epoch; those not named are awake."""
+        self._snoozed = dict(until)
+        for name, post in self.posts.items():
+            post.monitor.snoozed = self._snoozed.get(name, 0.0)
 
     def follow(self, plan: Plan) -> None:
         """Stops what the plan has no more, begins what is new in it, and leaves alone what has not changed.
@@ -125,7 +132,7 @@ class Guard:
             paced=self._paced,
             changed=lambda health: self._changed(name, health),
         )
-        return Monitor(
+        monitor = Monitor(
             name,
             camera,
             group,
@@ -140,6 +147,8 @@ class Guard:
             if bundle is None or (normal := bundle.description.calibration.normal) is None
             else Drift(normal),
         )
+        monitor.snoozed = self._snoozed.get(name, 0.0)
+        return monitor
 
     def _group(self, place: Place) -> Group:
         key = place.detector, place.zones

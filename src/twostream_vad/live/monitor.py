@@ -84,6 +84,7 @@ class Monitor:
     ) -> None:
         self.name, self.camera, self.group, self.pace = name, camera, group, Pace(beat=time.monotonic())
         self.failure: Exception | None = None
+        self.snoozed = 0.0  # until when no anomaly is announced, seconds since the epoch
         self._decisions, self._repeats, self._keeper = Decisions(rules), Repeats(rules), keeper
         self._zones, self._schedule, self._folder, self._detector = zones, schedule, folder, detector
         self._trouble, self._seen, self._drift = trouble, Seen(), drift
@@ -180,7 +181,8 @@ class Monitor:
     def _decide(self, now: float, fused: float, score: FrameScore | None, image: Image | None) -> None:
         self._keeper.score(self.name, now, fused)
         out = not self._schedule.holds(datetime.fromtimestamp(now))
-        self.pace.held = self._seen.why or ("outside of its schedule" if out else "")
+        snoozed = "snoozed" if now < self.snoozed else ""
+        self.pace.held = self._seen.why or ("outside of its schedule" if out else snoozed)
         counted = np.nan if self.pace.held else fused
         if self._drift is not None and (why := self._drift.push(now, counted)):
             key = f"{self._key(now)}-{DRIFT}"
