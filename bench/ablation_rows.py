@@ -56,9 +56,9 @@ VARIANTS = {
         ("edge.width=1",),
         ("recovery", "retrieval", "fused"),
     ),
-    "float32": Variant(
-        "trained in float32, where a CPU would do so in bfloat16",
-        ("recovery.precision=float32",),
+    "bf16-training": Variant(
+        "trained in bfloat16, scored in float32",
+        ("recovery.precision=bfloat16",),
         ("recovery", "retrieval", "fused"),
     ),
     "outlines": Variant(
