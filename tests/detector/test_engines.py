@@ -32,6 +32,8 @@ ENGINES: list[tuple[Name, Precision]] = [
     ("openvino", "bf16"),
     ("openvino", "int8"),
 ]
+OFF: dict[Precision, float] = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.1}
+"""How far a score may be from torch's, as a share of it, by a tiny net that has hardly learned anything."""
 Clips = NDArray[np.float32]
 
 
@@ -219,9 +221,7 @@ def test_a_detector_scores_the_same_by_any_engine(placed: Path, video: ImageFold
         engine = Engine(name, precision, kept=folder, ranges=ranges_beside(placed / "detector"))
         found = Detector.load(placed, engine).score(video)
         for stream, scores in expected.raw.streams.items():
-            np.testing.assert_allclose(
-                found.raw.streams[stream], scores, rtol=1e-4 if precision == "fp32" else 0.05, atol=1e-7
-            )
+            np.testing.assert_allclose(found.raw.streams[stream], scores, rtol=OFF[precision], atol=1e-7)
     assert nn.Module.__call__ is call  # the exporter changes it while it works
 
 

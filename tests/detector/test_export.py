@@ -58,7 +58,7 @@ def film_losslessly(frames: Path, out: Path) -> Path:
         ("placed", "onnx", 1e-4),
         ("placed", "openvino", 1e-4),
         ("placed", "torch", 1e-4),
-        ("fitted", "onnx", 1e-3),
+        ("fitted", "onnx", 2e-3),
         ("edged", "onnx", 3e-4),
         ("edged", "openvino", 3e-4),
         ("edged", "torch", 3e-4),
@@ -73,7 +73,9 @@ def test_an_export_scores_as_its_detector_does(
         (out / older).touch()
     found = exported(run, out, Wish(form))
     assert found.frames > 50
-    assert found.relative < most  # one value that rounds to another float16 is 1e-4, of whole crops up to 1e-3
+    assert (
+        found.relative < most
+    )  # one value that rounds to another float16 is 1e-4, of whole crops, by the hash net, 1e-3
     assert found.median < most / 5
     assert found.changed == 0
     assert f"{found.auc[1]:.2f} %" in (out / "README.md").read_text("utf-8")
