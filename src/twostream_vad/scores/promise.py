@@ -134,6 +134,8 @@ class Rate:
 
     def said(self) -> str:
         """In words."""
+        if self.per_day == 0:  # there is nothing to go by but that none was seen
+            return f"up to {_number(self.high)} alarms a day"
         return f"{_number(self.per_day)} alarms a day, {_number(self.low)} to {_number(self.high)}"
 
 
