@@ -19,6 +19,7 @@ from twostream_vad.scores.promise import (
     NormalEvents,
     Promise,
     Promises,
+    Rate,
     events_of,
 )
 
@@ -294,3 +295,8 @@ def test_what_is_expected_is_on_average_what_comes() -> None:
 )
 def test_a_promise_is_said_in_words(promise: Promise, said: str) -> None:
     assert promise.said() == said
+
+
+def test_of_a_threshold_that_nothing_reached_and_too_little_to_go_by_the_most_is_said() -> None:
+    assert Rate(0.0, 0.0, 8470.2).said() == "up to 8470 alarms a day"
+    assert Rate(12.4, 3.14159, 40.0).said() == "12 alarms a day, 3.1 to 40"
