@@ -14,6 +14,7 @@ Debian's packages mosquitto, ffmpeg, chromium, chromium-driver and those of `ben
 """
 
 import argparse
+import contextlib
 import json
 import math
 import shutil
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,6 @@ TSVAD = [sys.executable, "-c", "from twostream_vad.cli import main; main()"]
 RATE = 12.5
 LONG = 260  # frames of a test video
 SETTLE = 8.0  # seconds from a film's end until its event's clip is whole
-
-
-@dataclass
-class Told:
-    """When the first message of each event came, seconds since the epoch."""
-
-    begun: dict[str, float] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -123,30 +117,27 @@ def film(path: Path, what: list[Any], labels: Path | None = None) -> Path:
     return path
 
 
-class served:  # noqa: N801
+@contextlib.contextmanager
+def served(port: int, film: Path) -> Iterator[None]:
     """The server at work."""
-
-    def __init__(self, port: int, film: Path) -> None:
-        self._words = ["/usr/bin/python3", str(HERE / "rtsp.py"), str(port), f"gate={film.resolve()}"]
-
-    def __enter__(self) -> None:
-        self._process = subprocess.Popen(self._words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        assert self._process.stdout is not None
-        self._process.stdout.readline()
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
+    words = ["/usr/bin/python3", str(HERE / "rtsp.py"), str(port), f"gate={film.resolve()}"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        try:
+            yield
+        finally:
+            server.kill()
 
 
-def listening(port: int) -> Told:
-    """Hears all events at the broker."""
-    told, client = Told(), Client(CallbackAPIVersion.VERSION2)
+def listening(port: int) -> dict[str, float]:
+    """Hears all events at the broker: when each one's first message came, seconds since the epoch."""
+    told, client = dict[str, float](), Client(CallbackAPIVersion.VERSION2)
 
     def hear(_client: Client, _data: object, message: Any) -> None:
         event = json.loads(message.payload)
         if event["phase"] == "begun" and event["kind"] == "anomaly":
-            told.begun.setdefault(event["key"], time.time())
+            told.setdefault(event["key"], time.time())
 
     client.on_message = hear
     for _ in range(50):
@@ -178,7 +169,7 @@ def opening(watched: "subprocess.Popen[str]") -> list[float]:
 
 
 def one(
-    port: int, film: Path, first: int, last: int, hook: Hook, heard: Told, opened: list[float]
+    port: int, film: Path, first: int, last: int, hook: Hook, heard: dict[str, float], opened: list[float]
 ) -> tuple[str, float, float, int]:
     """Plays a film; its name, seconds until the webhook and until MQTT had its event, and how many were false."""
     known = len(opened)
@@ -188,7 +179,7 @@ def one(
         start = opened[-1] + first / RATE
         time.sleep(max(0.0, opened[-1] + LONG / RATE + 2 - time.time()))
     end, found = start + (last - first) / RATE + 3, []
-    for told in (hook.begun, heard.begun):
+    for told in (hook.begun, heard):
         own = sorted(moment for moment in told.values() if moment > opened[-1])
         inside = [moment for moment in own if start <= moment <= end]
         found.append(inside[0] - start if inside else math.inf)

@@ -1,6 +1,5 @@
 """`tsvad recalibrate`: a detector whose promise is counted on the days that its camera was watched."""
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +10,7 @@ from ..errors import TsvadError
 from ..storage import typed
 from .common import DetectorFolder, packed, say
 from .fit import A_DAY
-from .watch import STORE, need_libraries
-
-DAY = 86400
+from .watch import need_libraries, open_store
 
 
 def recalibrate(
@@ -45,15 +42,14 @@ def recalibrate(
     from ..detector.bundle import DESCRIPTION, Bundle, write_bundle
     from ..detector.grow import refuse_taken
     from ..live.renewal import lived
-    from ..live.store import Store
-    from ..scores.promise import Promises
+    from ..scores.promise import DAY, Promises
 
     if not days > 0:
         raise TsvadError("--days must be more than 0")
     bundle, end = Bundle(packed(detector)), int(time.time())
     refuse_taken(bundle, out)
     start = end - int(days * DAY)
-    with Store(watched, store or os.environ.get(STORE) or None, reading=True) as kept:
+    with open_store(watched, store, reading=True) as kept:
         normal = lived(kept, camera, start, end, without)
     before, promise = bundle.description.calibration, Promises(normal).promise(per_day)
     if before.normal is not None:

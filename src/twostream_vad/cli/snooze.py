@@ -1,11 +1,10 @@
 """`tsvad snooze`: a camera that announces nothing for a while."""
 
-import os
 import time
 from pathlib import Path
 
 from ..errors import TsvadError
-from .watch import STORE, need_libraries
+from .watch import need_libraries, open_store
 
 
 def snooze(camera: str, minutes: float = 30.0, *, watched: Path = Path("watch"), store: str | None = None) -> None:
@@ -21,9 +20,8 @@ def snooze(camera: str, minutes: float = 30.0, *, watched: Path = Path("watch"),
     """
     need_libraries()
     from ..live import snooze as files
-    from ..live.store import Store
 
-    with Store(watched, store or os.environ.get(STORE) or None, reading=True) as kept:
+    with open_store(watched, store, reading=True) as kept:
         if kept.last_second(camera) is None:
             raise TsvadError(f"{kept.shown} has no scores of {camera}: give the name of a camera that is watched there")
     until = files.snooze(watched, camera, minutes)

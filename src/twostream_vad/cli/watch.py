@@ -85,7 +85,6 @@ def watch(
     from ..live.guard import Guard
     from ..live.plan import Place, Plan, read_plan
     from ..live.recorder import Recorder
-    from ..live.store import Store
 
     if not (days > 0 and disk > 0):
         raise TsvadError("--days and --disk must be more than 0")
@@ -105,7 +104,7 @@ def watch(
     lines = Lines(as_json)
     with ExitStack() as stack:
         stopped = stack.enter_context(until_told())
-        kept = stack.enter_context(Store(out, store or os.environ.get(STORE) or None))
+        kept = stack.enter_context(open_store(out, store))
         office = Office(kept)
         stack.callback(office.close)
 
@@ -165,6 +164,13 @@ def _snooze(guard: "Guard", folder: Path) -> None:
         guard.snooze(snoozed(folder))
     except TsvadError as error:
         say(f"{time.strftime('%H:%M:%S')} {error}")
+
+
+def open_store(folder: Path, url: str | None, *, reading: bool = False) -> "Store":
+    """The store in a folder, or of a database's URL, or of the environment's."""
+    from ..live.store import Store
+
+    return Store(folder, url or os.environ.get(STORE) or None, reading=reading)
 
 
 def need_libraries() -> None:

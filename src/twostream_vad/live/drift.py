@@ -2,12 +2,11 @@
 
 import math
 
-from ..scores.promise import DAY, JOIN, NormalEvents, Promises
+from ..scores.promise import DAY, HOUR, JOIN, NormalEvents, Promises
 
 RATIO = 2.0  # times as many events as normal video had: what is looked for
 A_YEAR = 365.0  # days, once in which a camera that has not changed is said to have, at most
 AGAIN = DAY  # seconds from one word to the next
-HOUR = 3600.0
 
 
 class Drift:

@@ -10,7 +10,7 @@ from ..detector.detector import Detector
 from ..detector.group import Group
 from ..detector.zones import Zone
 from ..errors import TsvadError
-from ..scores.promise import Promise, Promises
+from ..scores.promise import NormalEvents, Promise, Promises
 from .camera import Camera, Health
 from .decisions import Rules
 from .drift import Drift
@@ -125,7 +125,8 @@ class Guard:
         return post.monitor.failure is not None and post.place.address.kind != "file"
 
     def _monitor(self, place: Place, group: Group, rules: Rules) -> Monitor:
-        name, bundle = place.name, self._detectors[place.detector].bundle
+        name, detector = place.name, self._detectors[place.detector]
+        normal = _normal_of(detector)
         camera = Camera(
             place.address,
             transport=place.transport,
@@ -141,11 +142,9 @@ class Guard:
             zones=place.zones,
             schedule=place.schedule,
             folder=self._folder,
-            detector="" if bundle is None else bundle.identity,
+            detector="" if detector.bundle is None else detector.bundle.identity,
             trouble=Trouble() if self._troubles else None,
-            drift=None
-            if bundle is None or (normal := bundle.description.calibration.normal) is None
-            else Drift(normal),
+            drift=None if normal is None else Drift(normal),
         )
         monitor.snoozed = self._snoozed.get(name, 0.0)
         return monitor
@@ -183,13 +182,18 @@ class Guard:
 
 def promised(detector: Detector, per_day: float) -> Promise:
     """The threshold for so many false alarms a day; TsvadError where the detector does not know normal video's."""
-    normal = None if detector.bundle is None else detector.bundle.description.calibration.normal
+    normal = _normal_of(detector)
     if normal is None:
         raise TsvadError(
             "this detector cannot promise a number of false alarms: no normal video was held out when it was "
             "calibrated, or an older version did so; fit again with three training videos or more, or give a threshold"
         )
     return Promises(normal).promise(per_day)
+
+
+def _normal_of(detector: Detector) -> NormalEvents | None:
+    """How often a detector's normal video is loud; None where it does not know."""
+    return None if detector.bundle is None else detector.bundle.description.calibration.normal
 
 
 def when_changed(path: Path) -> Callable[[], bool]:
